@@ -1,0 +1,178 @@
+"""Every error that MLFoundry raises, in one tree.
+
+    MlfoundryError
+    ├── InvalidInput            (also ValueError)  an argument that can never work
+    │   ├── InvalidName                            a project, run, key or artifact name
+    │   ├── InvalidValue                           a metric, param, tag or step value
+    │   ├── InvalidFilter                          a filter or an order that cannot be read
+    │   └── InvalidSetting                         an environment variable or a settings file
+    ├── ParamChanged            (also ValueError)  a param logged again with another value
+    ├── NotFound                (also LookupError) no such thing, or no right to know of it
+    │   ├── ProjectNotFound
+    │   ├── RunNotFound
+    │   ├── ArtifactNotFound
+    │   └── CollaboratorNotFound
+    ├── PermissionDenied                           the caller lacks a level on a project it may see
+    ├── NotAuthenticated                           no key, or one that the server does not take
+    ├── LastAdmin                                  the change would leave a project without an ADMIN
+    ├── RunEnded                                   logging to a run after its end
+    ├── RunReadOnly                                logging through a handle that only reads
+    ├── RunDeleted                                 data for a run or a project that was deleted
+    ├── JournalGap                                 a batch that does not begin where the store stands
+    ├── JournalUnreadable                          a journal that holds records this version cannot read
+    ├── BackendUnavailable                         the store or the server cannot be reached now
+    │   └── StoreBusy                              another process kept the store locked
+    ├── StoreTooNew                                the store was written by a newer version
+    └── MissingExtra            (also ImportError) an optional package is needed and absent
+
+A message says what happened, with the value that was given, and what to do next.
+Owns no logic; everything else imports it, and it imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+
+class MlfoundryError(Exception):
+    """The base of every error that MLFoundry raises on purpose."""
+
+
+class InvalidInput(MlfoundryError, ValueError):
+    """An argument that can never work, however often it is tried."""
+
+
+class InvalidName(InvalidInput):
+    """A project, run, key, tag or artifact name that is not legal."""
+
+
+class InvalidValue(InvalidInput):
+    """A metric, param, tag, step or timestamp that cannot be kept."""
+
+
+class InvalidFilter(InvalidInput):
+    """A filter or an order that cannot be read.
+
+    Attributes:
+        text: The whole filter as given.
+        position: Index in ``text`` of the first character that is not understood.
+        length: How many characters are meant, at least 1.
+    """
+
+    def __init__(self, message: str, *, text: str = "", position: int = 0, length: int = 1) -> None:
+        super().__init__(message)
+        self.text = text
+        self.position = position
+        self.length = max(1, length)
+
+    def __str__(self) -> str:
+        message = str(self.args[0])
+        if not self.text or "\n" in self.text:
+            return message
+        return f"{message}\n  {self.text}\n  {' ' * self.position}{'^' * self.length}"
+
+
+class InvalidSetting(InvalidInput):
+    """An environment variable or a line of the settings file that cannot be used."""
+
+
+class ParamChanged(MlfoundryError, ValueError):
+    """A param was logged before with another value; params do not change."""
+
+    def __init__(self, name: str, old: object, new: object) -> None:
+        super().__init__(
+            f"param {name!r} is {old!r} already and cannot become {new!r}: params do not change "
+            "during a run. Log the new value under another name, or as a tag, or start a new run."
+        )
+        self.name = name
+
+
+class NotFound(MlfoundryError, LookupError):
+    """There is no such thing, or the caller has no right to know of it."""
+
+
+class ProjectNotFound(NotFound):
+    """No project of this owner and name that the caller may see."""
+
+
+class RunNotFound(NotFound):
+    """No run of this id or name that the caller may see."""
+
+
+class ArtifactNotFound(NotFound):
+    """The run has no artifact at this path."""
+
+
+class CollaboratorNotFound(NotFound):
+    """The user is not a collaborator of the project."""
+
+
+class PermissionDenied(MlfoundryError):
+    """The caller may see the project but lacks the level that the action needs."""
+
+
+class NotAuthenticated(MlfoundryError):
+    """No API key was given, or the server does not take it."""
+
+
+class LastAdmin(MlfoundryError):
+    """The change would leave the project without anybody of level ADMIN."""
+
+
+class RunEnded(MlfoundryError):
+    """The run has ended; nothing more can be logged to it through this handle."""
+
+
+class RunReadOnly(MlfoundryError):
+    """The handle only reads; ``client.join_run`` gives one that logs."""
+
+
+class RunDeleted(MlfoundryError):
+    """The run or its project was deleted; its data is no longer taken."""
+
+
+class JournalGap(MlfoundryError):
+    """A batch does not begin where the store stands.
+
+    Attributes:
+        expected: The offset, in slots, at which the store wants the next batch to begin.
+    """
+
+    def __init__(self, *, expected: int, got: int) -> None:
+        super().__init__(f"the store holds this journal up to slot {expected}, the batch begins at {got}")
+        self.expected = expected
+        self.got = got
+
+
+class JournalUnreadable(MlfoundryError):
+    """A journal holds records that this version cannot read."""
+
+
+class BackendUnavailable(MlfoundryError):
+    """The store or the server cannot be reached now; trying again later may work.
+
+    Attributes:
+        retry_after_s: Seconds to wait before the next try, when the other side said so.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class StoreBusy(BackendUnavailable):
+    """Other processes kept the store locked for longer than the time-out."""
+
+
+class StoreTooNew(MlfoundryError):
+    """The store was written by a newer version of MLFoundry than this one."""
+
+
+class MissingExtra(MlfoundryError, ImportError):
+    """An optional package is needed for this and is not installed."""
+
+    def __init__(self, package: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}, which is not installed. Run: pip install {package}")
+        self.package = package
+
+
+class MlfoundryWarning(UserWarning):
+    """Something did not go as asked, and the program goes on."""
