@@ -1,0 +1,174 @@
+"""The read side of a journal whose process is gone.
+
+`adopt` takes the lock that a dead owner no longer holds; the `LeftJournal` it gives reads exactly
+the records that check, says what it had to skip, and never writes: what recovery has to add (that
+the run was killed) is appended in memory, the same bytes at the same slot each time, so a recovery
+that dies half-way is simply done again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import slots
+from .segment import PREAMBLE_SLOT, Segment
+
+
+class LeftJournal:
+    """A journal that nobody writes any more, with its lock held by this process.
+
+    Attributes:
+        folder: Where it lies.
+        run_id: The run, from the folder's name; 32 hex digits.
+        journal_id: From the folder's name.
+        origin: Where the run belongs; empty when every copy of it is damaged.
+        names: Key numbers to names, as far as they are known.
+        documents: All documents, in order.
+        tail: Slot number after the last record (and what `append` added).
+        damage: (first slot, number of slots) of what does not check or is missing.
+        last_at_us: Time of the last record, None when there is none.
+    """
+
+    def __init__(self, folder: Path, run_id: str, journal_id: int, lock_fd: int) -> None:
+        self.folder = folder
+        self.run_id = run_id
+        self.journal_id = journal_id
+        self.origin: dict[str, Any] = {}
+        self.names: dict[int, tuple[str, ...]] = {}
+        self.documents: list[slots.Document] = []
+        self.damage: list[tuple[int, int]] = []
+        self.last_at_us: int | None = None
+        self._lock_fd = lock_fd
+        self._files: list[tuple[Path, int, int, int]] = []  # path, preamble slots, first, stop
+        self._added = b""
+        self._scan()
+
+    def _scan(self) -> None:
+        found = {}
+        for path in self.folder.iterdir():
+            if parsed := Segment.parse_name(path.name):
+                base, generation, preamble = parsed
+                found[base] = max(found.get(base, (-1, 0, path)), (generation, preamble, path))
+        bases = sorted(found)
+        self.first = self.written = bases[0] if bases else 0
+        for index, base in enumerate(bases):
+            _, preamble, path = found[base]
+            stop = bases[index + 1] if index + 1 < len(bases) else None
+            self._scan_file(path, preamble, base, stop)
+
+    def _scan_file(self, path: Path, preamble: int, base: int, stop: int | None) -> None:
+        data = path.read_bytes()
+        head = slots.decode(data[: preamble * slots.SLOT], journal_id=self.journal_id, first=PREAMBLE_SLOT)
+        body = data[preamble * slots.SLOT :]
+        if stop is not None:
+            body = body[: (stop - base) * slots.SLOT]
+        decoded = slots.decode(body, journal_id=self.journal_id, first=base)
+        for document in head.documents + decoded.documents:
+            if document.content.get("kind") == "keys":
+                names = document.content["names"]
+                self.names.update({int(number): tuple(each) for number, each in names.items()})
+        for document in head.documents:
+            if document.content.get("kind") == "origin":
+                self.origin = document.content
+        self.documents += decoded.documents
+        self.damage += decoded.damage
+        self.last_at_us = max(filter(None, (self.last_at_us, decoded.last_at_us)), default=None)
+        end = decoded.end
+        if stop is not None and end < stop:
+            cut = base + len(body) // slots.SLOT
+            if cut < stop:
+                self.damage.append((cut, stop - cut))
+            end = stop
+        self._files.append((path, preamble, base, end))
+        self.written = end
+
+    @property
+    def tail(self) -> int:
+        """Slot number after the last record."""
+        return self.written + len(self._added) // slots.SLOT
+
+    @property
+    def durable(self) -> int:
+        """All of it: what a dead process left is on the disk or was never there."""
+        return self.tail
+
+    def append(self, content: Mapping[str, Any], at_us: int) -> None:
+        """Add a document after the last record, in memory alone."""
+        start = slots.seed(self.journal_id) + self.tail
+        self._added += slots.document(content, at_us, start)
+
+    def sync(self) -> int:
+        """Do nothing; return `durable`."""
+        return self.durable
+
+    def read(self, start: int) -> tuple[bytes, int]:
+        """Return slots from `start` on, as they lie on the disk, and the slot after them.
+
+        Damaged slots are part of it (whoever decodes them skips them); missing ones come as zeros.
+        """
+        if start < self.first:
+            return bytes((self.first - start) * slots.SLOT), self.first
+        for path, preamble, base, stop in self._files:
+            if base <= start < stop:
+                with path.open("rb") as file:
+                    file.seek((preamble + start - base) * slots.SLOT)
+                    data = file.read((stop - start) * slots.SLOT)
+                return data.ljust((stop - start) * slots.SLOT, b"\0"), stop
+        if self.written <= start < self.tail:
+            return self._added[(start - self.written) * slots.SLOT :], self.tail
+        return b"", start
+
+    def acknowledge(self, settled: int) -> None:
+        """Delete files whose records the store holds on its own disk, but for the last."""
+        while len(self._files) > 1 and self._files[1][2] <= settled:
+            self._files.pop(0)[0].unlink(missing_ok=True)
+
+    def close(self, *, settled: bool) -> None:
+        """Release the lock; delete the journal when all of it is settled."""
+        if self._lock_fd >= 0:
+            if settled:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+
+def parse_folder(name: str) -> tuple[str, int] | None:
+    """Return (run id, journal id) of a journal folder's name, None for another kind of name."""
+    run_id, _, journal_id = name.partition(".")
+    try:
+        int(run_id, 16)
+        return (run_id, int(journal_id, 16)) if len(run_id) == 32 and len(journal_id) == 16 else None
+    except ValueError:
+        return None
+
+
+def adopt(folder: Path) -> LeftJournal | None:
+    """Take over the journal in `folder`; None when its owner lives or somebody else took it.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    parsed = parse_folder(folder.name)
+    if parsed is None:
+        return None
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_nlink == 0:  # deleted by another recovery between open and flock
+            raise BlockingIOError
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    try:
+        return LeftJournal(folder, *parsed, fd)
+    except BaseException:
+        os.close(fd)
+        raise

@@ -1,0 +1,145 @@
+"""What may be a name, in which normal form it is kept, and names for those who give none.
+
+Owns the rules for names of projects, runs, users, keys (metrics, params, tags) and artifact
+paths. Every layer that takes a name from outside calls these functions; the store relies on it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from .errors import InvalidName
+
+NAME_LIMIT = 128
+KEY_LIMIT = 250
+PATH_LIMIT = 1000
+SYSTEM_PREFIX = "system/"
+
+# They would be read as something else in a URL, a path or an `owner/project/run`.
+_RESERVED = frozenset("/\\%?#")
+# Cc control, Cf invisible and bidirectional, Cs lone surrogate, Co private, Cn unassigned, Zl/Zp line breaks.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# The joiners inside emoji and several scripts are Cf too, and harmless between visible characters.
+_JOINERS = frozenset("\u200c\u200d")
+
+
+def _printable(kind: str, name: str) -> None:
+    for character in name:
+        if unicodedata.category(character) in _HIDDEN and character not in _JOINERS:
+            raise InvalidName(
+                f"{kind} {name!r} holds {character!r} (U+{ord(character):04X}), which cannot be seen. "
+                "Leave control, direction and invisible characters out."
+            )
+
+
+def _text(kind: str, name: object, limit: int) -> str:
+    if not isinstance(name, str):
+        raise InvalidName(f"{kind} must be a string, not {type(name).__name__}: {name!r}")
+    if len(name) > limit:
+        raise InvalidName(f"{kind} has {len(name)} characters, at most {limit} are allowed: {name[:40]!r}…")
+    if not name.isascii():
+        name = unicodedata.normalize("NFC", name)
+        _printable(kind, name)
+        if len(name) > limit:
+            raise InvalidName(f"{kind} has {len(name)} characters in normal form, at most {limit} are allowed")
+    elif not name.isprintable():
+        _printable(kind, name)
+    if not name.strip():
+        raise InvalidName(f"{kind} is empty: {name!r}. Give at least one visible character.")
+    return name
+
+
+def legal_name(kind: str, name: object) -> str:
+    """Return the normal form (NFC) of a name of a project, run or user.
+
+    Args:
+        kind: What the name is of, for the message: ``"project name"``.
+        name: 1 to 128 visible characters; inner spaces are fine, ``/ \\ % ? #`` are not.
+
+    Raises:
+        InvalidName: What is wrong with it and what is allowed.
+    """
+    legal = _text(kind, name, NAME_LIMIT)
+    if legal != legal.strip():
+        raise InvalidName(f"{kind} {legal!r} begins or ends with a space. Remove it.")
+    for character in legal:
+        if character in _RESERVED:
+            raise InvalidName(
+                f"{kind} {legal!r} holds {character!r}. Names form owner/project/run and URLs, "
+                "so / \\ % ? # are not allowed; use - or _ instead."
+            )
+    if legal in (".", ".."):
+        raise InvalidName(f"{kind} {legal!r} means a folder. Choose another.")
+    return legal
+
+
+def legal_key(kind: str, key: object) -> str:
+    """Return the normal form (NFC) of a metric, param or tag key: 1 to 250 visible characters.
+
+    Slashes and dots are allowed and group keys in charts (``val/loss``, ``optimizer.lr``).
+
+    Raises:
+        InvalidName: What is wrong with it and what is allowed.
+    """
+    return _text(kind, key, KEY_LIMIT)
+
+
+def legal_metric_key(key: object) -> str:
+    """Return the normal form of a metric's key; ``system/`` is kept for the sampler.
+
+    Raises:
+        InvalidName: What is wrong with it and what is allowed.
+    """
+    legal = legal_key("metric key", key)
+    if legal.startswith(SYSTEM_PREFIX):
+        raise InvalidName(
+            f"metric key {legal!r} begins with {SYSTEM_PREFIX!r}, which is kept for system metrics. "
+            "Choose another prefix."
+        )
+    return legal
+
+
+def legal_path(path: object) -> str:
+    """Return an artifact path in its one legal spelling: relative, ``/`` between parts.
+
+    Raises:
+        InvalidName: For absolute paths, ``.`` and ``..``, empty parts, backslashes, drive letters,
+            control characters and more than 1000 characters.
+    """
+    legal = _text("artifact path", path, PATH_LIMIT)
+    parts = legal.split("/")
+    if "\\" in legal or any(part in ("", ".", "..") or part != part.strip() for part in parts):
+        raise InvalidName(
+            f"artifact path {legal!r} is not a plain relative path like 'plots/loss.png': no leading or "
+            "doubled '/', no '.' or '..', no backslash, no part that begins or ends with a space."
+        )
+    if len(parts[0]) == 2 and parts[0][1] == ":":
+        raise InvalidName(f"artifact path {legal!r} begins with a drive letter; give a relative path")
+    if any(len(part.encode()) > 255 for part in parts):
+        raise InvalidName(f"artifact path {legal[:60]!r}… has a part of more than 255 bytes, which no disk takes")
+    return legal
+
+
+def first_free(name: str, taken: Iterable[str]) -> str:
+    """Return ``name``, or ``name-2``, ``name-3``, …: the first that is not taken.
+
+    The suffix counts within the 128 characters of a name: a long name is cut to make room.
+    """
+    used = set(taken)
+    if name not in used:
+        return name
+    number = 2
+    while True:
+        suffix = f"-{number}"
+        candidate = name[: NAME_LIMIT - len(suffix)] + suffix
+        if candidate not in used:
+            return candidate
+        number += 1
+
+
+def random_name() -> str:
+    """Return two random English words joined by a dash, such as ``steel-numbat``."""
+    from coolname import generate_slug
+
+    return str(generate_slug(2))

@@ -1,0 +1,1 @@
+"""The rules of tracking, and the ways to reach them: `backend` is the protocol, the others keep it."""

@@ -1,0 +1,242 @@
+"""What a metric, param or tag value may be, and how it is kept.
+
+A metric is a float64. A param is text with a type, so that it comes back as it went in. Nothing
+is imported to recognise the numbers of numpy, torch, jax or pandas: they are asked for what
+they can do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import operator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .errors import InvalidValue
+from .names import legal_key
+
+TEXT_LIMIT = 65_536
+NAMES_PER_CALL = 10_000
+STEP_MIN, STEP_MAX = -(2**63), 2**63 - 1
+
+ParamValue = str | int | float | bool | None
+
+_NUMBERS = "an int, float, bool, Decimal, numpy number or a tensor with one element"
+
+
+def number(key: str, value: object) -> float:
+    """Return a metric's value as the float64 that is kept.
+
+    Args:
+        key: The metric, for the message.
+        value: int, float, bool, Decimal, Fraction, a numpy scalar, or an array or tensor of exactly
+            one element. NaN and the infinities are values; the sign of zero is kept.
+
+    Raises:
+        InvalidValue: It is no real number, or an int too large for a float64.
+    """
+    size = getattr(value, "size", 1)
+    if callable(size):  # torch: a method; numpy: a number
+        size = math.prod(size())
+    if size != 1:
+        raise InvalidValue(
+            f"metric {key!r} got an array of {size} elements; allowed is {_NUMBERS}. "
+            "Log its mean, or one metric per element."
+        )
+    dtype = str(getattr(value, "dtype", ""))
+    wrong = isinstance(value, (str, bytes, bytearray, complex)) or "complex" in dtype or "time" in dtype
+    if wrong or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+        raise InvalidValue(f"metric {key!r} got {_shown(value)}; allowed is {_NUMBERS}")
+    try:
+        item = getattr(value, "item", None)
+        return float(item() if item is not None else value)  # type: ignore[arg-type]
+    except OverflowError as error:
+        raise InvalidValue(f"metric {key!r} got an int that no float64 can hold ({error})") from error
+    except Exception as error:  # the object's own __float__ or item may raise anything at all
+        raise InvalidValue(
+            f"metric {key!r} got {_shown(value)}, which does not become a number ({error}); allowed is {_NUMBERS}"
+        ) from error
+
+
+def step_number(step: object) -> int:
+    """Return a step as an int64.
+
+    Raises:
+        InvalidValue: It is no whole number, or beyond int64.
+    """
+    try:
+        whole = operator.index(step)  # type: ignore[arg-type]
+    except TypeError:
+        raise InvalidValue(
+            f"step got {_shown(step)}; a step is a whole number. Use timestamp= for times, or round it."
+        ) from None
+    if not STEP_MIN <= whole <= STEP_MAX:
+        raise InvalidValue(f"step {whole} is beyond 64 bits")
+    return whole
+
+
+def microseconds(timestamp: object) -> int:
+    """Return a point in time as microseconds since 1970 (UTC).
+
+    Args:
+        timestamp: A datetime (without a zone it is taken as local time, as Python does) or seconds
+            since 1970 as ``time.time()`` gives them.
+
+    Raises:
+        InvalidValue: It is neither, or outside of the years 1 to 9999.
+    """
+    if isinstance(timestamp, datetime):
+        timestamp = timestamp.timestamp()
+    if isinstance(timestamp, bool) or not (hasattr(timestamp, "__float__") or hasattr(timestamp, "__index__")):
+        raise InvalidValue(
+            f"timestamp got {_shown(timestamp)}; give a datetime or seconds since 1970 as time.time() does"
+        )
+    seconds = number("timestamp", timestamp)
+    if not -62_135_596_800 <= seconds < 253_402_300_800:
+        raise InvalidValue(
+            f"timestamp {seconds!r} lies outside of the years 1 to 9999; it is in seconds since 1970, "
+            "not in milliseconds"
+        )
+    return round(seconds * 1_000_000)
+
+
+def utc(at_us: int) -> datetime:
+    """Return microseconds since 1970 as a datetime in UTC."""
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)
+
+
+def flatten(params: object, kind: str = "param") -> dict[str, Any]:
+    """Return nested mappings as one level, keys joined with dots, in their order.
+
+    Args:
+        params: A mapping or an ``argparse.Namespace``; values may be mappings or Namespaces again.
+        kind: ``"param"`` or ``"tag"``, for messages.
+
+    Raises:
+        InvalidValue: It is no mapping, nests itself, has twins after joining, or more than 10,000 names.
+        InvalidName: A key is not legal.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in _leaves(params, kind, ()):
+        legal = legal_key(f"{kind} key", key)
+        if legal in flat:
+            raise InvalidValue(f"{kind} {legal!r} is given twice (nested keys are joined with dots)")
+        flat[legal] = value
+        if len(flat) > NAMES_PER_CALL:
+            raise InvalidValue(f"more than {NAMES_PER_CALL:,} {kind}s in one call; log a file as an artifact instead")
+    return flat
+
+
+def _leaves(value: object, kind: str, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, argparse.Namespace):
+        value = vars(value)
+    if not isinstance(value, Mapping):
+        if not path:
+            raise InvalidValue(f"{kind}s must be a mapping or an argparse.Namespace, not {_shown(value)}")
+        yield ".".join(path), value
+        return
+    if len(path) > 20:
+        raise InvalidValue(f"{kind} {'.'.join(path[:3])}… nests more than 20 levels deep")
+    if path and not value:
+        yield ".".join(path), "{}"
+    for key, inner in value.items():
+        if not isinstance(key, str):
+            if not path or not isinstance(key, (int, float, bool)):
+                raise InvalidValue(f"{kind} key must be a string, not {_shown(key)}")
+            key = str(key)
+        yield from _leaves(inner, kind, (*path, key))
+
+
+def param_text(name: str, value: object) -> tuple[str, str]:
+    """Return a param's value as (type, text): what is stored.
+
+    The types are ``int float bool none str json``; lists and tuples become JSON when they hold plain
+    values; anything else is kept as ``str(value)``.
+
+    Raises:
+        InvalidValue: The text is longer than 65,536 characters or holds NUL or a lone surrogate.
+    """
+    if value is None:
+        return "none", "None"
+    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+        return "bool", str(bool(value))
+    if isinstance(value, str):
+        return "str", plain_text(f"param {name!r}", str(value))
+    dtype = str(getattr(value, "dtype", ""))
+    if isinstance(value, int) or (dtype and getattr(value, "shape", None) == () and "int" in dtype):
+        return "int", plain_text(f"param {name!r}", str(operator.index(value)))  # type: ignore[arg-type]
+    if isinstance(value, float) or (dtype and getattr(value, "shape", None) == () and "float" in dtype):
+        return "float", repr(float(value))  # type: ignore[arg-type]
+    if isinstance(value, (list, tuple)):
+        try:
+            return "json", plain_text(f"param {name!r}", json.dumps(value, ensure_ascii=False))
+        except (TypeError, ValueError, RecursionError):
+            pass
+    try:
+        text = str(value)
+    except Exception as error:  # a stranger's __str__ may raise anything at all
+        raise InvalidValue(f"param {name!r} got a {type(value).__name__} whose text cannot be had ({error})") from error
+    return "str", plain_text(f"param {name!r}", text)
+
+
+def param_value(kind: str, text: str) -> Any:
+    """Return a stored param as Python knew it: the inverse of `param_text`."""
+    if kind == "int":
+        return int(text)
+    if kind == "float":
+        return float(text)
+    if kind == "bool":
+        return text == "True"
+    if kind == "none":
+        return None
+    if kind == "json":
+        return json.loads(text)
+    return text
+
+
+def param_number(kind: str, text: str) -> float | None:
+    """Return what a param compares as, when it is a number: ints, floats, bools and number-like text."""
+    if kind == "bool":
+        return float(text == "True")
+    if kind in ("none", "json"):
+        return None
+    try:
+        value = float(text)
+    except (ValueError, OverflowError):
+        return None
+    return None if math.isnan(value) else value
+
+
+def plain_text(what: str, text: object, limit: int = TEXT_LIMIT) -> str:
+    """Return text that every engine and every file can hold.
+
+    Raises:
+        InvalidValue: It is no string, too long, or holds NUL or half a surrogate pair.
+    """
+    if not isinstance(text, str):
+        raise InvalidValue(f"{what} must be text, not {_shown(text)}")
+    if len(text) > limit:
+        raise InvalidValue(
+            f"{what} has {len(text):,} characters, at most {limit:,} are kept. Use log_text for longer text."
+        )
+    if "\0" in text:
+        raise InvalidValue(f"{what} holds a NUL character, which databases cannot keep: {text[:40]!r}")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidValue(f"{what} holds half of a surrogate pair, which is no text: {text[:40]!r}") from error
+    return text
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception as error:  # a stranger's __repr__ may raise anything at all
+        text = f"<no repr: {type(error).__name__}>"
+    if len(text) > 80:
+        text = text[:79] + "…"
+    return f"{text} ({type(value).__name__})"
