@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -74,15 +75,16 @@ def without_credentials(url: str) -> str:
     if not mark or not _is_scheme(scheme):
         return _without_query(_scp_without_credentials(text))
     authority, slash, path = rest.partition("/")
-    userinfo = max(authority.rfind("@"), _end_of_encoded_at(authority))
-    if userinfo >= 0:
-        authority = authority[userinfo + 1 :]
-    elif _port_is_odd(authority) and "@" in path:  # the password holds a slash: user:pa/ss@host
+    authority = authority.replace("%40", "@")
+    if "@" in authority:
+        authority = authority.rpartition("@")[2]
+    elif "@" in path and _port_is_odd(authority):  # the password holds a slash: user:pa/ss@host
         authority, slash, path = path.rpartition("@")[2].partition("/")
     authority = _without_query(authority)
     if _port_is_odd(authority):
         authority = authority.partition(":")[0]
-    segments = [_segment_without_credentials(segment) for segment in path.split("/")]
+    # One URL can stand in the path of another: https://proxy/https://user:secret@host/path
+    segments = [part.rpartition("@")[2] if ":" in part.rpartition("@")[0] else part for part in path.split("/")]
     return _without_query(f"{scheme}://{authority}{slash}{'/'.join(segments)}")
 
 
@@ -95,19 +97,9 @@ def _without_query(text: str) -> str:
     return text.partition("?")[0].partition("#")[0]
 
 
-def _end_of_encoded_at(authority: str) -> int:
-    start_at = authority.rfind("%40")
-    return start_at + 2 if start_at >= 0 else -1
-
-
 def _port_is_odd(authority: str) -> bool:
     _, colon, port = authority.rpartition(":")
     return bool(colon) and port != "" and not port.isdigit() and not authority.endswith("]")
-
-
-def _segment_without_credentials(segment: str) -> str:
-    name, at, rest = segment.rpartition("@")
-    return rest if at and ":" in name else segment
 
 
 def _scp_without_credentials(text: str) -> str:
@@ -131,16 +123,16 @@ def _deliver(done: Callable[[Facts], None], directory: Path | None) -> None:
         if piece:
             try:
                 done(piece)
-            except Exception:  # noqa: BLE001 - a fact that nobody takes must not end a training run
+            except Exception:  # a fact that nobody takes must not end a training run
                 import logging
 
                 logging.getLogger(__name__).debug("facts were not taken", exc_info=True)
 
 
 def _pieces(directory: Path | None) -> Iterator[Facts]:
-    yield dict(_machine())
-    yield _git(directory) if directory is not None else {}
-    yield _found({"packages": lambda: _packages(_search_path())}) | dict(_gpus())
+    yield _or_nothing(_machine)
+    yield {} if directory is None else _or_nothing(lambda: _git(directory))
+    yield _found({"packages": lambda: _packages(_search_path())}) | _or_nothing(_gpus)
 
 
 def _working_directory() -> Path | None:
@@ -150,16 +142,19 @@ def _working_directory() -> Path | None:
         return None
 
 
+def _or_nothing(probe: Callable[[], Facts]) -> Facts:
+    try:
+        return dict(probe())
+    except Exception:  # noqa: BLE001 - a fact that cannot be had is absent, whatever the reason
+        return {}
+
+
 def _found(probes: dict[str, Callable[[], object]]) -> Facts:
     facts: Facts = {}
     for name, probe in probes.items():
-        try:
-            value = probe()
-        except Exception:  # noqa: BLE001, S112 - a fact that cannot be had is absent, whatever the reason
-            continue
-        if value is not None and value != "":
-            facts[name] = str(value)
-    return facts
+        with suppress(Exception):  # as above
+            facts[name] = str(probe() or "")
+    return {name: value for name, value in facts.items() if value}
 
 
 # lru_cache holds no lock while it computes, so a fork in the middle cannot leave one locked in the child.
@@ -168,8 +163,8 @@ def _machine() -> Facts:
     return _found(
         {
             "mlfoundry.version": _own_version,
-            "python.version": lambda: ".".join(str(part) for part in sys.version_info[:3]) + _prerelease(),
-            "python.implementation": lambda: sys.implementation.name,
+            "python.version": lambda: _platform("python_version"),
+            "python.implementation": lambda: _platform("python_implementation"),
             "platform.system": lambda: _platform("system"),
             "platform.release": lambda: _platform("release"),
             "platform.machine": lambda: _platform("machine"),
@@ -184,11 +179,6 @@ def _own_version() -> str:
     from . import __version__
 
     return __version__
-
-
-def _prerelease() -> str:
-    level = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(sys.version_info.releaselevel)
-    return f"{level}{sys.version_info.serial}" if level else ""
 
 
 def _platform(name: str) -> str:
@@ -224,11 +214,9 @@ def _memory_bytes() -> int:
 def _gpus() -> Facts:
     """Name the GPUs, or give up after a second: a sick driver can keep NVML waiting for minutes."""
     facts: Facts = {}
-
-    def look() -> None:
-        facts.update(_gpu_names())
-
-    thread = threading.Thread(target=look, name="mlfoundry-capture-gpu", daemon=True)
+    thread = threading.Thread(
+        target=lambda: facts.update(_or_nothing(_gpu_names)), name="mlfoundry-capture-gpu", daemon=True
+    )
     thread.start()
     thread.join(_GPU_S)
     return {} if thread.is_alive() else facts
@@ -236,21 +224,18 @@ def _gpus() -> Facts:
 
 @lru_cache(maxsize=1)
 def _gpu_names() -> Facts:
-    def names() -> list[str]:
-        import pynvml
+    import pynvml
 
-        pynvml.nvmlInit()
-        try:
-            handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-            found = [pynvml.nvmlDeviceGetName(handle) for handle in handles]
-        finally:
-            pynvml.nvmlShutdown()
-        return [name.decode() if isinstance(name, bytes) else str(name) for name in found]
-
+    pynvml.nvmlInit()
     try:
-        return {f"hardware.gpu.{number}": name for number, name in enumerate(names())}
-    except Exception:  # noqa: BLE001 - no driver, no GPU, no permission: there is nothing to name
-        return {}
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        names = [pynvml.nvmlDeviceGetName(handle) for handle in handles]
+    finally:
+        pynvml.nvmlShutdown()
+    return {
+        f"hardware.gpu.{number}": name.decode() if isinstance(name, bytes) else str(name)
+        for number, name in enumerate(names)
+    }
 
 
 def _search_path() -> tuple[tuple[str, int], ...]:
@@ -308,6 +293,10 @@ _GIT_ENVIRONMENT = {
 _INHERITED = ("HOME", "XDG_CONFIG_HOME", "USERPROFILE", "PROGRAMDATA", "SYSTEMROOT")
 
 
+_TRUSTED_SCOPES = {"system", "global"}
+_Settings = list[tuple[str, str, str]]
+
+
 def _git(directory: Path) -> Facts:
     deadline = time.monotonic() + _GIT_TOTAL_S
     program = _git_program()
@@ -324,31 +313,33 @@ def _git(directory: Path) -> Facts:
             timeout_s=min(_GIT_CALL_S, deadline - time.monotonic()),
         )
 
-    facts = _found(
+    commit = (git("rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
+    branch = (git("symbolic-ref", "--quiet", "--short", "HEAD") or "").strip()
+    if not commit and not branch:  # no repository, or one that git does not trust
+        return {}
+    settings = _settings(git("config", "-z", "--show-scope", "--list"))
+    return _found(
         {
-            "git.commit": lambda: (git("rev-parse", "--verify", "--quiet", "HEAD") or "").strip(),
-            "git.branch": lambda: (git("symbolic-ref", "--quiet", "--short", "HEAD") or "").strip(),
+            "git.commit": lambda: commit,
+            "git.branch": lambda: branch,
+            "git.remote": lambda: _remote(settings),
+            "git.dirty": lambda: _dirty(git, settings),
         }
     )
-    if not facts:  # no repository
-        return {}
-    listing = git("config", "-z", "--show-scope", "--get-regexp", r"^(remote\..*\.url|filter\..*)$")
-    settings = None if listing is None else _settings(listing)
-    return facts | _found(
-        {"git.remote": lambda: _remote(settings or []), "git.dirty": lambda: _dirty(git, settings)}
-    )
 
 
-def _settings(listing: str) -> list[tuple[str, str, str]]:
+def _settings(listing: str | None) -> _Settings:
     """Return (scope, key, value) of what ``git config -z --show-scope`` printed."""
-    fields = listing.split("\0")[:-1]
-    return [
-        (scope, *line.partition("\n")[::2]) for scope, line in zip(fields[::2], fields[1::2], strict=True)
+    fields = (listing or "").split("\0")[:-1]
+    return [(scope, *line.partition("\n")[::2]) for scope, line in zip(fields[::2], fields[1::2], strict=True)]
+
+
+def _remote(settings: _Settings) -> str | None:
+    urls = [
+        (key, url)
+        for scope, key, url in settings
+        if key.startswith("remote.") and key.endswith(".url") and scope not in _TRUSTED_SCOPES
     ]
-
-
-def _remote(settings: list[tuple[str, str, str]]) -> str | None:
-    urls = [(key, url) for scope, key, url in settings if key.startswith("remote.") and scope == "local"]
     urls.sort(key=lambda pair: pair[0] != "remote.origin.url")
     if not urls:
         return None
@@ -359,27 +350,25 @@ def _remote(settings: list[tuple[str, str, str]]) -> str | None:
     return None if is_path else url
 
 
-def _dirty(git: Callable[..., str | None], settings: list[tuple[str, str, str]] | None) -> str | None:
+def _dirty(git: Callable[..., str | None], settings: _Settings) -> str | None:
     """Tell whether tracked files differ from the commit, or nothing where asking could start a program.
 
     To compare a file whose time stamp changed, git runs the clean filter that its attributes name. Filters
     of the user's own or the system's configuration (git-lfs) are trusted, those of the repository are not.
     """
-    if settings is None or any(
-        key.startswith("filter.") and scope not in ("system", "global") for scope, key, _ in settings
-    ):
+    filters = {scope for scope, key, _ in settings if key.startswith("filter.")}
+    if not settings or filters - _TRUSTED_SCOPES:
         return None
     # "dirty": a submodule counts when its commit moved; to look at its files git would run itself inside
     # it, under the submodule's own configuration.
-    changes = git(
-        "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=dirty", "--no-renames"
-    )
+    changes = git("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=dirty", "--no-renames")
     return None if changes is None else str(changes != "").lower()
 
 
 def _absolute_path() -> list[str]:
     # A relative entry would mean "the git that lies in the repository".
-    return [place for place in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(place).is_absolute()]
+    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return [place for place in places if Path(place).is_absolute()]
 
 
 def _git_program() -> str | None:
@@ -397,9 +386,7 @@ def _is_apples_stub(program: Path) -> bool:
     return is_stub and not any(tool.exists() for tool in tools)
 
 
-def _output(
-    command: list[str], *, directory: Path, environment: dict[str, str], timeout_s: float
-) -> str | None:
+def _output(command: list[str], *, directory: Path, environment: dict[str, str], timeout_s: float) -> str | None:
     """Return what a program printed; None when it failed, or when it and its children had to be killed."""
     import signal
     import subprocess
@@ -414,7 +401,7 @@ def _output(
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # no terminal to ask on, and a group of its own to kill
-        creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
     try:
         printed, _ = process.communicate(timeout=timeout_s)
@@ -423,7 +410,8 @@ def _output(
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=0.5)
+        with suppress(subprocess.TimeoutExpired):  # stuck in a dead network drive: leave it behind
+            process.wait(timeout=0.5)
         return None
     finally:
         if process.stdout is not None:

@@ -51,11 +51,11 @@ def _text(kind: str, name: object, limit: int) -> str:
 
 
 def legal_name(kind: str, name: object) -> str:
-    """Return the normal form (NFC) of a name of a project, run or user.
+    r"""Return the normal form (NFC) of a name of a project, run or user.
 
     Args:
         kind: What the name is of, for the message: ``"project name"``.
-        name: 1 to 128 visible characters; inner spaces are fine, ``/ \\ % ? #`` are not.
+        name: 1 to 128 visible characters; inner spaces are fine, ``/ \ % ? #`` are not.
 
     Raises:
         InvalidName: What is wrong with it and what is allowed.

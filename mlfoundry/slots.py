@@ -25,6 +25,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -204,10 +205,7 @@ def _points(words: NDArray[Any], places: NDArray[np.int64], first: int) -> list[
     times = np.ascontiguousarray(slots[:, 4:6]).view("<i8")[:, 0]
     values = np.ascontiguousarray(slots[:, 6:8]).view("<f8")
     edges = [0, *cuts.tolist(), len(places)]
-    return [
-        Rows(int(numbers[a]), places[a:b] + first, steps[a:b], times[a:b], values[a:b])
-        for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    return [Rows(int(numbers[a]), places[a:b] + first, steps[a:b], times[a:b], values[a:b]) for a, b in pairwise(edges)]
 
 
 def _row(words: NDArray[Any], number: int, kind: int, length: int, places: NDArray[np.int64], first: int) -> Rows:
@@ -228,9 +226,11 @@ def _row(words: NDArray[Any], number: int, kind: int, length: int, places: NDArr
 
 def _stretches(damaged: list[int], end: int, words: NDArray[Any], first: int) -> list[tuple[int, int]]:
     """Join neighbouring damaged slots; leave out the zeros after the last record."""
+    import numpy as np
+
     count = len(words)
     if damaged and damaged[-1] == count - 1:
-        written = words[end:].any(axis=1).nonzero()[0]
+        written = np.flatnonzero(words[end:].any(axis=1))
         used = end + int(written[-1]) + 1 if len(written) else end
         damaged = [slot for slot in damaged if slot < used]
     stretches: list[tuple[int, int]] = []
@@ -259,9 +259,7 @@ def _checks(bodies: NDArray[Any], start: int) -> NDArray[Any]:
     check = ~starts.astype(np.uint32)
     for column in range(7):
         check ^= bodies[:, column]
-        check = (
-            t3[check & 0xFF] ^ t2[(check >> 8) & 0xFF] ^ t1[(check >> 16) & 0xFF] ^ t0[check >> 24]
-        )
+        check = t3[check & 0xFF] ^ t2[(check >> 8) & 0xFF] ^ t1[(check >> 16) & 0xFF] ^ t0[check >> 24]
     return ~check
 
 

@@ -49,7 +49,7 @@ def number(key: str, value: object) -> float:
     dtype = str(getattr(value, "dtype", ""))
     wrong = isinstance(value, (str, bytes, bytearray, complex)) or "complex" in dtype or "time" in dtype
     if wrong or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
-        raise InvalidValue(f"metric {key!r} got {_shown(value)}; allowed is {_NUMBERS}")
+        raise InvalidValue(f"metric {key!r} got {shown(value)}; allowed is {_NUMBERS}")
     try:
         item = getattr(value, "item", None)
         return float(item() if item is not None else value)  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ def number(key: str, value: object) -> float:
         raise InvalidValue(f"metric {key!r} got an int that no float64 can hold ({error})") from error
     except Exception as error:  # the object's own __float__ or item may raise anything at all
         raise InvalidValue(
-            f"metric {key!r} got {_shown(value)}, which does not become a number ({error}); allowed is {_NUMBERS}"
+            f"metric {key!r} got {shown(value)}, which does not become a number ({error}); allowed is {_NUMBERS}"
         ) from error
 
 
@@ -71,7 +71,7 @@ def step_number(step: object) -> int:
         whole = operator.index(step)  # type: ignore[arg-type]
     except TypeError:
         raise InvalidValue(
-            f"step got {_shown(step)}; a step is a whole number. Use timestamp= for times, or round it."
+            f"step got {shown(step)}; a step is a whole number. Use timestamp= for times, or round it."
         ) from None
     if not STEP_MIN <= whole <= STEP_MAX:
         raise InvalidValue(f"step {whole} is beyond 64 bits")
@@ -92,7 +92,7 @@ def microseconds(timestamp: object) -> int:
         timestamp = timestamp.timestamp()
     if isinstance(timestamp, bool) or not (hasattr(timestamp, "__float__") or hasattr(timestamp, "__index__")):
         raise InvalidValue(
-            f"timestamp got {_shown(timestamp)}; give a datetime or seconds since 1970 as time.time() does"
+            f"timestamp got {shown(timestamp)}; give a datetime or seconds since 1970 as time.time() does"
         )
     seconds = number("timestamp", timestamp)
     if not -62_135_596_800 <= seconds < 253_402_300_800:
@@ -135,7 +135,7 @@ def _leaves(value: object, kind: str, path: tuple[str, ...]) -> Iterator[tuple[s
         value = vars(value)
     if not isinstance(value, Mapping):
         if not path:
-            raise InvalidValue(f"{kind}s must be a mapping or an argparse.Namespace, not {_shown(value)}")
+            raise InvalidValue(f"{kind}s must be a mapping or an argparse.Namespace, not {shown(value)}")
         yield ".".join(path), value
         return
     if len(path) > 20:
@@ -143,11 +143,9 @@ def _leaves(value: object, kind: str, path: tuple[str, ...]) -> Iterator[tuple[s
     if path and not value:
         yield ".".join(path), "{}"
     for key, inner in value.items():
-        if not isinstance(key, str):
-            if not path or not isinstance(key, (int, float, bool)):
-                raise InvalidValue(f"{kind} key must be a string, not {_shown(key)}")
-            key = str(key)
-        yield from _leaves(inner, kind, (*path, key))
+        if not isinstance(key, str) and (not path or not isinstance(key, (int, float, bool))):
+            raise InvalidValue(f"{kind} key must be a string, not {shown(key)}")
+        yield from _leaves(inner, kind, (*path, str(key)))
 
 
 def param_text(name: str, value: object) -> tuple[str, str]:
@@ -180,6 +178,15 @@ def param_text(name: str, value: object) -> tuple[str, str]:
     except Exception as error:  # a stranger's __str__ may raise anything at all
         raise InvalidValue(f"param {name!r} got a {type(value).__name__} whose text cannot be had ({error})") from error
     return "str", plain_text(f"param {name!r}", text)
+
+
+def tag_text(name: str, value: object) -> str:
+    """Return a tag's value as text.
+
+    Raises:
+        InvalidValue: The text is longer than 65,536 characters or holds NUL or a lone surrogate.
+    """
+    return plain_text(f"tag {name!r}", value if isinstance(value, str) else str(value))
 
 
 def param_value(kind: str, text: str) -> Any:
@@ -217,7 +224,7 @@ def plain_text(what: str, text: object, limit: int = TEXT_LIMIT) -> str:
         InvalidValue: It is no string, too long, or holds NUL or half a surrogate pair.
     """
     if not isinstance(text, str):
-        raise InvalidValue(f"{what} must be text, not {_shown(text)}")
+        raise InvalidValue(f"{what} must be text, not {shown(text)}")
     if len(text) > limit:
         raise InvalidValue(
             f"{what} has {len(text):,} characters, at most {limit:,} are kept. Use log_text for longer text."
@@ -232,7 +239,8 @@ def plain_text(what: str, text: object, limit: int = TEXT_LIMIT) -> str:
     return text
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value and its type for a message, in at most 80 characters and the type's name."""
     try:
         text = repr(value)
     except Exception as error:  # a stranger's __repr__ may raise anything at all

@@ -49,7 +49,7 @@ class LeftJournal:
         self._scan()
 
     def _scan(self) -> None:
-        found = {}
+        found: dict[int, tuple[int, int, Path]] = {}
         for path in self.folder.iterdir():
             if parsed := Segment.parse_name(path.name):
                 base, generation, preamble = parsed
@@ -96,6 +96,11 @@ class LeftJournal:
     def durable(self) -> int:
         """All of it: what a dead process left is on the disk or was never there."""
         return self.tail
+
+    def skip_to(self, acked: int) -> None:
+        """Begin behind what the store holds: records that were only in memory may have been stored."""
+        if not self._added:
+            self.written = max(self.written, acked)
 
     def append(self, content: Mapping[str, Any], at_us: int) -> None:
         """Add a document after the last record, in memory alone."""

@@ -56,9 +56,9 @@ class Journal:
     Args:
         root: Folder that holds the journals; made (0700) when missing. None keeps all in memory.
         origin: Where the run belongs, as plain JSON; restated in each segment. See `recovery`.
-        on_open: Called once when the journal's first segment exists (and again in a forked child).
 
     Attributes:
+        on_open: Called when the journal's first segment exists; so in a forked child with the first record.
         journal_id: 63 random bits.
         origin: As given; `become_child` changes its role.
         names: Key number to its one name, key set number to its names.
@@ -69,16 +69,10 @@ class Journal:
         trouble: Why records go to memory or are lost just now, None when all is well.
     """
 
-    def __init__(
-        self,
-        root: Path | None,
-        origin: dict[str, Any],
-        *,
-        on_open: Callable[[Journal], None] | None = None,
-    ) -> None:
+    def __init__(self, root: Path | None, origin: dict[str, Any]) -> None:
         self.root = root
         self.origin = origin
-        self._on_open = on_open
+        self.on_open: Callable[[Journal], None] | None = None
         self._keys: dict[str, Key] = {}
         self._sets: dict[tuple[str, ...], KeySet] = {}
         self.names: dict[int, tuple[str, ...]] = {}
@@ -198,9 +192,7 @@ class Journal:
             own = known.next if step is None else step
             tail = self.tail
             try:
-                data = slots.record(
-                    slots.ROW, known.number, own, at_us, known.pack(*values), self._seed + tail
-                )
+                data = slots.record(slots.ROW, known.number, own, at_us, known.pack(*values), self._seed + tail)
             except struct.error:
                 raise InvalidValue(f"step {own} is beyond 64 bits") from None
             written = self._put(tail, data, known.count)
@@ -341,8 +333,8 @@ class Journal:
             segment = Segment(None, base=self.tail, preamble=b"", room=max(MEMORY_SLOTS, taken))
         self._segments.append(segment)
         self._use(segment)
-        if first and self._on_open is not None:
-            self._on_open(self)
+        if first and self.on_open is not None:
+            self.on_open(self)
 
     def _use(self, segment: Segment) -> None:
         self._map, self._shift, self._limit = segment.map, segment.shift, segment.limit

@@ -9,13 +9,12 @@ Formats: https://docs.kernel.org/admin-guide/cgroup-v2.html and .../cgroup-v1/.
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlfoundry.system_metrics.procfs import read, read_table
+from mlfoundry.system_metrics.procfs import exists, read, read_table
 from mlfoundry.system_metrics.source import Counters, Reading, Source
 
 # v1 writes "no limit" as the largest number of whole pages.
@@ -66,7 +65,7 @@ def find_groups(proc: str, root: str) -> dict[str, Group]:
         # A controller that v1 has is not in v2, so v2 only fills the gaps.
         if fstype == "cgroup":
             for controller in {"memory", "cpu", "cpuacct"} & set(options.split(",")) & paths.keys():
-                groups[controller] = _group(root + point, top, paths[controller], version=1)
+                groups.setdefault(controller, _group(root + point, top, paths[controller], version=1))
         elif fstype == "cgroup2" and "" in paths:
             group = _group(root + point, top, paths[""], version=2)
             for controller in ("memory", "cpu"):
@@ -80,12 +79,12 @@ def _group(point: str, top: str, path: str, *, version: int) -> Group:
     inside = path if top == "/" else posixpath.relpath(path, top)
     # A path outside of what is mounted (another namespace's view) leaves the mount itself as the best guess.
     folder = posixpath.normpath(f"{point}/{inside}")
-    if ".." in f"{path}/{inside}".split("/") or not os.path.isdir(folder):
+    if ".." in f"{path}/{inside}".split("/") or not exists(folder):
         folder = point
     folders = [folder]
     while folders[-1] != point and len(folders[-1]) > len(point):
         folders.append(posixpath.dirname(folders[-1]))
-    own = folder == point and (top != "/" or os.path.exists(f"{point}/cgroup.type"))
+    own = folder == point and (top != "/" or exists(f"{point}/cgroup.type"))
     return Group(tuple(folders), version, own)
 
 
@@ -127,11 +126,9 @@ class Container(Source):
         return {}
 
     def _read_memory(self, group: Group) -> dict[str, float]:
-        limited = [
-            (limit, folder) for folder in group.folders if (limit := _memory_limit(folder, group.version))
-        ]
+        limited = [(limit, folder) for folder in group.folders if (limit := _memory_limit(folder, group.version))]
         if not limited:
-            if not group.own:
+            if not group.own or not exists(f"{group.folders[0]}/memory.stat"):
                 return {}
             return {"system/container/memory_used_bytes": _working_set(group.folders[0], group.version)}
         limit, folder = min(limited, key=lambda pair: pair[0])
@@ -177,9 +174,10 @@ def _memory_limit(folder: str, version: int) -> int | None:
 
 
 def _working_set(folder: str, version: int) -> int:
-    current = int(read(f"{folder}/memory.current" if version == 2 else f"{folder}/memory.usage_in_bytes"))
-    droppable = read_table(f"{folder}/memory.stat")[b"inactive_file" if version == 2 else b"total_inactive_file"]
-    return max(0, current - droppable)
+    stat = read_table(f"{folder}/memory.stat")
+    if version == 2:
+        return max(0, int(read(f"{folder}/memory.current")) - stat[b"inactive_file"])
+    return max(0, int(read(f"{folder}/memory.usage_in_bytes")) - stat[b"total_inactive_file"])
 
 
 def _cpu_limit(folder: str, version: int) -> float | None:

@@ -2,8 +2,8 @@
 
 Owns the search for descendants. Two ways give the same answer; the cheaper one of the moment is taken:
 
-* list /proc, and read the parent of each process that was not there before. Nearly free with few new
-  processes, since a process that is no descendant never becomes one;
+* list /proc, and read the parent of each process that was not there before: a process that is no descendant
+  never becomes one. Not even that while the last id given out, which loadavg tells, is still the same;
 * follow ``task/*/children`` (kernels with CONFIG_PROC_CHILDREN), one file per *thread* of the tree: better
   for a small tree on a host with thousands of processes.
 """
@@ -13,13 +13,16 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mlfoundry.system_metrics.process import ProcessState
-from mlfoundry.system_metrics.procfs import read
+from mlfoundry.system_metrics.procfs import count_open_files, exists, names, read
 
 # Ids are used again: a known stranger is looked at anew after this many listings.
 _FORGET_STRANGERS_AFTER = 60
+
+# What loadavg tells may be made up (lxcfs), so it is believed for this many snapshots only.
+_LIST_AGAIN_AFTER = 10
 
 # Reading one children file costs about as much as listing this many processes.
 _LISTED_PER_FILE = 16
@@ -38,9 +41,7 @@ class ProcTree:
         since_boot_s: Gives seconds since boot, in the time that start times of processes are given in.
     """
 
-    def __init__(
-        self, pid: int, *, proc: str = "/proc", since_boot_s: Callable[[], float] = _since_boot_s
-    ) -> None:
+    def __init__(self, pid: int, *, proc: str = "/proc", since_boot_s: Callable[[], float] = _since_boot_s) -> None:
         self._pid = pid
         self._proc = proc
         self._since_boot_s = since_boot_s
@@ -48,9 +49,12 @@ class ProcTree:
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
         self._strangers: set[str] = set()
         self._listings = 0
+        self._members: set[str] = set()
+        self._last_id = b""
+        self._unlisted = 0
         self._listed = 0
         self._threads = 0
-        self._has_children_files = os.path.exists(f"{proc}/{pid}/task/{pid}/children")
+        self._has_children_files = exists(f"{proc}/{pid}/task/{pid}/children")
 
     def snapshot(self) -> Sequence[ProcessState]:
         """Read the tree as it is now.
@@ -80,27 +84,51 @@ class ProcTree:
         Raises:
             OSError: It is gone, or belongs to another user.
         """
-        folder = f"{self._proc}/{pid}/fd"
-        # Since Linux 6.2 the size of the folder is the number of files; before, it is 0.
-        return os.stat(folder).st_size or len(os.listdir(folder))
+        return count_open_files(self._proc, pid)
 
     def _by_listing(self, root: ProcessState, now_s: float) -> list[ProcessState]:
-        names = os.listdir(self._proc)
-        self._listed = len(names)
+        last_id = self._last_id_given()
+        if last_id and last_id == self._last_id and self._unlisted < _LIST_AGAIN_AFTER:
+            self._unlisted += 1
+            return self._descend(root, self._members, now_s)[0]
+        self._last_id, self._unlisted = last_id, 0
+        listed = set(names(self._proc))
+        self._listed = len(listed)
         self._listings += 1
         if self._listings % _FORGET_STRANGERS_AFTER == 0:
             self._strangers.clear()
-        candidates = set(names) - self._strangers
-        candidates.discard(str(self._pid))
+        tree, others = self._descend(root, listed - self._strangers, now_s)
+        # A parent that is not listed was perhaps born while the folder was read: ask again next time.
+        unsure = {
+            str(state.pid)
+            for parent, states in others.items()
+            if parent and str(parent) not in listed
+            for state in states
+        }
+        if unsure:
+            self._last_id = b""
+        self._members = {str(state.pid) for state in tree}
+        self._strangers = listed - unsure - self._members
+        return tree
+
+    def _last_id_given(self) -> bytes:
+        try:
+            return read(f"{self._proc}/loadavg").split()[4]
+        except (OSError, IndexError):
+            return b""
+
+    def _descend(
+        self, root: ProcessState, candidates: Iterable[str], now_s: float
+    ) -> tuple[list[ProcessState], dict[int, list[ProcessState]]]:
+        """Read candidates, and part them into the tree and, by parent, all others."""
         by_parent: dict[int, list[ProcessState]] = {}
         for name in candidates:
-            if name.isdigit() and (state := self._find_state(name, now_s)):
+            if name.isdigit() and name != str(self._pid) and (state := self._find_state(name, now_s)):
                 by_parent.setdefault(state.parent, []).append(state)
         tree = [root]
         for state in tree:
             tree.extend(by_parent.pop(state.pid, ()))
-        self._strangers = set(names) - {str(state.pid) for state in tree}
-        return tree
+        return tree, by_parent
 
     def _by_children(self, root: ProcessState, now_s: float) -> list[ProcessState]:
         tree = {root.pid: root}
@@ -108,7 +136,7 @@ class ProcTree:
         while waiting:
             folder = f"{self._proc}/{waiting.popleft().pid}/task"
             try:
-                threads = os.listdir(folder)
+                threads = names(folder)
             except OSError:
                 continue
             for thread in threads:

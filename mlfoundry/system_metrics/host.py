@@ -7,8 +7,8 @@ In a container these are the host's numbers; `container` has the limits that cou
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from mlfoundry.system_metrics.source import Counters, Pair, Reading, Source
@@ -56,7 +56,7 @@ class Host(Source):
     def __init__(self, machine: Machine, *, path: str | None = None, max_cores: int = 64) -> None:
         super().__init__()
         self._machine = machine
-        self._path = os.getcwd() if path is None else path
+        self._path = str(Path.cwd()) if path is None else path
         self._max_cores = max_cores
         self._cpu, self._disk, self._network = Counters(), Counters(), Counters()
 

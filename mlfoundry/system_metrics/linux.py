@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 
-
 from mlfoundry.system_metrics.host import ALL_CORES
-from mlfoundry.system_metrics.procfs import read, read_table
+from mlfoundry.system_metrics.procfs import exists, names, read, read_table
 from mlfoundry.system_metrics.source import Pair
 
 _SECTOR_BYTES = 512
@@ -31,6 +30,7 @@ class LinuxMachine:
         self._proc = proc
         self._sys = sys
         self._is_disk: dict[str, bool] = {}
+        self._meminfo: dict[bytes, int] | None = None
         self._interfaces: frozenset[str] = frozenset()
         self._physical: frozenset[str] = frozenset()
 
@@ -53,12 +53,13 @@ class LinuxMachine:
 
     def memory(self) -> tuple[int, int]:
         """Give total and available bytes of memory; available is the kernel's own estimate."""
-        table = read_table(f"{self._proc}/meminfo")
+        self._meminfo = None
+        self._meminfo = table = read_table(f"{self._proc}/meminfo")
         return table[b"MemTotal"] * 1024, table[b"MemAvailable"] * 1024
 
     def swap(self) -> tuple[int, int]:
-        """Give total and used bytes of swap."""
-        table = read_table(f"{self._proc}/meminfo")
+        """Give total and used bytes of swap, of the same moment as the memory that was asked for before."""
+        table, self._meminfo = self._meminfo or read_table(f"{self._proc}/meminfo"), None
         return table[b"SwapTotal"] * 1024, (table[b"SwapTotal"] - table[b"SwapFree"]) * 1024
 
     def disk_space(self, path: str) -> tuple[int, int]:
@@ -68,7 +69,7 @@ class LinuxMachine:
 
     def disk_bytes(self) -> dict[str, Pair]:
         """Give bytes read and written by whole disk; partitions and layers over disks do not count."""
-        moved = {}
+        moved: dict[str, Pair] = {}
         for line in read(f"{self._proc}/diskstats").splitlines():
             field = line.split()
             name = field[2].decode()
@@ -98,8 +99,7 @@ class LinuxMachine:
     def _counts_as_disk(self, name: str) -> bool:
         if name.startswith(_NOT_A_DISK):
             return False
-        os.stat(f"{self._sys}/block")
-        return os.path.exists(f"{self._sys}/block/{name.replace('/', '!')}")
+        return name.replace("/", "!") in names(f"{self._sys}/block")
 
     def _has_hardware(self, name: str) -> bool:
-        return os.path.exists(f"{self._sys}/class/net/{name}/device")
+        return exists(f"{self._sys}/class/net/{name}/device")

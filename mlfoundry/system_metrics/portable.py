@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mlfoundry.system_metrics.host import ALL_CORES
@@ -102,31 +103,28 @@ def _busy_and_total(times: Any) -> Pair:
 
 def _state(process: Any, now: float) -> ProcessState | None:
     """Read one process; None when it is not to be had at all, None in a field that it does not tell."""
-    try:
-        with process.oneshot():
-            created = float(process.create_time())
-            times = _told(process.cpu_times)
-            memory = _told(process.memory_info)
-            return ProcessState(
-                pid=process.pid,
-                parent=_told(process.ppid) or 0,
-                started=created,
-                age_s=now - created,
-                cpu_s=None if times is None else times.user + times.system,
-                reaped_cpu_s=0.0 if times is None else _reaped_s(times),
-                rss_bytes=None if memory is None else memory.rss,
-                threads=_told(process.num_threads),
-                alive=_told(process.status) not in ("zombie", "dead"),
-            )
-    except Exception:
-        return None
+    with suppress(Exception), process.oneshot():
+        created = float(process.create_time())
+        times = _told(process.cpu_times)
+        memory = _told(process.memory_info)
+        return ProcessState(
+            pid=process.pid,
+            parent=_told(process.ppid) or 0,
+            started=created,
+            age_s=now - created,
+            cpu_s=None if times is None else times.user + times.system,
+            reaped_cpu_s=0.0 if times is None else _reaped_s(times),
+            rss_bytes=None if memory is None else memory.rss,
+            threads=_told(process.num_threads),
+            alive=_told(process.status) not in ("zombie", "dead"),
+        )
+    return None
 
 
 def _told(ask: Callable[[], Any]) -> Any:
-    try:
+    with suppress(Exception):
         return ask()
-    except Exception:
-        return None
+    return None
 
 
 def _reaped_s(times: Any) -> float:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from contextlib import suppress
+from typing import NamedTuple, Protocol
 
 from mlfoundry.system_metrics.source import Reading, Source
 
@@ -18,8 +18,7 @@ from mlfoundry.system_metrics.source import Reading, Source
 _CLOCK_SLACK_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessState:
+class ProcessState(NamedTuple):
     """One process at one moment. A number that could not be read is None.
 
     Attributes:
@@ -106,11 +105,11 @@ class CpuLedger:
             state = now.get(former.pid)
             if state is not None and state.started == former.started:
                 continue
-            kin: ProcessState | None = former
-            for _ in before:
+            kin = before.get(former.parent)
+            seen = {former.pid}
+            while kin is not None and kin.pid not in reaped and kin.pid not in seen:
+                seen.add(kin.pid)
                 kin = before.get(kin.parent)
-                if kin is None or kin.pid in reaped:
-                    break
             if kin is not None and kin.pid in reaped:
                 reaped[kin.pid] -= (former.cpu_s or 0.0) + former.reaped_cpu_s
 
@@ -137,13 +136,16 @@ class Process(Source):
 
     def readings(self) -> Iterable[tuple[str, Reading]]:
         """List the readings of one sample: first the tree, then what is made of it."""
-        self._states, self.pids = (), frozenset()
+        self._forget()
         yield "tree", self._read_tree
         if self._states:
             yield "cpu", self._read_cpu
             yield "memory", self._read_memory
             yield "threads", self._read_threads
             yield "open_files", self._read_open_files
+
+    def _forget(self) -> None:
+        self._states, self.pids = (), frozenset()
 
     def _read_tree(self) -> dict[str, float]:
         self._states = tuple(self._tree.snapshot())
@@ -172,14 +174,11 @@ class Process(Source):
         return {"system/process/threads": sum(numbers)}
 
     def _read_open_files(self) -> dict[str, float]:
-        numbers = []
-        problem: Exception = LookupError("no process of the tree is alive")
+        numbers: list[int] = []
         for state in self._states:
             if state.alive:
-                try:
+                with suppress(Exception):
                     numbers.append(int(self._tree.open_files(state.pid)))
-                except Exception as error:
-                    problem = error
         if not numbers:
-            raise problem
+            raise LookupError("no process of the tree tells its open files")
         return {"system/process/open_files": sum(numbers)}

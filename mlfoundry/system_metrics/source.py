@@ -6,14 +6,14 @@ that takes other series with it. Knows no operating system. The sources build on
 
 from __future__ import annotations
 
-import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-log = logging.getLogger("mlfoundry.system_metrics")
+if TYPE_CHECKING:
+    from logging import Logger
 
 Reading = Callable[[], Mapping[str, float]]
 Pair = tuple[float, float]
@@ -32,13 +32,45 @@ class Failure:
     last_error: str
 
 
+def log() -> Logger:
+    """Give this package's logger; logging takes 9 ms to import, and is rarely needed."""
+    from logging import getLogger
+
+    return getLogger("mlfoundry.system_metrics")
+
+
 def count_failure(failures: dict[str, Failure], name: str, error: BaseException) -> None:
     """Add one failure under a name; the first of each name is also logged, at debug level."""
     text = f"{type(error).__name__}: {error}"[:500]
     before = failures.get(name)
     failures[name] = Failure(1 if before is None else before.count + 1, text)
     if before is None:
-        log.debug("no system metric from %s: %s", name, text)
+        log().debug("no system metric from %s: %s", name, text)
+
+
+class Counted:
+    """A ``with`` block that may fail: an exception ends the block, is counted, and goes no further.
+
+    Interrupts and exits pass. This is the one place where system metrics swallow an exception.
+
+    Attributes:
+        error: What ended the block; None while all is well.
+    """
+
+    def __init__(self, failures: dict[str, Failure], name: str) -> None:
+        self.error: Exception | None = None
+        self._failures = failures
+        self._name = name
+
+    def __enter__(self) -> Counted:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self.error = error
+        count_failure(self._failures, self._name, error)
+        return True
 
 
 class Source(ABC):
@@ -74,25 +106,20 @@ class Source(ABC):
         self._at_s = 0.0 if elapsed_s is None else self._at_s + elapsed_s
         found: dict[str, float] = {}
         for reading, read in self.readings():
-            try:
+            with Counted(self.failures, f"{self.name}/{reading}"):
                 values = read()
                 for series, value in values.items():
                     self._keep(found, series, value)
-            except Exception as error:
-                count_failure(self.failures, f"{self.name}/{reading}", error)
         return found
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most sources hold nothing
         """Give back what the source holds; it may not be sampled afterwards. Idempotent."""
 
     def _keep(self, found: dict[str, float], series: str, value: float) -> None:
-        try:
+        with Counted(self.failures, series):
             number = float(value)
             if not math.isfinite(number):
                 raise ValueError(f"not a finite number: {number}")
-        except Exception as error:
-            count_failure(self.failures, series, error)
-        else:
             found[series] = number
 
 

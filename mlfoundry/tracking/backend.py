@@ -6,7 +6,6 @@ errors are said at each. All verbs may be called from several threads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import BinaryIO, Protocol
 
 from ..records import (
@@ -32,6 +31,9 @@ class Backend(Protocol):
 
     uri: str
     user: str
+
+    def on_behalf_of(self, user: str) -> Backend:
+        """Return the backend for what a process of this account left under another name, or itself."""
 
     def create_run(self, new: NewRun) -> RunRecord:
         """Make a run, and its project under the caller when it is missing; the same id again is a no-op.
@@ -61,6 +63,9 @@ class Backend(Protocol):
     def delete_project(self, project_id: int) -> None:
         """Delete a project with all its runs and files, for good. Needs ADMIN."""
 
+    def list_keys(self, project_id: int, kind: str) -> list[str]:
+        """Return all names that a project has seen of a kind: metric, system, param or tag."""
+
     def find_run(self, run_id: str) -> RunRecord:
         """Return a run with all its values by its id alone. Raises RunNotFound."""
 
@@ -74,10 +79,10 @@ class Backend(Protocol):
         """Change tags, description or name. Needs WRITE."""
 
     def delete_run(self, run: RunKey) -> None:
-        """Hide a run and free its name; twice is a no-op. Needs WRITE."""
+        """Hide a run and free its name; twice is a no-op. Needs ADMIN, or WRITE for the caller's own runs."""
 
     def restore_run(self, run: RunKey) -> RunRecord:
-        """Bring a deleted run back, under a name with a suffix when its own is taken. Needs WRITE."""
+        """Bring a deleted run back, under a name with a suffix when its own is taken. Needs the same."""
 
     def get_facts(self, run: RunKey) -> dict[str, str]:
         """Return what was captured of the run's surroundings and what the tracker noted."""
@@ -112,6 +117,3 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release what is held; twice is a no-op."""
-
-
-__all__: Sequence[str] = ("Backend",)

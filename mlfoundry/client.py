@@ -1,0 +1,399 @@
+"""The client: projects, runs, search and collaborators as one user sees them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import recovery, values
+from . import settings as configuration
+from . import shipper as shipping
+from .errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError
+from .journal import Journal
+from .names import legal_name, random_name
+from .query import parse_filter, parse_order
+from .records import NewRun, Permission, ProjectRecord, RunKey, RunQuery, RunRecord, RunStatus
+from .results import CollaboratorList, Comparison, ProjectList, RunList
+from .run import Run, StoredRun, _tag_texts
+from .settings import Settings
+from .tracking.backend import Backend
+from .tracking.embedded import EmbeddedBackend
+
+PAGE = 1000
+
+
+def get_client(
+    tracking_uri: str | os.PathLike[str] | None = None,
+    api_key: str | None = None,
+    *,
+    user: str | None = None,
+    home: str | os.PathLike[str] | None = None,
+    end_timeout_s: float | None = None,
+) -> Client:
+    """Return a client; what is not given comes from the environment, the settings file or defaults.
+
+    Args:
+        tracking_uri: Folder of the store, or ``file:///…``; the platform's data folder by default.
+        api_key: Key for a server.
+        user: Name to work under; the login name by default. In the embedded store it is its user's own word.
+        home: Folder for everything, when `tracking_uri` is not given.
+        end_timeout_s: How long the end of a run may wait until all is stored, 10 s by default.
+
+    Raises:
+        InvalidSetting: A value cannot be used; says where it came from.
+
+    Example:
+        >>> client = get_client(tmp_path)                                       # doctest: +SKIP
+    """
+    uri = None if tracking_uri is None else os.fspath(tracking_uri)
+    settings = configuration.resolve(
+        tracking_uri=uri, api_key=api_key, user=user, home=home, end_timeout_s=end_timeout_s
+    )
+    return Client(settings)
+
+
+class Client:
+    """One user's way to projects and runs. Threads may share it.
+
+    Attributes:
+        settings: What it works with.
+        backend: Where runs are kept.
+        user: The name it works under.
+    """
+
+    def __init__(self, settings: Settings, backend: Backend | None = None) -> None:
+        self.settings = settings
+        self.backend: Backend = EmbeddedBackend(settings.folder, settings.user) if backend is None else backend
+        self.user = self.backend.user
+
+    # -- runs that log ---------------------------------------------------------------------------
+
+    def create_run(
+        self,
+        project_name: str,
+        run_name: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        owner: str | None = None,
+        log_system_metrics: bool | None = None,
+        *,
+        description: str = "",
+        system_metrics_interval_s: float | None = None,
+        capture: bool | None = None,
+    ) -> Run:
+        """Make a run, and its project when it is missing, and begin to log to it.
+
+        With a store that cannot be reached the run begins all the same and is stored later.
+
+        Args:
+            project_name: The project; made under this user on its first use.
+            run_name: The name; two random words when not given. A taken one gets ``-2``, ``-3``, …
+            tags: Name to text.
+            owner: Owner of the project, this user when not given. Another's project must exist and give this
+                user WRITE.
+            log_system_metrics: Whether to sample the machine until the end; by default what the settings say,
+                which is True.
+            description: Free text.
+            system_metrics_interval_s: Seconds between samples, 0.1 to 3600; 1 by default.
+            capture: Whether to record git, Python, packages and hardware; by default what the settings say.
+
+        Raises:
+            InvalidName: A name is not legal; nothing is made.
+            ProjectNotFound: There is no such project of `owner` that this user may see.
+            PermissionDenied: This user lacks WRITE.
+        """
+        interval_s = self.settings.system_metrics_interval_s
+        if system_metrics_interval_s is not None:
+            interval_s = configuration.seconds("system_metrics_interval_s", system_metrics_interval_s)
+        new = NewRun(
+            run_id=uuid.uuid4().hex,
+            project_name=legal_name("project name", project_name),
+            run_name=random_name() if run_name in (None, "") else legal_name("run name", run_name),
+            owner=None if owner is None else legal_name("owner", owner),
+            tags={name: text for name, text in _tag_texts(tags or {}).items() if text is not None},
+            description=values.plain_text("description", description),
+            started_at_us=time.time_ns() // 1000,
+        )
+        run = self._begin(new)
+        if self.settings.system_metrics if log_system_metrics is None else log_system_metrics:
+            run._start_sampling(interval_s)
+        if self.settings.capture if capture is None else capture:
+            run._start_capture()
+        return run
+
+    def join_run(self, run_id: str) -> Run:
+        """Log to a run that another process made, as in distributed training; its end stays with that one.
+
+        Args:
+            run_id: Its id, or ``owner/project/run``.
+
+        Raises:
+            RunNotFound: There is no such run that this user may see.
+        """
+        record = self._find(run_id)
+        new = NewRun(
+            run_id=record.key.run_id,
+            project_name=record.project_name,
+            run_name=record.run_name,
+            owner=record.owner,
+            tags={},
+            description="",
+            started_at_us=round(record.started_at.timestamp() * 1_000_000),
+        )
+        journal = self._journal(new, role="member")
+        journal.origin["project_id"] = record.key.project_id
+        journal.open()
+        run = Run(self, record, journal, new, owns_end=False, made=True)
+        run._params = {name: values.param_text(name, value)[1] for name, value in record.params.items()}
+        return run
+
+    def _journal(self, new: NewRun, role: str) -> Journal:
+        roots = self.settings.journal_roots()
+        root = next((root for root in roots if configuration.is_writable(root)), None)
+        origin = recovery.origin(new, user=self.user, uri=self.backend.uri, role=role, pid=os.getpid())
+        shipping.shipper().watch(self.backend, roots)
+        return Journal(root, origin)
+
+    def _begin(self, new: NewRun) -> Run:
+        """Open the journal first, then make the run: a process that dies in between leaves no run without one."""
+        journal = self._journal(new, role="owner")
+        journal.open()
+        try:
+            record = self.backend.create_run(new)
+            made = True
+            journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
+        except BackendUnavailable:
+            record, made = self._offline(new), False
+        except BaseException:
+            journal.close(settled=True)
+            raise
+        journal.write({"kind": "created", "project_id": record.key.project_id if made else None})
+        return Run(self, record, journal, new, owns_end=True, made=made)
+
+    def _offline(self, new: NewRun) -> RunRecord:
+        return RunRecord(
+            key=RunKey(0, new.run_id),
+            owner=new.owner or self.user,
+            project_name=new.project_name,
+            run_name=new.run_name,
+            status=RunStatus.RUNNING,
+            created_by=self.user,
+            started_at=values.utc(new.started_at_us),
+            ended_at=None,
+            last_seen_at=values.utc(new.started_at_us),
+            description=new.description,
+            tags=new.tags,
+        )
+
+    # -- runs that are stored --------------------------------------------------------------------
+
+    def get_run(self, run: str) -> StoredRun:
+        """Return a run for reading.
+
+        Args:
+            run: Its id (32 hex digits), ``owner/project/run``, or ``project/run`` of this user.
+
+        Raises:
+            RunNotFound: There is no such run that this user may see.
+            ProjectNotFound: There is no such project that this user may see.
+        """
+        return StoredRun(self, self._find(run))
+
+    def _find(self, run: str) -> RunRecord:
+        self._recovered()
+        if not isinstance(run, str) or not run.strip():
+            raise InvalidName(f"a run is given as its id or as owner/project/run, not {run!r}")
+        parts = run.strip().split("/")
+        if len(parts) == 1:
+            run_id = parts[0].lower()
+            if len(run_id) != 32 or any(c not in "0123456789abcdef" for c in run_id):
+                raise InvalidName(f"{run!r} is neither a run id (32 hex digits) nor owner/project/run")
+            return self.backend.find_run(run_id)
+        if len(parts) > 3:
+            raise InvalidName(f"{run!r} has {len(parts)} parts; give owner/project/run")
+        owner = parts[0] if len(parts) == 3 else None
+        return self.backend.get_run_by_name(owner, parts[-2], parts[-1])
+
+    def list_runs(self, project_name: str, owner: str | None = None) -> RunList:
+        """Return all runs of a project, newest first, fetched as they are looked at."""
+        return self.search_runs(project_name, owner=owner)
+
+    def search_runs(
+        self,
+        project_name: str,
+        filter: str = "",  # noqa: A002  MLflow's and the users' word
+        order_by: str | Iterable[str] = (),
+        *,
+        owner: str | None = None,
+        view: str = "active",
+        params: Iterable[str] | None = None,
+        metrics: Iterable[str] | None = None,
+        tags: Iterable[str] | None = None,
+        page_size: int = PAGE,
+    ) -> RunList:
+        """Return the runs of a project that match a filter, fetched page by page as they are looked at.
+
+        Args:
+            project_name: The project, or ``owner/project``.
+            filter: As in MLflow: ``metrics.loss < 0.1 and params.model = 'svm'``; see `query`.
+            order_by: ``"metrics.loss ASC"`` or several of them; newest first when empty.
+            owner: Owner of the project, this user when not given.
+            view: ``"active"``, ``"deleted"`` or ``"all"``.
+            params: Only these params, all when None; so for metrics and tags.
+            metrics: Only these metrics.
+            tags: Only these tags.
+            page_size: Runs a page, 1 to 10,000.
+
+        Raises:
+            InvalidFilter: At once, with the place in the filter that is not understood.
+            ProjectNotFound: There is no such project that this user may see.
+        """
+        terms = (order_by,) if isinstance(order_by, str) and order_by else tuple(order_by)
+        parse_filter(filter)
+        parse_order(terms)
+        project = self._project(project_name, owner)
+
+        def fetch(cursor: str | None) -> Any:
+            return self.backend.search_runs(
+                RunQuery(
+                    project.project_id,
+                    filter,
+                    terms,
+                    page_size,
+                    cursor,
+                    view,
+                    None if params is None else tuple(params),
+                    None if metrics is None else tuple(metrics),
+                    None if tags is None else tuple(tags),
+                )
+            )
+
+        what = f"of {project.owner}/{project.name}" + (f" where {filter}" if filter else "")
+        runs = RunList(fetch, lambda record: StoredRun(self, record), what)
+        bool(runs)  # a name that the project does not know is an error now, and not at the first look
+        return runs
+
+    def compare_runs(self, runs: Iterable[StoredRun | str]) -> Comparison:
+        """Put runs side by side: params that differ, and last values of metrics.
+
+        Args:
+            runs: Runs, ids or ``owner/project/run``; at least one.
+        """
+        found = [self.get_run(run.run_id if isinstance(run, StoredRun) else run) for run in runs]
+        if not found:
+            raise InvalidInput("compare_runs needs at least one run")
+        return Comparison(found)
+
+    # -- projects --------------------------------------------------------------------------------
+
+    def list_projects(self) -> ProjectList:
+        """Return all projects that this user may see, the one with the newest run first."""
+        self._recovered()
+        return ProjectList(self.backend.list_projects())
+
+    def get_project(self, project_name: str, owner: str | None = None) -> ProjectRecord:
+        """Return a project with its counts.
+
+        Args:
+            project_name: Its name, or ``owner/project``.
+            owner: Its owner, this user when not given.
+
+        Raises:
+            ProjectNotFound: There is no such project that this user may see.
+        """
+        return self._project(project_name, owner)
+
+    def delete_project(self, project_name: str, owner: str | None = None) -> None:
+        """Delete a project with all its runs and files, for good. Needs ADMIN."""
+        self.backend.delete_project(self._project(project_name, owner).project_id)
+
+    def _project(self, name: str, owner: str | None) -> ProjectRecord:
+        self._recovered()
+        if isinstance(name, str) and name.count("/") == 1 and owner is None:
+            owner, name = name.split("/")
+        return self.backend.get_project(owner, name)
+
+    # -- collaborators ---------------------------------------------------------------------------
+
+    def list_collaborators(self, project_name: str, owner: str | None = None) -> CollaboratorList:
+        """Return who has access to a project, the owner first. Needs READ."""
+        return CollaboratorList(self.backend.list_collaborators(self._project(project_name, owner).project_id))
+
+    def add_collaborator(
+        self, project_name: str, user: str, permission: Permission | str = Permission.READ, owner: str | None = None
+    ) -> None:
+        """Give a user access to a project. Needs ADMIN.
+
+        Args:
+            project_name: The project, or ``owner/project``.
+            user: The user's name.
+            permission: READ, WRITE or ADMIN; an enum or its name.
+            owner: Owner of the project, this user when not given.
+
+        Raises:
+            InvalidInput: The user has access already; `set_permission` changes it.
+            PermissionDenied: This user lacks ADMIN.
+        """
+        level, project = _permission(permission), self._project(project_name, owner)
+        self.backend.set_permission(project.project_id, user, level, new=True)
+
+    def set_permission(
+        self, project_name: str, user: str, permission: Permission | str, owner: str | None = None
+    ) -> None:
+        """Change what a collaborator may do. Needs ADMIN.
+
+        Raises:
+            CollaboratorNotFound: The user has no access; `add_collaborator` gives it.
+            LastAdmin: The user owns the project.
+            PermissionDenied: This user lacks ADMIN.
+        """
+        level, project = _permission(permission), self._project(project_name, owner)
+        self.backend.set_permission(project.project_id, user, level, new=False)
+
+    def remove_collaborator(self, project_name: str, user: str, owner: str | None = None) -> None:
+        """Take a user's access away, at once. Needs ADMIN, or is about this user.
+
+        Raises:
+            CollaboratorNotFound: The user has no access.
+            LastAdmin: The user owns the project.
+            PermissionDenied: This user lacks ADMIN.
+        """
+        self.backend.remove_collaborator(self._project(project_name, owner).project_id, user)
+
+    # -- upkeep ----------------------------------------------------------------------------------
+
+    def sync(self, timeout_s: float = 60.0) -> int:
+        """Store what dead processes left; return how many journals are still on their way.
+
+        Args:
+            timeout_s: How long to wait at most.
+        """
+        shipper = shipping.shipper()
+        shipper.watch(self.backend, self.settings.journal_roots())
+        shipper.wait(lambda: not shipper.adopted(), timeout_s, sweep=True)
+        return len(shipper.adopted())
+
+    def _recovered(self) -> None:
+        """Before the first look: give dead processes' journals a moment to be stored, so that it tells the truth."""
+        if getattr(self, "_has_recovered", False):
+            return
+        self._has_recovered = True
+        roots = self.settings.journal_roots()
+        if any(recovery.may_hold_journals(root) for root in roots):
+            with contextlib.suppress(MlfoundryError):
+                self.sync(timeout_s=2.0)
+
+    def __repr__(self) -> str:
+        return f"Client(user={self.user!r}, tracking_uri={self.backend.uri!r})"
+
+
+def _permission(permission: Permission | str | int) -> Permission:
+    name = permission.upper() if isinstance(permission, str) else permission
+    try:
+        return Permission[name] if isinstance(name, str) else Permission(name)
+    except (KeyError, ValueError):
+        allowed = ", ".join(level.name for level in Permission)
+        raise InvalidInput(f"permission is {permission!r}; give one of {allowed}") from None

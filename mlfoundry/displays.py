@@ -1,0 +1,274 @@
+"""How records look: complete plain text, and HTML of the same content for notebooks.
+
+Pure functions from records and plain values. HTML is made by `Html` alone, which escapes all that it is
+given: names, tags, keys and exception texts are strangers' text.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from .records import MetricSummary, RunRecord, RunStatus
+
+ABSENT = "–"
+STATUS_SIGNS = {
+    RunStatus.RUNNING: "●",
+    RunStatus.SCHEDULED: "○",
+    RunStatus.FINISHED: "✓",
+    RunStatus.FAILED: "✕",
+    RunStatus.KILLED: "■",
+}
+_STATUS_COLOURS = {
+    RunStatus.RUNNING: "#0b6bcb",
+    RunStatus.SCHEDULED: "#636b74",
+    RunStatus.FINISHED: "#1f7a1f",
+    RunStatus.FAILED: "#c41c1c",
+    RunStatus.KILLED: "#9a5b13",
+}
+_HIDDEN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
+    code: f"\\u{code:04x}" for code in (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+
+
+# -- values --------------------------------------------------------------------------------------
+
+
+def plain(text: object) -> str:
+    """Return text on one line without characters that would steer a terminal or turn its direction."""
+    return str(text).translate(_HIDDEN)
+
+
+def shortened(text: object, width: int = 40) -> str:
+    """Return text of at most `width` characters, cut in the middle."""
+    text = plain(text)
+    if len(text) <= width:
+        return text
+    half = (width - 1) // 2
+    return f"{text[: width - 1 - half]}…{text[-half:]}"
+
+
+def figure(value: Any) -> str:
+    """Return a number with at most four significant digits; whole numbers whole; other values as text."""
+    if value is None:
+        return ABSENT
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return plain(value)
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "NaN"
+        if math.isinf(value):
+            return "∞" if value > 0 else "-∞"
+        if value == int(value) and abs(value) < 1e15:
+            return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
+        return f"{value:.3e}" if not 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+    return f"{value:,}" if abs(value) >= 10_000 else str(value)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes with a binary unit."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in its two greatest units."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for unit, name, lower, lower_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= unit:
+            return f"{whole // unit} {name} {whole % unit // lower} {lower_name}"
+    return f"{whole} s"
+
+
+def age(at: datetime | None, now: datetime | None = None) -> str:
+    """Return how long ago a time was."""
+    if at is None:
+        return ABSENT
+    seconds = ((now or datetime.now(UTC)) - at).total_seconds()
+    return "just now" if seconds < 10 else f"{span(seconds).partition(' ')[0]} {span(seconds).split(' ')[1]} ago"
+
+
+def duration_s(run: RunRecord, now: datetime | None = None) -> float:
+    """Return how many seconds a run has taken, or takes so far."""
+    end = run.ended_at or (now or datetime.now(UTC))
+    return max(0.0, (end - run.started_at).total_seconds())
+
+
+def status_text(status: RunStatus) -> str:
+    """Return a status as a sign and a word."""
+    return f"{STATUS_SIGNS[status]} {status.value.lower()}"
+
+
+# -- plain text ----------------------------------------------------------------------------------
+
+
+def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[bool] = ()) -> str:
+    """Return a table in aligned columns; numeric ones to the right."""
+    cells = [[plain(cell) for cell in row] for row in [headers, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
+    right = [*numeric, *[False] * (len(headers) - len(numeric))]
+    lines = []
+    for row in cells:
+        parts = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)]
+        lines.append("  ".join(parts).rstrip())
+    lines.insert(1, "  ".join("─" * width for width in widths))
+    return "\n".join(lines)
+
+
+# -- HTML ----------------------------------------------------------------------------------------
+
+
+class Html(str):
+    """HTML that is safe to show: everything that is not `Html` itself is escaped on its way in."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, value: object) -> Html:
+        """Return a value as HTML text."""
+        return value if isinstance(value, Html) else cls(html.escape(str(value).translate(_HIDDEN), quote=True))
+
+    @classmethod
+    def element(cls, tag: str, *content: object, style: str = "", title: object = None) -> Html:
+        """Return an element; `tag` and `style` are ours, content and title may be anybody's."""
+        attributes = f' style="{html.escape(style, quote=True)}"' if style else ""
+        if title is not None:
+            attributes += f' title="{cls.of(title)}"'
+        return cls(f"<{tag}{attributes}>{''.join(cls.of(each) for each in content)}</{tag}>")
+
+
+_CELL = "padding:2px 10px;white-space:nowrap;border-bottom:1px solid rgba(128,128,128,.25)"
+_NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
+
+
+def html_table(
+    headers: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[bool] = (), *, caption: str = ""
+) -> Html:
+    """Return a table; a cell may be a (shown, whole) pair, whose second stands in its tooltip."""
+    right = [*numeric, *[False] * (len(headers) - len(numeric))]
+    styles = [_NUMBER if number else f"{_CELL};text-align:left" for number in right]
+    head = Html.element(
+        "tr", *(Html.element("th", h, style=f"{s};font-weight:600") for h, s in zip(headers, styles, strict=True))
+    )
+    body = [head]
+    for row in rows:
+        cells = []
+        for cell, style in zip(row, styles, strict=True):
+            shown, whole = cell if isinstance(cell, tuple) else (cell, None)
+            cells.append(Html.element("td", shown, style=style, title=whole if whole != shown else None))
+        body.append(Html.element("tr", *cells))
+    table = Html.element("table", *body, style="border-collapse:collapse;font-size:13px;margin:4px 0")
+    if not caption:
+        return table
+    return Html.element("div", Html.element("div", caption, style="font-size:13px;opacity:.75"), table)
+
+
+def html_status(status: RunStatus) -> Html:
+    """Return a status as sign, word and colour."""
+    return Html.element("span", status_text(status), style=f"color:{_STATUS_COLOURS[status]};font-weight:600")
+
+
+# -- tables of runs ------------------------------------------------------------------------------
+
+
+class RunColumns:
+    """Which columns tell most of some runs, and their cells.
+
+    State and name, the first metrics by name, the params that differ, duration, age.
+    """
+
+    def __init__(self, records: Sequence[RunRecord], *, metrics: int = 3, params: int = 4) -> None:
+        seen: dict[str, int] = {}
+        values: dict[str, set[str]] = {}
+        for record in records:
+            for name in record.metrics:
+                seen[name] = seen.get(name, 0) + 1
+            for name, value in record.params.items():
+                values.setdefault(name, set()).add(str(value))
+        self.metrics = sorted(seen, key=lambda name: (-seen[name], name))[:metrics]
+        several = [name for name, different in values.items() if len(different) > 1]
+        self.params = sorted(several or list(values), key=lambda name: (len(values[name]), name))[:params]
+
+    @property
+    def headers(self) -> list[str]:
+        """Names of the columns."""
+        return ["status", "run", *self.metrics, *self.params, "took", "started"]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers."""
+        return [False, False, *[True] * len(self.metrics), *[True] * len(self.params), True, False]
+
+    def cells(self, record: RunRecord) -> list[tuple[str, object]]:
+        """Return (shown, whole) of each cell of a run."""
+        metrics = [record.metrics.get(name) for name in self.metrics]
+        params = [record.params.get(name) for name in self.params]
+        error = f": {record.error}" if record.error else ""
+        return [
+            (status_text(record.status), f"{record.status.value}{error}"),
+            (shortened(record.run_name, 36), record.run_name),
+            *((ABSENT, ABSENT) if m is None else (figure(m.last), _told(m)) for m in metrics),
+            *((shortened(figure(value), 24), figure(value) if value is None else value) for value in params),
+            (span(duration_s(record)), f"{duration_s(record):.3f} s"),
+            (age(record.started_at), record.started_at.isoformat(timespec="seconds")),
+        ]
+
+
+def _told(metric: MetricSummary) -> str:
+    last = f"last {metric.last!r} at step {metric.last_step}"
+    return f"{last}; min {metric.min!r}; max {metric.max!r}; {metric.count} points"
+
+
+def runs_text(records: Sequence[RunRecord], caption: str) -> str:
+    """Return a table of runs as text."""
+    if not records:
+        return caption
+    columns = RunColumns(records)
+    rows = [[shown for shown, _ in columns.cells(record)] for record in records]
+    return f"{caption}\n{text_table(columns.headers, rows, columns.numeric)}"
+
+
+def runs_html(records: Sequence[RunRecord], caption: str) -> Html:
+    """Return a table of runs as HTML."""
+    if not records:
+        return Html.element("div", caption, style="font-size:13px")
+    columns = RunColumns(records)
+    rows = []
+    for record in records:
+        cells: list[object] = list(columns.cells(record))
+        title = f"{record.status.value} {record.error}".strip()
+        cells[0] = Html.element("span", html_status(record.status), title=title)
+        rows.append(cells)
+    return html_table(columns.headers, rows, columns.numeric, caption=caption)
+
+
+def card_html(title: str, facts: Iterable[tuple[str, object]], *, status: RunStatus | None = None) -> Html:
+    """Return a heading and a list of names and values."""
+    head = [Html.element("b", title)]
+    if status is not None:
+        head = [html_status(status), Html.of("  "), *head]
+    rows = [
+        Html.element(
+            "tr",
+            Html.element("td", name, style=f"{_CELL};opacity:.75"),
+            Html.element("td", value, style=f"{_CELL};white-space:normal"),
+        )
+        for name, value in facts
+    ]
+    table = Html.element("table", *rows, style="border-collapse:collapse;font-size:13px;margin:4px 0")
+    return Html.element("div", Html.element("div", *head, style="font-size:14px"), table)
+
+
+def card_text(title: str, facts: Iterable[tuple[str, object]]) -> str:
+    """Return a heading and a list of names and values as text."""
+    pairs = [(plain(name), plain(value)) for name, value in facts]
+    width = max((len(name) for name, _ in pairs), default=0)
+    return "\n".join([plain(title), *(f"  {name.ljust(width)}  {value}" for name, value in pairs)])

@@ -1,0 +1,143 @@
+"""How this process is ending, as far as Python lets one know: what becomes of runs that are still open.
+
+Python does not tell exit handlers how the program ended. An exception that left the program is in
+``sys.last_value``; the code given to ``sys.exit`` is noted by a wrapper that is in place only while a run
+is open; and whether the main program came to its last line can be read from its frame. A process that
+dies without exit handlers (SIGKILL, SIGTERM, ``os._exit``) is the business of `recovery`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import dis
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from .records import RunStatus
+
+_on_exit: list[Callable[[RunStatus, str], None]] = []
+_wrapped: list[tuple[Any, str, Any]] = []
+_main: FrameType | None = None
+_noted: list[Any] = []
+_before: BaseException | None = None
+
+
+def watch(on_exit: Callable[[RunStatus, str], None]) -> None:
+    """Begin to note how the process ends; call `on_exit` with the status and the error at its end."""
+    global _main, _before
+    if not _on_exit:
+        atexit.register(_ended)
+        _main = _main_frame()
+        _before = getattr(sys, "last_value", None)
+        for place, name in ((sys, "exit"), (builtins, "exit"), (builtins, "quit")):
+            if hasattr(place, name):
+                _wrap(place, name)
+    if on_exit not in _on_exit:
+        _on_exit.append(on_exit)
+
+
+def unwatch(on_exit: Callable[[RunStatus, str], None]) -> None:
+    """Put everything back as it was, when nobody else watches."""
+    if on_exit in _on_exit:
+        _on_exit.remove(on_exit)
+    if not _on_exit:
+        atexit.unregister(_ended)
+        for place, name, original in _wrapped:
+            setattr(place, name, original)
+        _wrapped.clear()
+        _noted.clear()
+
+
+def _wrap(place: Any, name: str) -> None:
+    original = getattr(place, name)
+
+    class Noting:
+        """Stands for `exit` while a run is open; behaves and looks like it."""
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            _noted[:] = [args[0] if args else kwargs.get("code")]
+            return original(*args, **kwargs)
+
+        def __repr__(self) -> str:
+            return repr(original)
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(original, attribute)
+
+    setattr(place, name, Noting())
+    _wrapped.append((place, name, original))
+
+
+def _ended() -> None:
+    status, error = verdict()
+    for on_exit in _on_exit:
+        on_exit(status, error)
+
+
+def verdict() -> tuple[RunStatus, str]:
+    """Return the status and the error of runs that are open when the process ends."""
+    if "ipykernel" in sys.modules and _in_kernel():
+        return RunStatus.KILLED, "the kernel was shut down before the run ended"
+    last = getattr(sys, "last_value", None)
+    if last is not None and last is not _before:
+        status = RunStatus.KILLED if isinstance(last, KeyboardInterrupt) else RunStatus.FAILED
+        return status, described(last)
+    if _main is not None and _stopped_at(_main).startswith("RETURN"):
+        return RunStatus.FINISHED, ""
+    code = _noted[0] if _noted else _raised_code()
+    if code in (None, 0, False):
+        return RunStatus.FINISHED, ""
+    return RunStatus.FAILED, f"SystemExit: {code}"
+
+
+def described(error: BaseException) -> str:
+    """Return type and message of an exception in at most 2,000 characters."""
+    try:
+        message = str(error)
+    except Exception as broken:  # noqa: BLE001  a stranger's __str__ may raise anything at all
+        message = f"<no message: {type(broken).__name__}>"
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    text = text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= 2000 else text[:1999] + "…"
+
+
+def _in_kernel() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def _main_frame() -> FrameType | None:
+    """Return the frame of the main program, when this is called from within it."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_name != "<module>" or frame.f_globals.get("__name__") != "__main__":
+        return None
+    return frame
+
+
+def _raised_code() -> Any:
+    """Return the code of a SystemExit that was raised without `sys.exit`, as far as it can be told.
+
+    ``raise SystemExit(3)`` of the main program itself is read from its code; ``raise SystemExit(main())`` there
+    is the usual end of a program that went well; one that comes from deeper is an error.
+    """
+    if _main is None:
+        return None
+    if not _stopped_at(_main).startswith("RAISE"):
+        return "with a code that is not known"
+    steps = [i for i in dis.get_instructions(_main.f_code) if i.offset < _main.f_lasti and i.opname != "PRECALL"]
+    is_constant = steps[-1].opname == "CALL" and steps[-2].opname in ("LOAD_CONST", "LOAD_SMALL_INT")
+    return steps[-2].argval if is_constant else None
+
+
+def _stopped_at(frame: FrameType) -> str:
+    """Return the name of the instruction at which a frame was left; a call that raised has none."""
+    for instruction in dis.get_instructions(frame.f_code):
+        if instruction.offset == frame.f_lasti:
+            return instruction.opname.removeprefix("INSTRUMENTED_")
+    return ""

@@ -1,0 +1,142 @@
+"""Journals whose process is gone: whose they are, and how their runs truthfully ended.
+
+The origin of a journal, restated in each of its segments, is a JSON object::
+
+    run_id, project_name, run_name, owner, tags, description, started_at_us   the run as it was asked for
+    user, uri            under whose name it goes where
+    role                 "owner" made the run and ends it; "member" only logs to it
+    project_id           once the backend has made the run; also in a document of kind "created"
+    pid                  of the process, for messages
+
+An owner that died without saying how its run ended was killed: so it is recorded, with the time of the
+last record. Nothing is written to a journal of a dead process, so a recovery that dies is done again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import MlfoundryError, NotFound
+from .journal.reader import LeftJournal, adopt
+from .records import NewRun, RunKey, RunStatus
+from .tracking.backend import Backend
+
+_log = logging.getLogger("mlfoundry")
+
+
+def origin(new: NewRun, *, user: str, uri: str, role: str, pid: int) -> dict[str, Any]:
+    """Return the origin of a journal for a run."""
+    return {
+        "run_id": new.run_id,
+        "project_name": new.project_name,
+        "run_name": new.run_name,
+        "owner": new.owner,
+        "tags": dict(new.tags),
+        "description": new.description,
+        "started_at_us": new.started_at_us,
+        "user": user,
+        "uri": uri,
+        "role": role,
+        "pid": pid,
+    }
+
+
+def may_hold_journals(root: Path) -> bool:
+    """Return whether a folder holds any journal at all, of the living or the dead."""
+    try:
+        return any(not folder.name.startswith(".") for folder in root.iterdir())
+    except OSError:
+        return False
+
+
+def left_behind(roots: list[Path]) -> Iterator[LeftJournal]:
+    """Adopt, one after the other, the journals in these folders that nobody owns any more."""
+    for root in roots:
+        try:
+            folders = sorted(folder for folder in root.iterdir() if not folder.name.startswith("."))
+        except OSError:
+            continue
+        for folder in folders:
+            try:
+                left = adopt(folder)
+            except OSError as error:
+                _log.warning("The journal %s cannot be read: %s", folder, error)
+                continue
+            if left is not None:
+                yield left
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """An adopted journal's destination.
+
+    Attributes:
+        new: The run as it was asked for.
+        run: Where it lies, None when it must be made first.
+        backend: Where it goes, under the name that the dead process worked under.
+    """
+
+    new: NewRun
+    run: RunKey | None
+    backend: Backend
+
+
+def prepare(left: LeftJournal, backend: Backend) -> Recovered | None:
+    """Say where an adopted journal goes, and add the end that its process could not write.
+
+    Returns:
+        None for a journal that needs nothing more; it is deleted then.
+    """
+    told = left.origin
+    backend = backend.on_behalf_of(str(told.get("user", backend.user)))
+    run = _home(left, backend)
+    if run is None and (not told or left.tail == left.first):
+        left.close(settled=True)  # its process died before the run was made
+        return None
+    if left.damage:
+        slots = sum(count for _, count in left.damage)
+        _log.warning(
+            "The journal %s is damaged from slot %d on (%d of its %d slots cannot be read); the rest is stored.",
+            left.folder,
+            left.damage[0][0],
+            slots,
+            left.tail,
+        )
+    if run is not None:
+        left.skip_to(backend.acked(run, left.journal_id))
+    ended = any(document.content.get("kind") == "end" for document in left.documents)
+    if not ended and told.get("role", "owner") == "owner":
+        at_us = left.last_at_us or int(told.get("started_at_us", 0))
+        left.append({"kind": "end", "status": RunStatus.KILLED.value}, at_us)
+    return Recovered(_asked_for(left), run, backend)
+
+
+def _home(left: LeftJournal, backend: Backend) -> RunKey | None:
+    """Return where the run lies, None when the backend has never made it."""
+    for content in [left.origin, *(document.content for document in left.documents)]:
+        if content.get("project_id") is not None:
+            return RunKey(int(content["project_id"]), left.run_id)
+    try:
+        return backend.find_run(left.run_id).key
+    except NotFound:
+        return None
+
+
+def _asked_for(left: LeftJournal) -> NewRun:
+    told = left.origin
+    try:
+        return NewRun(
+            run_id=left.run_id,
+            project_name=str(told.get("project_name", "recovered")),
+            run_name=str(told.get("run_name", "recovered")),
+            owner=told.get("owner"),
+            tags=told.get("tags", {}),
+            description=str(told.get("description", "")),
+            started_at_us=int(told.get("started_at_us", left.last_at_us or 0)),
+        )
+    except (TypeError, ValueError) as error:
+        raise MlfoundryError(f"its origin cannot be read ({error})") from error

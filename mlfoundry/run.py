@@ -1,0 +1,726 @@
+"""Runs as a user holds them: `StoredRun` reads what is stored, `Run` is one that this process logs to."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from . import displays, process_exit, values
+from . import shipper as shipping
+from .errors import (
+    ArtifactNotFound,
+    BackendUnavailable,
+    InvalidInput,
+    InvalidValue,
+    ParamChanged,
+    RunEnded,
+    RunReadOnly,
+)
+from .journal import Journal
+from .names import legal_key, legal_path
+from .records import ArtifactRecord, Health, NewRun, RunChanges, RunRecord, RunStatus, SeriesQuery
+from .results import ArtifactList, SeriesTable
+from .slots import SLOT
+
+if TYPE_CHECKING:
+    from .client import Client
+
+_log = logging.getLogger("mlfoundry")
+ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
+_LOGGING = frozenset({"log_metrics", "log_params", "log_text", "log_figure", "log_artifact", "end", "flush", "health"})
+
+
+class StoredRun:
+    """A run in the store. It reads, and edits tags and description; it never ends the run.
+
+    Attributes:
+        client: The client that found it.
+    """
+
+    def __init__(self, client: Client, record: RunRecord) -> None:
+        self.client = client
+        self._record = record
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> RunRecord:
+        """All that is known of the run, as of when it was fetched; `refresh` fetches it again."""
+        return self._record
+
+    @property
+    def run_id(self) -> str:
+        """32 hex digits that identify the run everywhere."""
+        return self._record.key.run_id
+
+    @property
+    def run_name(self) -> str:
+        """The name, unique in the project."""
+        return self._record.run_name
+
+    @property
+    def project_name(self) -> str:
+        """Name of the project."""
+        return self._record.project_name
+
+    @property
+    def owner(self) -> str:
+        """Owner of the project."""
+        return self._record.owner
+
+    @property
+    def fqn(self) -> str:
+        """``owner/project/run``: what `Client.get_run` takes."""
+        return f"{self.owner}/{self.project_name}/{self.run_name}"
+
+    @property
+    def status(self) -> RunStatus:
+        """Where the run stands now; asks the store while it is RUNNING."""
+        if self._record.status is RunStatus.RUNNING:
+            self.refresh()
+        return self._record.status
+
+    @property
+    def started_at(self) -> datetime:
+        """When the run was made (UTC)."""
+        return self._record.started_at
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the run ended (UTC), None while it runs."""
+        return self._record.ended_at
+
+    @property
+    def description(self) -> str:
+        """Free text."""
+        return self._record.description
+
+    @property
+    def error(self) -> str:
+        """Type and message of the exception that ended the run, empty without one."""
+        return self._record.error
+
+    def refresh(self) -> StoredRun:
+        """Fetch the run again; return itself.
+
+        Raises:
+            RunNotFound: It is gone.
+        """
+        self._record = self.client.backend.find_run(self.run_id)
+        return self
+
+    # -- what was logged -------------------------------------------------------------------------
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the params, typed as they were logged."""
+        return dict(self._fresh().params)
+
+    def get_tags(self) -> dict[str, str]:
+        """Return the tags."""
+        return dict(self._fresh().tags)
+
+    def get_metrics(self, *names: str, max_points: int | None = None) -> SeriesTable:
+        """Return the points of metrics as arrays; ``.to_pandas()`` makes a DataFrame of them.
+
+        Args:
+            names: Metrics; all but system metrics when none is named. One that the run lacks has no points.
+            max_points: At most so many a metric: first, last, least and greatest of each stretch.
+
+        Returns:
+            Name to `Series` (steps, times, values), by step, then time.
+        """
+        return self._series(names, system=False, max_points=max_points)
+
+    def get_system_metrics(self, *names: str, max_points: int | None = None) -> SeriesTable:
+        """Return the points of system metrics as arrays, like `get_metrics`."""
+        return self._series(names, system=True, max_points=max_points)
+
+    def get_facts(self) -> dict[str, str]:
+        """Return what was captured of the surroundings: git, Python, packages, hardware."""
+        self._fresh()
+        return self.client.backend.get_facts(self._record.key)
+
+    def _fresh(self) -> RunRecord:
+        return self.refresh().record
+
+    def _series(self, names: tuple[str, ...], *, system: bool, max_points: int | None) -> SeriesTable:
+        if max_points is not None and max_points < 4:
+            raise InvalidInput(f"max_points is {max_points}; give at least 4, or None for all points")
+        asked = tuple(legal_key("metric key", name) for name in names) or None
+        self._settle()
+        query = SeriesQuery(self._record.key, asked, system=system, max_points=max_points)
+        return SeriesTable((series.name, series) for series in self.client.backend.read_series(query))
+
+    def _settle(self) -> None:
+        """Make sure that what this process logged is stored before it is read."""
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def list_artifacts(self) -> ArtifactList:
+        """Return the run's files, by path."""
+        self._settle()
+        return ArtifactList(self.client.backend.list_artifacts(self._record.key))
+
+    def download_artifact(self, path: str = "", dest: str | os.PathLike[str] = ".") -> Path:
+        """Copy a file, or all files below a folder, from the run to this machine.
+
+        Args:
+            path: Path of a file or folder of the run; empty for all files.
+            dest: Folder to copy into, made when missing; the run's paths are kept below it.
+
+        Returns:
+            Where the file or folder lies.
+
+        Raises:
+            ArtifactNotFound: The run has nothing at this path.
+        """
+        wanted = legal_path(path) if path else ""
+        found = [a for a in self.list_artifacts() if not wanted or a.path == wanted or a.path.startswith(wanted + "/")]
+        if not found:
+            raise ArtifactNotFound(f"{self.fqn} has no artifact {path!r}; list_artifacts() shows those it has")
+        folder = Path(dest)
+        for artifact in found:
+            self._download(artifact, folder)
+        return folder / wanted
+
+    def _download(self, artifact: ArtifactRecord, folder: Path) -> None:
+        import hashlib
+
+        target = folder / legal_path(artifact.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.resolve().is_relative_to(folder.resolve()):
+            raise InvalidInput(f"{target.parent} leads out of {folder} over a link; nothing was written there")
+        part = target.with_name(f".{target.name}.part")
+        digest = hashlib.sha256()
+        try:
+            with self.client.backend.open_artifact(self._record.key, artifact.path) as source, part.open("wb") as file:
+                while block := source.read(1 << 20):
+                    digest.update(block)
+                    file.write(block)
+            if digest.hexdigest() != artifact.sha256:
+                raise BackendUnavailable(f"{artifact.path} did not arrive as it was logged; nothing was kept of it")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    # -- edits -----------------------------------------------------------------------------------
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags in place of those before; None as value removes one."""
+        changes = RunChanges(tags=_tag_texts(tags))
+        self._record = self.client.backend.update_run(self._record.key, changes)
+
+    def set_description(self, text: str) -> None:
+        """Set the description."""
+        changes = RunChanges(description=values.plain_text("description", text))
+        self._record = self.client.backend.update_run(self._record.key, changes)
+
+    def delete(self) -> None:
+        """Delete the run; `restore` brings it back. Its name is free again."""
+        self.client.backend.delete_run(self._record.key)
+
+    def restore(self) -> None:
+        """Bring the run back after `delete`, with a suffix when its name is taken meanwhile."""
+        self._record = self.client.backend.restore_run(self._record.key)
+
+    # -- showing ---------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _LOGGING:
+            raise RunReadOnly(
+                f"this handle of {self.fqn} reads; it cannot {name}. To log to the run from here as well use "
+                f"client.join_run({self.run_id!r})."
+            )
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def _told(self) -> Iterator[tuple[str, object]]:
+        record = self._record
+        yield "id", record.key.run_id
+        yield "started", f"{displays.age(record.started_at)} ({record.started_at.isoformat(timespec='seconds')})"
+        yield "took", displays.span(displays.duration_s(record))
+        if record.error:
+            yield "error", record.error
+        if record.description:
+            yield "description", record.description
+        if record.params:
+            yield "params", ", ".join(f"{n}={displays.figure(v)}" for n, v in record.params.items())
+        if record.metrics:
+            yield "metrics", ", ".join(f"{n}={displays.figure(m.last)}" for n, m in record.metrics.items())
+        if record.tags:
+            yield "tags", ", ".join(f"{n}={v}" for n, v in record.tags.items())
+
+    def __repr__(self) -> str:
+        return displays.card_text(f"{displays.status_text(self._record.status)}  {self.fqn}", self._told())
+
+    def _repr_html_(self) -> str:
+        return displays.card_html(self.fqn, self._told(), status=self._record.status)
+
+
+class Run(StoredRun):
+    """A run that this process logs to: from `Client.create_run` (which it also ends) or `Client.join_run`.
+
+    Log calls never wait for the disk, the store or a server and never raise for their sake; they raise for
+    wrong use, before anything of the call is recorded. When they return, the data survives the death of
+    this process; at most 1 s later, or after `flush`, also a power cut. Threads may log at once; so may
+    forked children, into journals of their own that are merged.
+
+    As a context manager it ends the run: FINISHED, FAILED for an exception, KILLED for KeyboardInterrupt.
+
+    Example:
+        >>> run = client.create_run("demo")                                     # doctest: +SKIP
+        >>> run.log_metrics({"loss": 0.08, "accuracy": 0.97}, step=1)           # doctest: +SKIP
+        >>> run.end()                                                           # doctest: +SKIP
+    """
+
+    def __init__(
+        self, client: Client, record: RunRecord, journal: Journal, new: NewRun, *, owns_end: bool, made: bool
+    ) -> None:
+        super().__init__(client, record)
+        self._journal = journal
+        self._new = new
+        self._owns_end = owns_end
+        self._made = made
+        self._params: dict[str, str] = {}
+        self._ended = False
+        self._end_lock = threading.RLock()
+        self._sampler: Any = None
+        self._system_threads: list[threading.Thread] = []
+        self._started = _steady_us()
+        self._pid = os.getpid()
+        journal.on_open = self._ship
+        if journal.folder is not None or journal.trouble is not None:
+            self._ship(journal, fresh=True)
+        _open_runs.append(self)
+        process_exit.watch(_end_open_runs)
+
+    def _ship(self, journal: Journal, *, fresh: bool = True) -> None:
+        """Hand the journal to this process's shipper."""
+        run = self._record.key if self._made else None
+        self._shipment = shipping.Shipment(
+            journal, self.client.backend, self._new, run=run, on_made=self._was_made, fresh=fresh
+        )
+        shipping.shipper().add(self._shipment)
+
+    def _was_made(self, record: RunRecord) -> None:
+        """Take over what the backend made of a run that began offline."""
+        self._record = record
+        self._made = True
+        self._journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
+        self._journal.write({"kind": "created", "project_id": record.key.project_id})
+
+    # -- logging ---------------------------------------------------------------------------------
+
+    def log_metrics(
+        self, metrics: Mapping[str, Any], step: int | None = None, timestamp: datetime | float | None = None
+    ) -> None:
+        """Log one value of each metric.
+
+        Args:
+            metrics: Key to number: int, float, bool, Decimal, numpy scalars, arrays and tensors of one
+                element, NaN and the infinities. A ``/`` in a key groups charts: ``val/loss``.
+            step: Any int64, also late or repeated; without it each key counts up by itself, from 0.
+            timestamp: When it was measured, as datetime or seconds since 1970; now when not given.
+
+        Raises:
+            InvalidValue: A value is no number; says which key and what it got.
+            InvalidName: A key is not legal.
+            RunEnded: The run has ended.
+        """
+        if self._ended:
+            raise self._has_ended("log_metrics")
+        if type(metrics) is not dict:
+            metrics = _as_dict(metrics)
+        at_us = None if timestamp is None else values.microseconds(timestamp)
+        self._journal.log(metrics, step, at_us)
+
+    def log_params(self, params: Any) -> None:
+        """Log params: what the run was asked to do. They do not change; the same value again is fine.
+
+        Args:
+            params: A mapping or an ``argparse.Namespace``; nested ones are joined with dots.
+
+        Raises:
+            ParamChanged: A param has another value already; nothing of the call is recorded.
+            InvalidName, InvalidValue: A key or value cannot be kept; nothing of the call is recorded.
+            RunEnded: The run has ended.
+        """
+        if self._ended:
+            raise self._has_ended("log_params")
+        flat = {name: values.param_text(name, value) for name, value in values.flatten(params).items()}
+        for name, (_, text) in flat.items():
+            if self._params.get(name, text) != text:
+                raise ParamChanged(name, self._params[name], text)
+        new = {name: list(typed) for name, typed in flat.items() if name not in self._params}
+        if new:
+            self._journal.write({"kind": "params", "values": new})
+            self._params.update((name, typed[1]) for name, typed in flat.items())
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags in place of those before; None as value removes one.
+
+        Raises:
+            InvalidName, InvalidValue: A key or value cannot be kept; nothing of the call is recorded.
+            RunEnded: The run has ended.
+        """
+        if self._ended:
+            super().set_tags(tags)
+        elif texts := _tag_texts(tags):
+            self._journal.write({"kind": "tags", "values": texts})
+
+    def set_description(self, text: str) -> None:
+        """Set the description."""
+        if self._ended:
+            super().set_description(text)
+        else:
+            self._journal.write({"kind": "description", "text": values.plain_text("description", text)})
+
+    def log_artifact(self, local_path: str | os.PathLike[str], artifact_path: str | None = None) -> ArtifactList:
+        """Store a file, or all files of a folder, with the run.
+
+        Returns when the bytes are stored. Links inside a folder are not followed.
+
+        Args:
+            local_path: A file or a folder.
+            artifact_path: Folder of the run to store it under; its top when not given. A file keeps its
+                name, a folder the names below it.
+
+        Returns:
+            What was stored.
+
+        Raises:
+            InvalidInput: There is no such file, or a folder holds nothing or links.
+            BackendUnavailable: The store cannot take it now.
+            RunEnded: The run has ended.
+        """
+        source = Path(local_path)
+        prefix = f"{legal_path(artifact_path)}/" if artifact_path else ""
+        if source.is_dir():
+            files = sorted(path for path in source.rglob("*") if path.is_symlink() or not path.is_dir())
+            links = [path for path in files if path.is_symlink()]
+            if links:
+                raise InvalidInput(f"{source} holds links, which are not followed: {', '.join(map(str, links[:5]))}")
+            if not files:
+                raise InvalidInput(f"the folder {source} holds no files")
+            named = [(path, prefix + path.relative_to(source).as_posix()) for path in files]
+        elif source.is_file():
+            named = [(source, prefix + source.name)]
+        else:
+            raise InvalidInput(f"there is no file or folder {str(source)!r} to log")
+        for _, name in named:
+            legal_path(name)
+        stored = ArtifactList()
+        for path, name in named:
+            with path.open("rb") as file:
+                stored.append(self._put(name, file))
+        return stored
+
+    def log_text(self, text: str, path: str) -> ArtifactRecord:
+        """Store text as an artifact (UTF-8); see `log_artifact`."""
+        if not isinstance(text, str):
+            raise InvalidValue(f"log_text got {type(text).__name__}; give text, or use log_artifact for a file")
+        return self._put(legal_path(path), io.BytesIO(text.encode("utf-8", "surrogateescape")))
+
+    def log_figure(self, figure: Any, path: str) -> ArtifactRecord:
+        """Store a figure of matplotlib or plotly as an artifact; see `log_artifact`.
+
+        Args:
+            figure: A matplotlib figure, axes or ``pyplot``; or a plotly figure.
+            path: Its ending chooses the format. matplotlib: png (when there is none), svg, pdf. plotly: json
+                (when there is none), html, which holds all it needs to be looked at offline.
+        """
+        data, ending = figure_bytes(figure, path)
+        return self._put(legal_path(path + ending), io.BytesIO(data))
+
+    def _put(self, path: str, source: BinaryIO) -> ArtifactRecord:
+        if self._ended:
+            raise self._has_ended("log_artifact")
+        if not self._made:
+            self._settle()
+        return self.client.backend.put_artifact(self._record.key, path, source)
+
+    def _has_ended(self, verb: str) -> RunEnded:
+        return RunEnded(
+            f"{self.fqn} has ended ({self._record.status.value}); it takes no {verb} any more. Start a new run with "
+            "client.create_run, or log before end()."
+        )
+
+    # -- life cycle ------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> RunStatus:
+        """RUNNING until `end`, whatever the store knows already."""
+        return self._record.status if self._ended else RunStatus.RUNNING
+
+    def flush(self, timeout_s: float = 30.0) -> bool:
+        """Make all that was logged so far durable, and wait until it is stored.
+
+        Returns:
+            Whether it is stored; False when the time ran out, and then it is still on its way.
+        """
+        target = self._journal.tail
+        self._journal.sync()
+        shipment = getattr(self, "_shipment", None)
+        if shipment is None:  # a forked child that has logged nothing
+            return True
+
+        def stored() -> bool:
+            return shipment.done.is_set() or ((shipment.acked or 0) >= target and shipment.run is not None)
+
+        return stored() or shipping.shipper().wait(stored, timeout_s)
+
+    def end(self, status: RunStatus | str = RunStatus.FINISHED) -> None:
+        """End the run and wait, for a bounded time, until all of it is stored. Twice is a no-op.
+
+        Args:
+            status: FINISHED, FAILED or KILLED; an enum or its name. A handle from `Client.join_run`, and a
+                forked child's, end only their own part: the run goes on.
+
+        Raises:
+            InvalidInput: Another status.
+        """
+        self._end(_terminal(status), error="", timeout_s=self.client.settings.end_timeout_s)
+
+    def _end(self, status: RunStatus, *, error: str, timeout_s: float) -> None:
+        with self._end_lock:
+            if self._ended:
+                return
+            self._stop_sampling()
+            elapsed_us = _steady_us() - self._started
+            self._ended = True
+            if self in _open_runs:
+                _open_runs.remove(self)
+            if not _open_runs:
+                process_exit.unwatch(_end_open_runs)
+        if self._owns_end and self._pid == os.getpid():
+            content = {"kind": "end", "status": status.value, "error": error, "elapsed_us": elapsed_us}
+            self._journal.write(content)
+            self._record = _ended_record(self._record, status, error, elapsed_us)
+        shipment = getattr(self, "_shipment", None)
+        if shipment is None:
+            self._journal.close(settled=True)
+            return
+        shipment.last = True
+        self._journal.sync()
+        self._await_stored(shipment, timeout_s)
+
+    def _await_stored(self, shipment: shipping.Shipment, timeout_s: float) -> None:
+        shipper = shipping.shipper()
+
+        def stored() -> bool:
+            return shipment.done.is_set() and all(other.refused for other in shipper.find(self.run_id))
+
+        shipper.wait(stored, timeout_s, sweep=True)
+        if shipment.done.is_set():
+            with contextlib.suppress(BackendUnavailable):
+                self._record = self.client.backend.find_run(self.run_id)
+        else:
+            _log.warning(
+                "%s has ended; %s of it are not stored yet (%s). They are safe on this machine and are stored as soon "
+                "as that is possible: by this process, by the next that uses MLFoundry, or by `mlfoundry sync`.",
+                self.fqn,
+                displays.size(shipment.pending * SLOT),
+                shipment.trouble or "it takes longer than expected",
+            )
+
+    def __enter__(self) -> Run:
+        if self._ended:
+            raise self._has_ended("with block")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        timeout_s = self.client.settings.end_timeout_s
+        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0, False)):
+            self._end(RunStatus.FINISHED, error="", timeout_s=timeout_s)
+        else:
+            status = RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED
+            self._end(status, error=process_exit.described(error), timeout_s=timeout_s)
+
+    def delete(self) -> None:
+        """End the run when it is open, and delete it; `restore` brings it back."""
+        if not self._ended:
+            self.end(RunStatus.KILLED)
+        super().delete()
+
+    @property
+    def health(self) -> Health:
+        """How the tracker of this run is doing; see `Health`."""
+        journal, shipment = self._journal, getattr(self, "_shipment", None)
+        acked = (shipment.acked or 0) if shipment is not None else 0
+        pending = 0 if journal.closed else max(0, journal.tail - acked)
+        trouble = "" if shipment is None else shipment.trouble
+        message = " ".join(filter(None, (journal.trouble, trouble)))
+        state = "behind" if pending else "ok"
+        if shipment is not None and shipment.refused:
+            state = "refused"
+        elif trouble:
+            state = "offline"
+        if journal.lost:
+            state, message = "losing", f"{journal.lost} records were lost. {message}".strip()
+        shipper = shipping.current()
+        cpu_s = (shipper.cpu_s if shipper is not None else 0.0) + (self._sampler.cpu_s if self._sampler else 0.0)
+        return Health(
+            state=state,
+            accepted=journal.accepted,
+            pending_bytes=pending * SLOT,
+            not_durable_bytes=max(0, journal.tail - max(journal.durable, acked)) * SLOT if not journal.closed else 0,
+            in_memory_bytes=journal.in_memory * SLOT,
+            lost=journal.lost,
+            message=message,
+            tracker_cpu_s=cpu_s,
+        )
+
+    def refresh(self) -> StoredRun:
+        """Store what was logged, then fetch the run."""
+        self._settle()
+        return super().refresh()
+
+    def _settle(self) -> None:
+        if not self._ended and not self.flush(self.client.settings.end_timeout_s):
+            shipment = self._shipment
+            raise BackendUnavailable(
+                f"what was logged to {self.run_name!r} is not stored yet, so it cannot be read: "
+                f"{shipment.trouble or 'the store is slow'}"
+            )
+
+    # -- the machine -----------------------------------------------------------------------------
+
+    def _start_sampling(self, interval_s: float) -> None:
+        from .system_metrics import Sampler
+
+        self._sampler = Sampler(self._journal.log_system, interval_s=interval_s)
+        self._sampler.start()
+
+    def _stop_sampling(self) -> None:
+        if self._sampler is not None and self._pid == os.getpid():
+            self._sampler.stop()
+
+    def _start_capture(self) -> None:
+        from . import capture
+
+        def note(facts: dict[str, str]) -> None:
+            if not self._ended:
+                self._journal.write({"kind": "facts", "values": facts})
+
+        capture.start(note)
+
+    # -- elsewhere -------------------------------------------------------------------------------
+
+    def _forked(self) -> None:
+        """In a forked child: log on, as a part of the run that does not end it."""
+        self._end_lock = threading.RLock()
+        self._owns_end = False
+        self._sampler = None
+        self.__dict__.pop("_shipment", None)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """In another process this becomes a handle that joins the run."""
+        settings = self.client.settings
+        return _join, (settings.tracking_uri, settings.user, settings.api_key, self.run_id)
+
+
+def _join(tracking_uri: str, user: str, api_key: str | None, run_id: str) -> Run:
+    from .client import get_client
+
+    return get_client(tracking_uri, api_key=api_key, user=user).join_run(run_id)
+
+
+_open_runs: list[Run] = []
+
+
+def open_runs() -> list[Run]:
+    """Return the runs that this process has open, oldest first."""
+    return list(_open_runs)
+
+
+def _end_open_runs(status: RunStatus, error: str) -> None:
+    """At the end of the process: end what is open, within a bounded time in all."""
+    runs = open_runs()
+    deadline = time.monotonic() + max((run.client.settings.end_timeout_s for run in runs), default=0.0)
+    for run in runs:
+        run._end(status, error=error, timeout_s=max(0.0, deadline - time.monotonic()))
+    shipper = shipping.current()
+    if shipper is not None:
+        shipper.stop()
+
+
+def _in_child() -> None:
+    for run in _open_runs:
+        run._forked()
+
+
+shipping.after_fork(_in_child)
+
+
+def _steady_us() -> int:
+    """Return microseconds by a clock that neither jumps nor stops while the machine sleeps."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(clock) // 1000
+
+
+def _terminal(status: RunStatus | str) -> RunStatus:
+    name = str(status).upper()
+    if name not in ENDS:
+        raise InvalidInput(f"a run cannot end as {status!r}; give one of {', '.join(ENDS)}")
+    return RunStatus(name)
+
+
+def _ended_record(record: RunRecord, status: RunStatus, error: str, elapsed_us: int) -> RunRecord:
+    from dataclasses import replace
+    from datetime import timedelta
+
+    ended_at = record.started_at + timedelta(microseconds=elapsed_us)
+    return replace(record, status=status, error=error, ended_at=ended_at)
+
+
+def _as_dict(metrics: object) -> dict[str, Any]:
+    if not isinstance(metrics, Mapping):
+        raise InvalidValue(f"log_metrics takes a mapping of key to number, not {values.shown(metrics)}")
+    return dict(metrics)
+
+
+def _tag_texts(tags: object) -> dict[str, str | None]:
+    flat = values.flatten(tags, "tag")
+    return {name: None if value is None else values.tag_text(name, value) for name, value in flat.items()}
+
+
+def figure_bytes(figure: Any, path: str) -> tuple[bytes, str]:
+    """Return a figure as bytes, and the ending that `path` lacks.
+
+    Neither matplotlib nor plotly is imported: a figure of theirs can only exist when they are.
+
+    Raises:
+        InvalidValue: It is no figure of theirs, or the ending is none of theirs.
+    """
+    suffix = Path(path).suffix.lower().lstrip(".")
+    matplotlib, pyplot = sys.modules.get("matplotlib.figure"), sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None and figure is pyplot:
+        figure = pyplot.gcf()
+    figure = getattr(figure, "figure", None) or figure
+    if matplotlib is not None and isinstance(figure, matplotlib.Figure):
+        if suffix not in ("", "png", "svg", "pdf"):
+            raise InvalidValue(f"log_figure cannot make .{suffix} of a matplotlib figure; use .png, .svg or .pdf")
+        out = io.BytesIO()
+        figure.savefig(out, format=suffix or "png", bbox_inches="tight")
+        return out.getvalue(), "" if suffix else ".png"
+    plotly = sys.modules.get("plotly.basedatatypes")
+    if plotly is not None and isinstance(figure, plotly.BaseFigure):
+        if suffix not in ("", "json", "html"):
+            raise InvalidValue(f"log_figure cannot make .{suffix} of a plotly figure; use .json or .html")
+        if suffix == "html":
+            return figure.to_html(include_plotlyjs=True).encode(), ""
+        return figure.to_json().encode(), "" if suffix else ".json"
+    raise InvalidValue(
+        f"log_figure got {type(figure).__name__}; give a matplotlib or plotly figure, or use log_artifact for a file"
+    )

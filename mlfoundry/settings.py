@@ -1,0 +1,194 @@
+"""What a user can set: arguments, then environment variables, then a file, then defaults.
+
+Resolved when a client is made, never at import. The file is ``settings.toml`` in the folder that
+`settings_file` names, with the names of `SETTINGS` as keys.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .errors import InvalidName, InvalidSetting
+from .names import legal_name
+
+# name: (environment variable, default, what it means); `mlfoundry doctor` and the docs print this table.
+SETTINGS: dict[str, tuple[str, object, str]] = {
+    "home": ("MLFOUNDRY_HOME", None, "Folder of the embedded store; the platform's data folder when not set."),
+    "tracking_uri": ("MLFOUNDRY_TRACKING_URI", None, "Where runs are kept: a folder or file:///…; home when not set."),
+    "api_key": ("MLFOUNDRY_API_KEY", None, "Key for a server."),
+    "user": ("MLFOUNDRY_USER", None, "Name to work under in the embedded store; the login name when not set."),
+    "system_metrics": ("MLFOUNDRY_SYSTEM_METRICS", True, "Whether runs sample the machine."),
+    "system_metrics_interval_s": ("MLFOUNDRY_SYSTEM_METRICS_INTERVAL", 1.0, "Seconds between samples, 0.1 to 3600."),
+    "capture": ("MLFOUNDRY_CAPTURE", True, "Whether runs record git, Python, packages and hardware."),
+    "end_timeout_s": ("MLFOUNDRY_END_TIMEOUT", 10.0, "Seconds that the end of a run may wait for the store."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one client, see `SETTINGS`."""
+
+    home: Path
+    tracking_uri: str
+    api_key: str | None
+    user: str
+    system_metrics: bool
+    system_metrics_interval_s: float
+    capture: bool
+    end_timeout_s: float
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the embedded store that `tracking_uri` means.
+
+        Raises:
+            InvalidSetting: It means a server.
+        """
+        return _folder(self.tracking_uri)
+
+    def journal_roots(self) -> list[Path]:
+        """Return where journals may lie, the best place first: the store's folder, else a temporary one."""
+        mark = hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]
+        return [self.folder / "journals", _temporary() / "journals" / mark]
+
+    def __repr__(self) -> str:
+        shown = {name: getattr(self, name) for name in SETTINGS if name != "api_key"}
+        key = "set" if self.api_key else "not set"
+        return f"Settings({', '.join(f'{name}={value!s}' for name, value in shown.items())}, api_key={key})"
+
+
+def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Settings:
+    """Return the settings from arguments (None is "not given"), environment, file and defaults.
+
+    Raises:
+        InvalidSetting: A value cannot be used; says where it came from.
+    """
+    environment = os.environ if environment is None else environment
+    home = given.get("home") or environment.get("MLFOUNDRY_HOME") or _platform_home()
+    home = Path(home).expanduser().absolute()
+    values: dict[str, Any] = {}
+    from_file = _read_file(environment)
+    for name, (variable, default, _) in SETTINGS.items():
+        if given.get(name) is not None:
+            source, value = f"argument {name}", given[name]
+        elif environment.get(variable):
+            source, value = variable, environment[variable]
+        elif name in from_file:
+            source, value = f"{settings_file(environment)}: {name}", from_file[name]
+        else:
+            source, value = "default", default
+        values[name] = _typed(name, value, default, source)
+    values["home"] = home
+    values["tracking_uri"] = values["tracking_uri"] or str(home)
+    values["user"] = values["user"] or _login_name()
+    _folder(values["tracking_uri"])
+    return Settings(**values)
+
+
+def settings_file(environment: Mapping[str, str] | None = None) -> Path:
+    """Return where the settings file is looked for."""
+    environment = os.environ if environment is None else environment
+    if environment.get("MLFOUNDRY_HOME"):
+        return Path(environment["MLFOUNDRY_HOME"]).expanduser() / "settings.toml"
+    import platformdirs
+
+    return platformdirs.user_config_path("mlfoundry") / "settings.toml"
+
+
+def _platform_home() -> Path:
+    import platformdirs
+
+    return platformdirs.user_data_path("mlfoundry")
+
+
+def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
+    path = settings_file(environment)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    import tomllib
+
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSetting(f"{path} is no TOML: {error}") from error
+    unknown = sorted(set(values) - set(SETTINGS))
+    if unknown:
+        raise InvalidSetting(f"{path} sets {', '.join(unknown)}, which is none of: {', '.join(SETTINGS)}")
+    return values
+
+
+def _typed(name: str, value: Any, default: object, source: str) -> Any:
+    if value is None:
+        return None
+    if isinstance(default, bool):
+        text = str(value).strip().lower()
+        if text not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+            raise InvalidSetting(f"{source} is {value!r}; give 1 or 0 (true/false, yes/no, on/off)")
+        return text in ("1", "true", "yes", "on")
+    if isinstance(default, float):
+        return seconds(name, value, source)
+    if name == "user":
+        try:
+            return legal_name("user name", value)
+        except InvalidName as error:
+            raise InvalidSetting(f"{source}: {error}") from error
+    return str(value)
+
+
+def seconds(name: str, value: Any, source: str = "") -> float:
+    """Return a setting in seconds.
+
+    Raises:
+        InvalidSetting: It is none, or out of range.
+    """
+    least, most = (0.1, 3600.0) if name == "system_metrics_interval_s" else (0.0, 86400.0)
+    try:
+        given = float(value)
+    except (TypeError, ValueError):
+        given = -1.0
+    if isinstance(value, bool) or not least <= given <= most:
+        raise InvalidSetting(f"{source or name} is {value!r}; give seconds from {least:g} to {most:g}")
+    return given
+
+
+def _folder(uri: str) -> Path:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", uri):
+        parts = urlsplit(uri)
+        if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+            raise InvalidSetting(
+                f"tracking_uri is {uri!r}; this version keeps runs in a folder: give a path or file:///path"
+            )
+        return Path(unquote(parts.path))
+    return Path(uri).expanduser().absolute()
+
+
+def _login_name() -> str:
+    try:
+        return legal_name("user name", getpass.getuser())
+    except (KeyError, OSError, InvalidName):  # an account without an entry in passwd, in a container
+        return f"uid-{os.getuid()}"
+
+
+def _temporary() -> Path:
+    """Return a folder of this account alone under the machine's temporary folder."""
+    return Path(tempfile.gettempdir()) / f"mlfoundry-{os.getuid()}"
+
+
+def is_writable(folder: Path) -> bool:
+    """Return whether files can be made in a folder that this account owns; make the folder when it is missing."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        return False

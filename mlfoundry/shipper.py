@@ -1,0 +1,363 @@
+"""The threads that bring journals to the disk and into a backend, and the table of what is on its way.
+
+One `Shipper` a process, made with the first run. Its *disk* thread forces journals to the disk twice
+a second, which keeps the promise "durable at most 1 s later" also while a backend is slow. Its
+*shipping* thread gives what is new to the backends; a failure backs off and tries again for ever, and
+nothing of it reaches the program that logs. Journals that dead processes left are adopted here as
+well and go the same way (see `recovery`).
+
+After a fork the child has a shipper of its own, once it logs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from . import recovery
+from .errors import (
+    BackendUnavailable,
+    JournalGap,
+    JournalUnreadable,
+    MlfoundryError,
+    NotAuthenticated,
+    NotFound,
+    PermissionDenied,
+    RunDeleted,
+)
+from .journal.reader import LeftJournal
+from .records import Batch, NewRun, RunKey, RunRecord
+from .tracking.backend import Backend
+
+SHIP_S = 0.5
+SYNC_S = 0.4
+HEARTBEAT_S = 15.0
+SWEEP_S = 5.0
+BACK_OFF_S = (0.5, 30.0)
+REFUSED_S = 60.0
+
+_log = logging.getLogger("mlfoundry")
+_REFUSALS = (PermissionDenied, NotFound, RunDeleted, NotAuthenticated, JournalUnreadable)
+
+
+class Shippable(Protocol):
+    """A journal, living or left behind."""
+
+    journal_id: int
+    names: Any
+
+    @property
+    def tail(self) -> int: ...  # noqa: D102
+    @property
+    def durable(self) -> int: ...  # noqa: D102
+    def read(self, start: int) -> tuple[bytes, int]: ...  # noqa: D102
+    def sync(self) -> int: ...  # noqa: D102
+    def acknowledge(self, settled: int) -> None: ...  # noqa: D102
+    def close(self, *, settled: bool) -> None: ...  # noqa: D102
+
+
+class Shipment:
+    """One journal on its way into a backend.
+
+    Args:
+        journal: What is shipped.
+        backend: Where to.
+        new: The run as it is to be made when the backend does not have it yet.
+        run: Where it lies, None when it must be made first.
+        on_made: Told of the run when shipping had to make it.
+        last: Whether nothing more will be logged: it is closed when all of it is settled.
+        fresh: Whether the backend cannot have seen this journal before.
+
+    Attributes:
+        acked: Slot up to which the backend has it, None when it must be asked.
+        trouble: Why it is not shipped just now, empty when all is well.
+        refused: Whether the backend will not take it as things are.
+        done: Set when all of it is settled and the journal is deleted.
+    """
+
+    def __init__(
+        self,
+        journal: Shippable,
+        backend: Backend,
+        new: NewRun,
+        *,
+        run: RunKey | None,
+        on_made: Callable[[RunRecord], None] | None = None,
+        last: bool = False,
+        fresh: bool = False,
+    ) -> None:
+        self.journal = journal
+        self.backend = backend
+        self.new = new
+        self.run = run
+        self.acked: int | None = 0 if fresh else None
+        self.settled = 0
+        self.trouble = ""
+        self.refused = False
+        self.last = last
+        self.done = threading.Event()
+        self._on_made = on_made
+        self._failures = 0
+        self.retry_at = 0.0
+        self._heard_at = time.monotonic()
+
+    @property
+    def pending(self) -> int:
+        """Number of slots that the backend does not have."""
+        return self.journal.tail - (self.acked or 0)
+
+    def ship(self) -> None:
+        """Give the backend what is new; note what went wrong instead of raising it."""
+        try:
+            self._ship()
+        except JournalGap as gap:
+            # A store that stands lower than before lost its last commits, or another node answers: go on
+            # from where it stands. The journal keeps all that is not settled.
+            self.acked = gap.expected
+            self._failed(f"the store asks for slot {gap.expected}, not {gap.got}", delay_s=BACK_OFF_S[0])
+        except _REFUSALS as error:
+            self.refused = True
+            self._failed(f"the store does not take it: {error}", delay_s=REFUSED_S)
+        except BackendUnavailable as error:
+            self._failed(str(error), delay_s=error.retry_after_s)
+        except Exception as error:
+            _log.debug("shipping failed", exc_info=True)
+            self._failed(f"{type(error).__name__}: {error}")
+        else:
+            if self.trouble:
+                _log.warning("%s is reachable again; shipping goes on.", self.backend.uri)
+            self.trouble, self.refused, self._failures = "", False, 0
+
+    def _ship(self) -> None:
+        if self.run is None:
+            record = self.backend.create_run(self.new)
+            self.run = record.key
+            if self._on_made is not None:
+                self._on_made(record)
+        if self.acked is None:
+            self.acked = self.backend.acked(self.run, self.journal.journal_id)
+        while True:
+            data, stop = self.journal.read(self.acked)
+            if not data:
+                break
+            self._send(self.run, data, stop, settle=stop < self.journal.tail)
+        now = time.monotonic()
+        if self.last:
+            if self.settled < self.acked or not self.acked:
+                self._send(self.run, b"", self.acked, settle=True)
+            self.journal.close(settled=True)
+            self.done.set()
+        elif now - self._heard_at > HEARTBEAT_S:
+            self._send(self.run, b"", self.acked, settle=False)
+
+    def _send(self, run: RunKey, data: bytes, stop: int, *, settle: bool) -> None:
+        assert self.acked is not None
+        batch = Batch(run, self.journal.journal_id, self.acked, stop, data, self.journal.names, settle)
+        answer = self.backend.ingest(batch)
+        self.acked = max(answer.acked, stop)
+        self._heard_at = time.monotonic()
+        if answer.settled:
+            self.settled = answer.settled
+            self.journal.acknowledge(answer.settled)
+
+    def _failed(self, message: str, *, delay_s: float | None = None) -> None:
+        least, most = BACK_OFF_S
+        if delay_s is None:
+            delay_s = min(most, least * 2**self._failures) * random.uniform(0.7, 1.3)
+        self._failures += 1
+        self.retry_at = time.monotonic() + delay_s
+        if not self.trouble:
+            _log.warning("Not stored yet, and tried again until it is: %s", message)
+        self.trouble = message
+
+
+class Shipper:
+    """The threads of this process that sync and ship; made by `shipper`."""
+
+    def __init__(self) -> None:
+        self._shipments: list[Shipment] = []
+        self._sweeps: dict[tuple[str, str], tuple[Backend, list[Path]]] = {}
+        self._swept_at = 0.0
+        self._changed = threading.Condition()
+        self._ship_now = threading.Event()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._sweep_count = 0
+        self.cpu_s = 0.0
+
+    def add(self, shipment: Shipment) -> None:
+        """Take a journal in; begin the threads with the first."""
+        with self._changed:
+            self._shipments.append(shipment)
+        self._begin()
+
+    def watch(self, backend: Backend, roots: list[Path]) -> None:
+        """Adopt from now on what dead processes leave in these folders for this backend."""
+        with self._changed:
+            if (backend.uri, backend.user) in self._sweeps:
+                return
+            self._sweeps[backend.uri, backend.user] = (backend, roots)
+        self._begin()
+
+    def _begin(self) -> None:
+        with self._changed:
+            if self._threads or self._stopping.is_set():
+                return
+            for name, body in (("mlfoundry-disk", self._disk), ("mlfoundry-shipper", self._ship)):
+                thread = threading.Thread(target=body, name=name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the interpreter is ending; the next process ships what is here
+                    return
+                self._threads.append(thread)
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def wait(self, until: Callable[[], bool], timeout_s: float, *, sweep: bool = False) -> bool:
+        """Ship at once and wait until `until` holds; return whether it does within the time.
+
+        Args:
+            until: Asked after each round of shipping.
+            timeout_s: How long to wait at most.
+            sweep: Look for journals of processes that died meanwhile first.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            swept = self._sweep_count
+            if sweep:
+                self._swept_at = 0.0
+            for shipment in self._shipments:
+                if not shipment.refused:
+                    shipment.retry_at = 0.0
+            while not until() or (sweep and self._sweep_count == swept and self._sweeps):
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._threads:
+                    return until()
+                self._ship_now.set()
+                self._changed.wait(min(left, 0.5))
+        return True
+
+    def find(self, run_id: str) -> list[Shipment]:
+        """Return what is on its way for a run: of this process, and adopted from others."""
+        with self._changed:
+            return [shipment for shipment in self._shipments if shipment.new.run_id == run_id]
+
+    def adopted(self) -> list[Shipment]:
+        """Return what dead processes left and is on its way."""
+        with self._changed:
+            return [each for each in self._shipments if isinstance(each.journal, LeftJournal)]
+
+    def stop(self, timeout_s: float = 1.0) -> None:
+        """End the threads; what is not shipped stays in the journals. Twice is a no-op."""
+        self._stopping.set()
+        self._ship_now.set()
+        for thread in self._threads:
+            thread.join(timeout_s)
+        for shipment in self._shipments:
+            if not shipment.done.is_set():
+                shipment.journal.close(settled=False)
+        self._shipments.clear()
+        self._threads.clear()
+
+    # -- the threads -----------------------------------------------------------------------------
+
+    def _disk(self) -> None:
+        while not self._stopping.wait(SYNC_S):
+            began = time.thread_time()
+            for shipment in list(self._shipments):
+                try:
+                    shipment.journal.sync()
+                except Exception:
+                    _log.warning("a journal could not be forced to the disk; trying again", exc_info=True)
+            self.cpu_s += time.thread_time() - began
+
+    def _ship(self) -> None:
+        while not self._stopping.is_set():
+            began = time.thread_time()
+            self._sweep()
+            now = time.monotonic()
+            for shipment in list(self._shipments):
+                if shipment.retry_at <= now and not self._stopping.is_set():
+                    shipment.ship()
+            with self._changed:
+                self._shipments = [shipment for shipment in self._shipments if not shipment.done.is_set()]
+                self._changed.notify_all()
+            self.cpu_s += time.thread_time() - began
+            self._ship_now.wait(SHIP_S)
+            self._ship_now.clear()
+
+    def _sweep(self) -> None:
+        """Adopt what dead processes left."""
+        if time.monotonic() - self._swept_at < SWEEP_S and self._swept_at:
+            return
+        self._swept_at = time.monotonic()
+        for backend, roots in list(self._sweeps.values()):
+            for left in recovery.left_behind(roots):
+                shipment = self._adopted(left, backend)
+                if shipment is not None:
+                    with self._changed:
+                        self._shipments.append(shipment)
+        self._sweep_count += 1
+
+    def _adopted(self, left: LeftJournal, backend: Backend) -> Shipment | None:
+        try:
+            found = recovery.prepare(left, backend)
+        except BackendUnavailable:
+            left.close(settled=False)  # the next sweep tries again
+        except MlfoundryError as error:
+            left.close(settled=False)
+            _log.warning("The journal %s is left where it is: %s", left.folder, error)
+        except Exception:
+            left.close(settled=False)
+            _log.warning("The journal %s could not be recovered", left.folder, exc_info=True)
+        else:
+            return None if found is None else Shipment(left, found.backend, found.new, run=found.run, last=True)
+        return None
+
+
+_shipper: Shipper | None = None
+_forked: list[Callable[[], None]] = []
+_making = threading.Lock()
+
+
+def shipper() -> Shipper:
+    """Return this process's shipper; make it when there is none."""
+    global _shipper
+    with _making:
+        if _shipper is None:
+            _shipper = Shipper()
+        return _shipper
+
+
+def current() -> Shipper | None:
+    """Return this process's shipper, None when none was needed so far."""
+    return _shipper
+
+
+def after_fork(restart: Callable[[], None]) -> None:
+    """Call `restart` in each forked child, after the child's copy of the shipper is gone."""
+    _forked.append(restart)
+
+
+def _in_child() -> None:
+    global _shipper, _making
+    _making = threading.Lock()
+    inherited, _shipper = _shipper, None
+    if inherited is not None:
+        for shipment in inherited._shipments:
+            become_child = getattr(shipment.journal, "become_child", None)
+            if become_child is not None:
+                become_child()
+            else:
+                shipment.journal.close(settled=False)  # the child's copy of an adopted journal's lock
+    for restart in _forked:
+        restart()
+
+
+os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,123 @@
+"""Files of runs: their rows, and their bytes in a folder under the hash of what they hold.
+
+A name given by a user never becomes a path here; bytes lie under ``<project id>/<2 hex>/<sha256>``, and
+two runs of a project that log the same bytes share them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import BackendUnavailable
+from ..records import ArtifactRecord, RunKey
+from ..values import utc
+from .database import Transaction
+
+BLOCK_BYTES = 1 << 20
+
+
+class ArtifactFolder:
+    """Bytes by hash in a folder; files are 0600, folders 0700."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, project_id: int, source: BinaryIO, progress: Callable[[int], None] | None = None) -> tuple[str, int]:
+        """Store what `source` gives; return its SHA-256 in hex and its size.
+
+        It is written beside and renamed when it is whole and on the disk, so that nobody sees a part.
+
+        Raises:
+            BackendUnavailable: The disk is full or cannot be written.
+        """
+        folder = self._root / str(project_id)
+        part = folder / f".part-{secrets.token_hex(8)}"
+        digest = hashlib.sha256()
+        size = 0
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open(part, "xb", opener=_private) as file:
+                while block := source.read(BLOCK_BYTES):
+                    digest.update(block)
+                    file.write(block)
+                    size += len(block)
+                    if progress is not None:
+                        progress(len(block))
+                file.flush()
+                os.fsync(file.fileno())
+            path = self._path(project_id, digest.hexdigest())
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            part.replace(path)
+        except OSError as error:
+            raise BackendUnavailable(
+                f"the file cannot be stored in {self._root} ({error.strerror or error}). Make room there, or check "
+                "who may write it."
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+        return digest.hexdigest(), size
+
+    def open(self, project_id: int, sha256: str) -> BinaryIO:
+        """Open stored bytes.
+
+        Raises:
+            BackendUnavailable: They are gone from the folder.
+        """
+        try:
+            return self._path(project_id, sha256).open("rb")
+        except OSError as error:
+            raise BackendUnavailable(f"the bytes of this artifact cannot be read ({error})") from error
+
+    def drop_project(self, project_id: int) -> None:
+        """Delete all bytes of a project."""
+        shutil.rmtree(self._root / str(project_id), ignore_errors=True)
+
+    def _path(self, project_id: int, sha256: str) -> Path:
+        return self._root / str(project_id) / sha256[:2] / sha256
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def record(tx: Transaction, run: RunKey, artifact: ArtifactRecord, now_us: int) -> None:
+    """Note a file of a run in place of one at the same path."""
+    tx.run(
+        "INSERT INTO artifact (project_id, run_id, path, size_bytes, sha256, created_at) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (project_id, run_id, path) DO UPDATE SET size_bytes = excluded.size_bytes, "
+        "sha256 = excluded.sha256, created_at = excluded.created_at",
+        (
+            run.project_id,
+            bytes.fromhex(run.run_id),
+            artifact.path,
+            artifact.size_bytes,
+            bytes.fromhex(artifact.sha256),
+            now_us,
+        ),
+    )
+
+
+def all_of(tx: Transaction, run: RunKey) -> list[ArtifactRecord]:
+    """Return the files of a run, by path."""
+    rows = tx.rows(
+        "SELECT path, size_bytes, sha256, created_at FROM artifact WHERE project_id = ? AND run_id = ? ORDER BY path",
+        (run.project_id, bytes.fromhex(run.run_id)),
+    )
+    return [ArtifactRecord(path, size, sha256.hex(), utc(at)) for path, size, sha256, at in rows]
+
+
+def find(tx: Transaction, run: RunKey, path: str) -> ArtifactRecord | None:
+    """Return a file of a run, None when there is none at this path."""
+    row = tx.row(
+        "SELECT path, size_bytes, sha256, created_at FROM artifact WHERE project_id = ? AND run_id = ? AND path = ?",
+        (run.project_id, bytes.fromhex(run.run_id), path),
+    )
+    return None if row is None else ArtifactRecord(row[0], row[1], row[2].hex(), utc(row[3]))

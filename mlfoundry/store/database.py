@@ -1,0 +1,365 @@
+"""Connections, transactions and migrations: all that is particular to an engine.
+
+The engine here is SQLite, through apsw, which brings a SQLite without the WAL-reset bug of 3.7.0 to
+3.51.2. Statements are written for PostgreSQL as well: ``?`` for parameters, no sequences, no FOR
+UPDATE, ``ON CONFLICT`` and ``RETURNING``.
+
+One write connection a process, several for reading; none is ever carried over a fork. A write
+transaction begins with BEGIN IMMEDIATE, so that it waits for its turn at the start and cannot fail
+with "locked" later.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BackendUnavailable, StoreBusy, StoreTooNew
+
+if TYPE_CHECKING:
+    import apsw
+
+BUSY_S = 30.0
+READERS_KEPT = 4
+WAL_LIMIT_BYTES = 64 * 1024 * 1024
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "9p"}
+    | {"fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone", "fuse.goofys", "fuse.gcsfuse"}
+)
+
+Row = tuple[Any, ...]
+
+
+class Transaction:
+    """Statements on one connection, all of them or none."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Return all rows of a statement."""
+        return self._connection.execute(sql, values).fetchall()
+
+    def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """Return the first row of a statement, None when it has none."""
+        return self._connection.execute(sql, values).fetchone()
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run a statement; return how many rows it changed."""
+        self._connection.execute(sql, values)
+        return self._connection.changes()
+
+    def run_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        """Run a statement once for each sequence of values."""
+        self._connection.executemany(sql, values)
+
+
+class Database:
+    """A store's database in one SQLite file, made (0600) and migrated when it is opened first.
+
+    Threads may use it at once: writes take turns, reads see the last commit and wait for nobody.
+    After a fork the child opens its own connections.
+
+    Args:
+        path: The file; its folder must exist.
+
+    Raises:
+        BackendUnavailable: From any use, when the file cannot be opened, read or written now.
+        StoreBusy: Another process kept it locked for 30 s.
+        StoreTooNew: From the first use, when a newer version wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._forget()
+        _databases.append(self)
+
+    def _forget(self) -> None:
+        self._write_lock = threading.Lock()
+        self._writer: apsw.Connection | None = None
+        self._readers: list[apsw.Connection] = []
+        self._full_sync = False
+
+    # -- transactions ----------------------------------------------------------------------------
+
+    @contextmanager
+    def write(self, *, settle: bool = False) -> Iterator[Transaction]:
+        """Begin a transaction that writes; commit it at the end of the block, or roll back.
+
+        Args:
+            settle: Return only when this commit, and all before it, would survive a power cut.
+        """
+        with self._write_lock, _translated(self.path):
+            if self._writer is None:
+                self._writer = self._open_writer()
+            connection = self._writer
+            if settle is not self._full_sync:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if settle else 'NORMAL'}")
+                self._full_sync = settle
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield Transaction(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Begin a transaction that reads one consistent state."""
+        with _translated(self.path):
+            try:
+                connection = self._readers.pop()
+            except IndexError:
+                connection = self._open_reader()
+            try:
+                connection.execute("BEGIN")
+                yield Transaction(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if len(self._readers) < READERS_KEPT:
+                    self._readers.append(connection)
+                else:
+                    connection.close()
+
+    def close(self) -> None:
+        """Close all connections; a later use opens them again."""
+        with self._write_lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            while self._readers:
+                self._readers.pop().close()
+
+    # -- connections -----------------------------------------------------------------------------
+
+    def _open_writer(self) -> apsw.Connection:
+        import apsw
+
+        made = not self.path.exists()
+        if made:  # SQLite would make it with the umask; its -wal and -shm take over the mode of the file
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+        _agree(connection)
+        mode = "DELETE" if file_system(self.path.parent) in NETWORK_FILE_SYSTEMS else "WAL"
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        self._full_sync = False
+        migrate(connection)
+        return connection
+
+    def _open_reader(self) -> apsw.Connection:
+        import apsw
+
+        if not self.path.exists():
+            with self.write():
+                pass
+        try:
+            connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+            version = _version(connection)
+        except (apsw.CantOpenError, apsw.ReadOnlyError):
+            # A folder that cannot be written: WAL needs no -shm when nobody can write.
+            uri = f"file:{str(self.path).replace('?', '%3f').replace('#', '%23')}?immutable=1"
+            connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+            version = _version(connection)
+        newest = migrations()[-1][0]
+        if version > newest:
+            raise _too_new(version, newest)
+        if version < newest:
+            connection.close()
+            with self.write():
+                pass
+            return self._open_reader()
+        _agree(connection)
+        connection.execute("PRAGMA query_only = 1")
+        return connection
+
+    def describe(self) -> dict[str, str]:
+        """Return the engine, its version, the journal mode and the schema's version."""
+        import apsw
+
+        with self.read() as tx:
+            mode, version = tx.row("PRAGMA journal_mode"), tx.row("PRAGMA user_version")
+        assert mode is not None
+        assert version is not None
+        return {
+            "engine": f"SQLite {apsw.sqlite_lib_version()}",
+            "journal mode": str(mode[0]),
+            "schema version": str(version[0]),
+        }
+
+    def check(self) -> list[str]:
+        """Return what SQLite finds wrong with the file; empty when nothing is."""
+        with self.read() as tx:
+            found = [str(row[0]) for row in tx.rows("PRAGMA quick_check")]
+        return [] if found == ["ok"] else found
+
+    def size_bytes(self) -> int:
+        """Return the size of the file and of its write-ahead log."""
+        total = 0
+        for suffix in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                total += Path(f"{self.path}{suffix}").stat().st_size
+        return total
+
+
+# -- migrations ----------------------------------------------------------------------------------
+
+
+def migrations() -> list[tuple[int, str]]:
+    """Return (version, SQL) of each migration, oldest first."""
+    if not _migrations:
+        folder = resources.files(__package__).joinpath("migrations")
+        for file in sorted(folder.iterdir(), key=lambda file: file.name):
+            if file.name.endswith(".sql"):
+                number = int(file.name.partition("_")[0])
+                _migrations.append((number, file.read_text(encoding="utf-8")))
+    return _migrations
+
+
+def migrate(connection: apsw.Connection, upto: int | None = None) -> None:
+    """Bring the tables to the newest version; do nothing, in well under a millisecond, when they are.
+
+    Raises:
+        StoreTooNew: The store is newer than this code.
+    """
+    newest = migrations()[-1][0] if upto is None else upto
+    version = _version(connection)
+    if version > newest:
+        raise _too_new(version, newest)
+    if version == newest:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection)  # another process may have been first
+        for number, sql in migrations():
+            if version < number <= newest:
+                connection.execute(_for_sqlite(sql))
+        connection.execute(f"PRAGMA user_version = {max(version, newest)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: apsw.Connection) -> int:
+    return int(connection.pragma("user_version"))
+
+
+def _too_new(version: int, newest: int) -> StoreTooNew:
+    return StoreTooNew(
+        f"the store has schema version {version}, and this MLFoundry knows versions up to {newest}. "
+        "Upgrade MLFoundry where you run this; the store was not touched."
+    )
+
+
+def _for_sqlite(sql: str) -> str:
+    """Keep tables that are read by ranges of their key in the order of the key."""
+    return re.sub(r"\);\s*-- clustered", ") WITHOUT ROWID;", sql)
+
+
+_migrations: list[tuple[int, str]] = []
+
+
+# -- the world around ----------------------------------------------------------------------------
+
+
+def file_system(path: Path) -> str:
+    """Return the type of the file system that holds `path`, as /proc names it; empty when unknown."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        real = str(path.resolve())
+    except OSError:
+        return ""
+    best, kind = -1, ""
+    for line in lines:
+        fields, _, rest = line.partition(" - ")
+        mount = fields.split(" ")[4].replace("\\040", " ")
+        inside = real == mount or real.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= best:
+            best, kind = len(mount), rest.split(" ")[0]
+    return kind
+
+
+def _agree(connection: apsw.Connection) -> None:
+    """Make text compare as PostgreSQL compares it, and wait for other processes with patience."""
+    connection.set_busy_handler(_patience())
+    connection.execute("PRAGMA case_sensitive_like = ON")
+    connection.create_scalar_function("lower", _lower, 1, deterministic=True)
+
+
+def _lower(*texts: Any) -> Any:
+    return texts[0].lower() if isinstance(texts[0], str) else texts[0]
+
+
+def _patience() -> Callable[[int], bool]:
+    """Return a busy handler that asks often and at random, which is fairer than SQLite's own steps."""
+    began = 0.0
+
+    def wait(attempt: int) -> bool:
+        nonlocal began
+        if attempt == 0:
+            began = time.monotonic()
+        if time.monotonic() - began > BUSY_S:
+            return False
+        time.sleep(random.uniform(0.0005, 0.002 if attempt < 20 else 0.02))
+        return True
+
+    return wait
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    import apsw
+
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise StoreBusy(
+            f"other processes kept the store {path} locked for {BUSY_S:.0f} s. Try again; "
+            "`mlfoundry doctor` shows who uses it."
+        ) from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise BackendUnavailable(
+            f"the store {path} is damaged ({error}). Move it away and run `mlfoundry sync`, or restore a backup."
+        ) from error
+    except apsw.FullError as error:
+        raise BackendUnavailable(f"the disk of the store {path} is full. Make room there.") from error
+    except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise BackendUnavailable(f"the store {path} cannot be used now ({error})") from error
+    except OSError as error:
+        raise BackendUnavailable(f"the store {path} cannot be used now ({error.strerror or error})") from error
+
+
+_databases: list[Database] = []
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: forget the parent's connections without closing them.
+
+    Closing would run SQLite's checkpoint on files that the parent uses. The objects get one
+    reference that nobody gives back, so that not even the end of the interpreter closes them.
+    """
+    for database in _databases:
+        inherited = [database._writer, *database._readers]
+        database._forget()
+        if any(inherited):
+            import ctypes
+
+            for connection in inherited:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

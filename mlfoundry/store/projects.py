@@ -1,0 +1,96 @@
+"""Projects: (owner, name) is unique, claimed in a table of its own so that projects can be sharded."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..records import Permission, ProjectRecord
+from ..values import utc
+from . import members
+from .database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project's own row."""
+
+    project_id: int
+    owner: str
+    name: str
+    created_at: datetime
+
+
+def make(tx: Transaction, owner: str, name: str, now_us: int) -> int:
+    """Make a project with its owner as ADMIN, or find the one of this owner and name; return its id."""
+    project_id = secrets.randbits(63)
+    claimed = tx.row(
+        "INSERT INTO project_name (owner, name, project_id) VALUES (?, ?, ?) "
+        "ON CONFLICT (owner, name) DO NOTHING RETURNING project_id",
+        (owner, name, project_id),
+    )
+    if claimed is None:
+        found = find(tx, owner, name)
+        assert found is not None
+        return found
+    tx.run(
+        "INSERT INTO project (project_id, owner, name, created_at, changes) VALUES (?, ?, ?, ?, 0)",
+        (project_id, owner, name, now_us),
+    )
+    members.put(tx, project_id, owner, Permission.ADMIN, now_us)
+    return project_id
+
+
+def find(tx: Transaction, owner: str, name: str) -> int | None:
+    """Return the id of a project, None when there is none."""
+    row = tx.row("SELECT project_id FROM project_name WHERE owner = ? AND name = ?", (owner, name))
+    return None if row is None else int(row[0])
+
+
+def get(tx: Transaction, project_id: int) -> Project | None:
+    """Return a project's own row, None when there is none."""
+    row = tx.row("SELECT project_id, owner, name, created_at FROM project WHERE project_id = ?", (project_id,))
+    return None if row is None else Project(row[0], row[1], row[2], utc(row[3]))
+
+
+def describe(tx: Transaction, project_id: int, permission: Permission) -> ProjectRecord | None:
+    """Return a project with its counts, None when there is none."""
+    project = get(tx, project_id)
+    if project is None:
+        return None
+    counts = tx.row(
+        "SELECT COUNT(*), MAX(started_at) FROM run WHERE project_id = ? AND deleted_at IS NULL", (project_id,)
+    )
+    running = tx.row(
+        "SELECT COUNT(*) FROM run WHERE project_id = ? AND status = 'RUNNING' AND deleted_at IS NULL", (project_id,)
+    )
+    people = tx.row("SELECT COUNT(*) FROM member WHERE project_id = ?", (project_id,))
+    assert counts is not None
+    assert running is not None
+    assert people is not None
+    return ProjectRecord(
+        project_id=project_id,
+        owner=project.owner,
+        name=project.name,
+        created_at=project.created_at,
+        permission=permission,
+        run_count=counts[0],
+        running_count=running[0],
+        last_run_at=None if counts[1] is None else utc(counts[1]),
+        collaborator_count=people[0],
+    )
+
+
+def delete(tx: Transaction, project_id: int) -> None:
+    """Delete a project and every row of it."""
+    for user in [member.user for member in members.all_of(tx, project_id, owner="")]:
+        members.remove(tx, project_id, user)
+    for (run_id,) in tx.rows("SELECT run_id FROM run WHERE project_id = ?", (project_id,)):
+        tx.run("DELETE FROM run_home WHERE run_id = ?", (run_id,))
+    for table in ("artifact", "journal", "chunk", "series", "key", "attr", "run"):
+        tx.run(f"DELETE FROM {table} WHERE project_id = ?", (project_id,))
+    project = get(tx, project_id)
+    if project is not None:
+        tx.run("DELETE FROM project_name WHERE owner = ? AND name = ?", (project.owner, project.name))
+        tx.run("DELETE FROM project WHERE project_id = ?", (project_id,))

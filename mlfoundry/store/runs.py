@@ -1,0 +1,291 @@
+"""Runs and what is known of each: name, status, params, tags, facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .. import names
+from ..records import MetricSummary, NewRun, RunKey, RunRecord, RunStatus
+from ..values import param_number, param_value, utc
+from . import keys, series
+from .database import Row, Transaction
+from .projects import Project
+
+COLUMNS = (
+    "run_id, name, status, created_by, started_at, ended_at, last_seen_at, description, error, deleted_at, project_id"
+)
+_BLOCK = 5000  # run ids in one statement
+
+
+def make(tx: Transaction, project_id: int, new: NewRun, user: str, now_us: int) -> None:
+    """Make a run that runs, under the first free name; the same run again is a no-op."""
+    run = RunKey(project_id, new.run_id)
+    blob = bytes.fromhex(new.run_id)
+    home = tx.row(
+        "INSERT INTO run_home (run_id, project_id) VALUES (?, ?) ON CONFLICT (run_id) DO NOTHING RETURNING run_id",
+        (blob, project_id),
+    )
+    if home is None:
+        return
+    name = free_name(tx, project_id, new.run_name)
+    tx.run(
+        f"INSERT INTO run ({COLUMNS}) VALUES (?, ?, 'RUNNING', ?, ?, NULL, ?, ?, '', NULL, ?)",
+        (blob, name, user, new.started_at_us, now_us, new.description, project_id),
+    )
+    set_tags(tx, run, new.tags)
+
+
+def free_name(tx: Transaction, project_id: int, wish: str) -> str:
+    """Return the wish, or with the first suffix that is free; others who ask wait for this transaction."""
+    tx.run("UPDATE project SET changes = changes + 1 WHERE project_id = ?", (project_id,))
+    taken = tx.row("SELECT 1 FROM run WHERE project_id = ? AND name = ? AND deleted_at IS NULL", (project_id, wish))
+    if taken is None:
+        return wish
+    prefix = wish[: names.NAME_LIMIT - 8]
+    rows = tx.rows(
+        "SELECT name FROM run WHERE project_id = ? AND name >= ? AND name < ? AND deleted_at IS NULL",
+        (project_id, prefix, prefix + "\U0010ffff"),
+    )
+    return names.first_free(wish, (name for (name,) in rows))
+
+
+def home(tx: Transaction, run_id: str) -> RunKey | None:
+    """Return where a run lies, by its id alone; None when there is no such run."""
+    row = tx.row("SELECT project_id FROM run_home WHERE run_id = ?", (bytes.fromhex(run_id),))
+    return None if row is None else RunKey(row[0], run_id)
+
+
+def by_name(tx: Transaction, project_id: int, name: str) -> RunKey | None:
+    """Return the run of a name that is not deleted, None when there is none."""
+    row = tx.row("SELECT run_id FROM run WHERE project_id = ? AND name = ? AND deleted_at IS NULL", (project_id, name))
+    return None if row is None else RunKey(project_id, row[0].hex())
+
+
+def is_open(tx: Transaction, run: RunKey) -> bool | None:
+    """Return whether data is taken for a run: False when it is deleted, None when there is none."""
+    row = tx.row(
+        "SELECT deleted_at FROM run WHERE project_id = ? AND run_id = ?", (run.project_id, bytes.fromhex(run.run_id))
+    )
+    return None if row is None else row[0] is None
+
+
+def get(tx: Transaction, project: Project, run_id: str) -> RunRecord | None:
+    """Return a run with all its values, None when there is none."""
+    row = tx.row(
+        f"SELECT {COLUMNS} FROM run WHERE project_id = ? AND run_id = ?",
+        (project.project_id, bytes.fromhex(run_id)),
+    )
+    return None if row is None else fill(tx, project, [row])[0]
+
+
+def fill(
+    tx: Transaction,
+    project: Project,
+    rows: list[Row],
+    *,
+    params: tuple[str, ...] | None = None,
+    tags: tuple[str, ...] | None = None,
+    metrics: tuple[str, ...] | None = None,
+) -> list[RunRecord]:
+    """Return records from rows of COLUMNS, with the values asked for (None: all of a kind)."""
+    found_params: dict[bytes, dict[str, object]] = {row[0]: {} for row in rows}
+    found_tags: dict[bytes, dict[str, str]] = {row[0]: {} for row in rows}
+    found_metrics = {row[0]: {} for row in rows} if metrics == () else _metrics(tx, project.project_id, rows, metrics)
+    if params != () or tags != ():
+        for run_id, kind, name, type_, text in _attributes(tx, project.project_id, rows, params, tags):
+            if kind == "param":
+                found_params[run_id][name] = param_value(type_, text)
+            else:
+                found_tags[run_id][name] = text
+    return [
+        RunRecord(
+            key=RunKey(project.project_id, row[0].hex()),
+            owner=project.owner,
+            project_name=project.name,
+            run_name=row[1],
+            status=RunStatus(row[2]),
+            created_by=row[3],
+            started_at=utc(row[4]),
+            ended_at=None if row[5] is None else utc(row[5]),
+            last_seen_at=utc(row[6]),
+            description=row[7],
+            error=row[8],
+            deleted_at=None if row[9] is None else utc(row[9]),
+            params=found_params[row[0]],
+            tags=found_tags[row[0]],
+            metrics=found_metrics[row[0]],
+        )
+        for row in rows
+    ]
+
+
+def _marks(values: Iterable[object]) -> str:
+    return ", ".join("?" for _ in values)
+
+
+def _attributes(
+    tx: Transaction, project_id: int, rows: list[Row], params: tuple[str, ...] | None, tags: tuple[str, ...] | None
+) -> list[Row]:
+    conditions, values = [], []
+    for kind, wanted in (("param", params), ("tag", tags)):
+        if wanted is None:
+            conditions.append("kind = ?")
+            values.append(kind)
+        elif wanted:
+            conditions.append(f"(kind = ? AND name IN ({_marks(wanted)}))")
+            values += [kind, *wanted]
+    found: list[Row] = []
+    for start in range(0, len(rows), _BLOCK):
+        ids = [row[0] for row in rows[start : start + _BLOCK]]
+        found += tx.rows(
+            "SELECT run_id, kind, name, type, text FROM attr "
+            f"WHERE project_id = ? AND run_id IN ({_marks(ids)}) AND ({' OR '.join(conditions)})",
+            (project_id, *ids, *values),
+        )
+    return found
+
+
+def _metrics(
+    tx: Transaction, project_id: int, rows: list[Row], wanted: tuple[str, ...] | None
+) -> dict[bytes, dict[str, MetricSummary]]:
+    found: dict[bytes, dict[str, MetricSummary]] = {row[0]: {} for row in rows}
+    if wanted is None:
+        known = {keys.key_id(name): name for name in keys.names(tx, project_id, "metric")}
+    else:
+        known = {keys.key_id(name): name for name in wanted}
+    few = wanted is not None
+    for start in range(0, len(rows), _BLOCK):
+        ids = [row[0] for row in rows[start : start + _BLOCK]]
+        sql = (
+            "SELECT run_id, key_id, n, last, last_step, last_at, lowest, highest FROM series "
+            f"WHERE project_id = ? AND run_id IN ({_marks(ids)}) AND system = 0"
+        )
+        if few:
+            sql += f" AND key_id IN ({_marks(known)})"
+        for run_id, key, *values in tx.rows(sql, (project_id, *ids, *(known if few else ()))):
+            found[run_id][known[key]] = series.summary(tuple(values))
+    return found
+
+
+# -- changes -------------------------------------------------------------------------------------
+
+
+def set_params(tx: Transaction, run: RunKey, params: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Store params given as (type, text); return the names that hold another value already and keep it."""
+    blob = bytes.fromhex(run.run_id)
+    kept = []
+    for name, (type_, text) in params.items():
+        made = tx.row(
+            "INSERT INTO attr (project_id, run_id, kind, name, type, text, num) VALUES (?, ?, 'param', ?, ?, ?, ?) "
+            "ON CONFLICT (project_id, run_id, kind, name) DO NOTHING RETURNING name",
+            (run.project_id, blob, name, type_, text, param_number(type_, text)),
+        )
+        if made is None:
+            row = tx.row(
+                "SELECT text FROM attr WHERE project_id = ? AND run_id = ? AND kind = 'param' AND name = ?",
+                (run.project_id, blob, name),
+            )
+            if row is not None and row[0] != text:
+                kept.append(name)
+    keys.note(tx, run, "param", params)
+    return kept
+
+
+def set_tags(tx: Transaction, run: RunKey, tags: Mapping[str, str | None], kind: str = "tag") -> None:
+    """Store tags (or facts) in place of those before; None as text removes one."""
+    blob = bytes.fromhex(run.run_id)
+    gone = [(run.project_id, blob, kind, name) for name, text in tags.items() if text is None]
+    tx.run_many("DELETE FROM attr WHERE project_id = ? AND run_id = ? AND kind = ? AND name = ?", gone)
+    rows = [
+        (run.project_id, blob, kind, name, "str", text, param_number("str", text))
+        for name, text in tags.items()
+        if text is not None
+    ]
+    tx.run_many(
+        "INSERT INTO attr (project_id, run_id, kind, name, type, text, num) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (project_id, run_id, kind, name) DO UPDATE SET text = excluded.text, num = excluded.num",
+        rows,
+    )
+    if kind == "tag":
+        keys.note(tx, run, "tag", tags)
+
+
+def count_fact(tx: Transaction, run: RunKey, name: str, more: int) -> None:
+    """Add to a fact that counts."""
+    blob = bytes.fromhex(run.run_id)
+    where = (run.project_id, blob, name)
+    row = tx.row("SELECT text FROM attr WHERE project_id = ? AND run_id = ? AND kind = 'fact' AND name = ?", where)
+    set_tags(tx, run, {name: str(more + (int(row[0]) if row is not None else 0))}, kind="fact")
+
+
+def facts(tx: Transaction, run: RunKey) -> dict[str, str]:
+    """Return the facts of a run by name."""
+    rows = tx.rows(
+        "SELECT name, text FROM attr WHERE project_id = ? AND run_id = ? AND kind = 'fact' ORDER BY name",
+        (run.project_id, bytes.fromhex(run.run_id)),
+    )
+    return {name: text for name, text in rows}  # noqa: C416  rows are tuples of any width to mypy
+
+
+def describe(tx: Transaction, run: RunKey, text: str) -> None:
+    """Set the description."""
+    tx.run(
+        "UPDATE run SET description = ? WHERE project_id = ? AND run_id = ?",
+        (text, run.project_id, bytes.fromhex(run.run_id)),
+    )
+
+
+def rename(tx: Transaction, run: RunKey, wish: str) -> None:
+    """Give a run another name, with a suffix when it is taken."""
+    name = free_name(tx, run.project_id, wish)
+    tx.run(
+        "UPDATE run SET name = ? WHERE project_id = ? AND run_id = ?", (name, run.project_id, bytes.fromhex(run.run_id))
+    )
+
+
+def seen(tx: Transaction, run: RunKey, now_us: int) -> None:
+    """Note that the store heard of a run."""
+    tx.run(
+        "UPDATE run SET last_seen_at = ? WHERE project_id = ? AND run_id = ?",
+        (now_us, run.project_id, bytes.fromhex(run.run_id)),
+    )
+
+
+def end(tx: Transaction, run: RunKey, status: RunStatus, *, error: str, at_us: int, elapsed_us: int | None) -> bool:
+    """End a run that runs; the first end counts. Return whether this was it.
+
+    Args:
+        tx: The transaction.
+        run: The run.
+        status: How it ended.
+        error: Type and message of an exception, or empty.
+        at_us: The wall clock at the end.
+        elapsed_us: Microseconds since the start by a clock that never jumps; counts more than `at_us`.
+    """
+    ended = "started_at + ?" if elapsed_us is not None else "CASE WHEN started_at > ? THEN started_at ELSE ? END"
+    values = (elapsed_us,) if elapsed_us is not None else (at_us, at_us)
+    changed = tx.run(
+        f"UPDATE run SET status = ?, error = ?, ended_at = {ended} "
+        "WHERE project_id = ? AND run_id = ? AND status = 'RUNNING'",
+        (status.value, error, *values, run.project_id, bytes.fromhex(run.run_id)),
+    )
+    if changed:
+        series.compact(tx, run)
+    return bool(changed)
+
+
+def delete(tx: Transaction, run: RunKey, now_us: int) -> None:
+    """Hide a run and free its name."""
+    tx.run(
+        "UPDATE run SET deleted_at = ? WHERE project_id = ? AND run_id = ? AND deleted_at IS NULL",
+        (now_us, run.project_id, bytes.fromhex(run.run_id)),
+    )
+
+
+def restore(tx: Transaction, run: RunKey) -> None:
+    """Bring a deleted run back, with a suffix when its name is taken meanwhile."""
+    where = (run.project_id, bytes.fromhex(run.run_id))
+    row = tx.row("SELECT name FROM run WHERE project_id = ? AND run_id = ? AND deleted_at IS NOT NULL", where)
+    if row is not None:
+        name = free_name(tx, run.project_id, row[0])
+        tx.run("UPDATE run SET deleted_at = NULL, name = ? WHERE project_id = ? AND run_id = ?", (name, *where))

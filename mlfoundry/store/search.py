@@ -1,0 +1,303 @@
+"""Filters and orders, compiled to SQL with bound parameters, and the pages they give.
+
+A run that lacks a metric, param or tag matches no comparison with it but ``IS NULL``. Pages go by the
+values of the last row, not by numbers of rows: a run that comes in between moves nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from datetime import datetime
+from typing import Any
+
+from ..errors import InvalidFilter, InvalidInput
+from ..names import SYSTEM_PREFIX
+from ..query import parse_filter, parse_order
+from ..query_tree import And, Comparison, Field, Node, Not, Or, OrderTerm, attribute_value, find_attribute
+from ..records import RunPage, RunQuery
+from . import keys, runs
+from .database import Transaction
+from .projects import Project
+
+PAGE_LIMIT = 10_000
+_VIEWS = {"active": "run.deleted_at IS NULL", "deleted": "run.deleted_at IS NOT NULL", "all": "1 = 1"}
+_AGGREGATES = {"last": "last", "min": "lowest", "max": "highest"}
+_ATTRIBUTES = {
+    "run_id": "run.run_id",
+    "run_name": "run.name",
+    "status": "run.status",
+    "created_by": "run.created_by",
+    "started_at": "run.started_at",
+    "ended_at": "run.ended_at",
+    "duration": "(CASE WHEN run.ended_at IS NULL THEN run.last_seen_at ELSE run.ended_at END - run.started_at)",
+    "description": "run.description",
+    "error": "run.error",
+}
+
+Compiled = tuple[str, list[Any]]
+
+
+def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
+    """Return a page of a project's runs.
+
+    Raises:
+        InvalidFilter: The filter or the order cannot be read, or names what is ambiguous.
+        InvalidInput: The limit, the view or the cursor is not one.
+    """
+    if not 1 <= query.limit <= PAGE_LIMIT:
+        raise InvalidInput(f"limit is {query.limit}; a page has 1 to {PAGE_LIMIT:,} runs")
+    if query.view not in _VIEWS:
+        raise InvalidInput(f"view is {query.view!r}; give one of {', '.join(_VIEWS)}")
+    compiler = _Compiler(tx, project.project_id)
+    condition, values = compiler.filter(query.filter)
+    order = compiler.order(query.order_by)
+    columns = "".join(f", {expression} AS o{i}" for i, (expression, _, _) in enumerate(order))
+    column_values = [value for _, bound, _ in order for value in bound]
+    after, after_values = _after(query.cursor, order)
+    ways = ", ".join(f"o{i} IS NULL, o{i} {'DESC' if down else 'ASC'}" for i, (_, _, down) in enumerate(order))
+    rows = tx.rows(
+        f"SELECT {runs.COLUMNS}{''.join(f', o{i}' for i in range(len(order)))} FROM ("
+        f"SELECT run.*{columns} FROM run WHERE run.project_id = ? AND {_VIEWS[query.view]} AND {condition}) found "
+        f"WHERE {after} ORDER BY {ways} LIMIT ?",
+        [*column_values, project.project_id, *values, *after_values, query.limit + 1],
+    )
+    more = len(rows) > query.limit
+    rows = rows[: query.limit]
+    found = runs.fill(tx, project, rows, params=query.params, tags=query.tags, metrics=query.metrics)
+    return RunPage(tuple(found), _cursor(rows[-1][-len(order) :]) if more else None)
+
+
+# -- paging --------------------------------------------------------------------------------------
+
+
+def _cursor(values: tuple[Any, ...]) -> str:
+    plain = [{"hex": value.hex()} if isinstance(value, bytes) else value for value in values]
+    return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode()
+
+
+def _after(cursor: str | None, order: list[tuple[str, list[Any], bool]]) -> Compiled:
+    """Return the condition for rows behind the cursor; NULLs come last in either direction."""
+    if cursor is None:
+        return "1 = 1", []
+    try:
+        last = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        last = [bytes.fromhex(value["hex"]) if isinstance(value, dict) else value for value in last]
+        fits = len(last) == len(order) and all(isinstance(v, (int, float, str, bytes, type(None))) for v in last)
+    except (ValueError, KeyError, TypeError):
+        fits = False
+    if not fits:
+        raise InvalidInput(f"cursor {cursor[:40]!r} is none of this list; begin again without one")
+    choices, values = [], []
+    same, same_values = "1 = 1", list[Any]()
+    for i, ((_, _, down), value) in enumerate(zip(order, last, strict=True)):
+        if value is None:
+            same += f" AND o{i} IS NULL"
+            continue
+        choices.append(f"({same} AND (o{i} {'<' if down else '>'} ? OR o{i} IS NULL))")
+        values += [*same_values, value]
+        same += f" AND o{i} = ?"
+        same_values.append(value)
+    return f"({' OR '.join(choices)})" if choices else "1 = 0", values
+
+
+# -- compiling -----------------------------------------------------------------------------------
+
+
+class _Compiler:
+    """Compiles the filters and orders of one project; bare names are looked up in it."""
+
+    def __init__(self, tx: Transaction, project_id: int) -> None:
+        self._tx = tx
+        self._project_id = project_id
+
+    def filter(self, text: str) -> Compiled:
+        node = parse_filter(text)
+        if node is None:
+            return "1 = 1", []
+        try:
+            return self._node(node)
+        except InvalidFilter as error:
+            if not error.text:
+                raise InvalidFilter(
+                    str(error.args[0]), text=text, position=error.position, length=error.length
+                ) from None
+            raise
+
+    def order(self, terms: tuple[str, ...]) -> list[tuple[str, list[Any], bool]]:
+        """Return (expression, values, descending) of each term; the run's id decides at the end."""
+        order: list[tuple[str, list[Any], bool]] = []
+        for term in parse_order(terms) or (OrderTerm(Field("attributes", "started_at"), descending=True),):
+            field = self._resolved(term.field, term.position, term.length)
+            if field.kind in ("params", "tags"):
+                for column in ("num", "text"):
+                    expression, values = self._attr(field, column)
+                    order.append((expression, values, term.descending))
+            elif field.kind == "metrics":
+                expression, values = self._series(field, _AGGREGATES[field.aggregate])
+                order.append((expression, values, term.descending))
+            else:
+                order.append((_ATTRIBUTES[field.name], [], term.descending))
+        return [*order, ("run.run_id", [], order[-1][2])]
+
+    def _node(self, node: Node) -> Compiled:
+        match node:
+            case And(parts):
+                return self._joined(" AND ", parts)
+            case Or(parts):
+                return self._joined(" OR ", parts)
+            case Not(part):
+                condition, values = self._node(part)
+                return f"NOT {condition}", values
+        return self._comparison(node)
+
+    def _joined(self, word: str, parts: tuple[Node, ...]) -> Compiled:
+        compiled = [self._node(part) for part in parts]
+        return f"({word.join(sql for sql, _ in compiled)})", [value for _, values in compiled for value in values]
+
+    def _resolved(self, field: Field, position: int, length: int) -> Field:
+        """Return a bare name with the kind that the project knows it as."""
+        if field.kind is not None:
+            return field
+        seen = keys.kinds_of(self._tx, self._project_id, field.name)
+        plurals = {"metric": "metrics", "system": "metrics", "param": "params", "tag": "tags"}
+        kinds = [plural for kind, plural in plurals.items() if kind in seen]
+        if attribute := find_attribute(field.name):
+            kinds.append("attributes")
+        if len(kinds) > 1:
+            ways = " or ".join(f"{kind}.{field.name}" for kind in kinds)
+            raise InvalidFilter(
+                f"{field.name!r} is several things here: write {ways}", position=position, length=length
+            )
+        if not kinds:
+            raise InvalidFilter(
+                f"no run of this project has a metric, param or tag {field.name!r}",
+                position=position,
+                length=length,
+            )
+        name = attribute if kinds == ["attributes"] and attribute else field.name
+        return Field(kinds[0], name, field.aggregate)
+
+    def _comparison(self, node: Comparison) -> Compiled:
+        field = self._resolved(node.field, node.position, node.length)
+        if field.kind == "metrics":
+            return self._metric(field, node)
+        if field.kind == "attributes":
+            try:
+                return self._attribute(field.name, node)
+            except InvalidFilter as error:
+                raise InvalidFilter(str(error.args[0]), position=node.position, length=node.length) from None
+        if node.operator in ("IS NULL", "IS NOT NULL"):
+            expression, values = self._attr(field, "text")
+            return f"({expression} {node.operator})", values
+        by_number = all(isinstance(value, (int, float)) for value in _listed(node.value))
+        column = "num" if by_number else "text"
+        condition, bound = _compared(f"a.{column}", node.operator, node.value)
+        if by_number and node.operator in ("!=", "NOT IN"):
+            condition = f"(a.num IS NULL OR {condition})"
+        kind = "param" if field.kind == "params" else "tag"
+        return (
+            "EXISTS (SELECT 1 FROM attr a WHERE a.project_id = ? AND a.run_id = run.run_id AND a.kind = ? "
+            f"AND a.name = ? AND {condition})",
+            [self._project_id, kind, field.name, *bound],
+        )
+
+    def _metric(self, field: Field, node: Comparison) -> Compiled:
+        column = f"s.{_AGGREGATES[field.aggregate]}"
+        system = int(field.name.startswith(SYSTEM_PREFIX))
+        head = [self._project_id, system, keys.key_id(field.name)]
+        exists = (
+            "EXISTS (SELECT 1 FROM series s WHERE s.project_id = ? AND s.run_id = run.run_id "
+            "AND s.system = ? AND s.key_id = ?"
+        )
+        if node.operator == "IS NULL":
+            return f"NOT {exists})", head
+        if node.operator == "IS NOT NULL":
+            return f"{exists})", head
+        if isinstance(node.value, float) and math.isnan(node.value):
+            return f"{exists} AND {column} IS {'NOT ' if node.operator == '!=' else ''}NULL)", head
+        condition, bound = _compared(column, node.operator, node.value)
+        return f"{exists} AND {condition})", [*head, *bound]
+
+    def _series(self, field: Field, column: str) -> Compiled:
+        system = int(field.name.startswith(SYSTEM_PREFIX))
+        return (
+            f"(SELECT s.{column} FROM series s WHERE s.project_id = ? AND s.run_id = run.run_id "
+            "AND s.system = ? AND s.key_id = ?)",
+            [self._project_id, system, keys.key_id(field.name)],
+        )
+
+    def _attr(self, field: Field, column: str) -> Compiled:
+        kind = "param" if field.kind == "params" else "tag"
+        return (
+            f"(SELECT a.{column} FROM attr a WHERE a.project_id = ? AND a.run_id = run.run_id "
+            "AND a.kind = ? AND a.name = ?)",
+            [self._project_id, kind, field.name],
+        )
+
+    def _attribute(self, name: str, node: Comparison) -> Compiled:
+        column = _ATTRIBUTES[name]
+        if node.operator in ("IS NULL", "IS NOT NULL"):
+            return f"({column} {node.operator})", []
+        if name == "run_id":
+            return _run_id(node)
+        if isinstance(node.value, tuple):
+            value: Any = tuple(_stored(name, each) for each in node.value)
+        elif node.operator.endswith(("LIKE", "CONTAINS")):
+            value = node.value
+        else:
+            value = _stored(name, node.value)
+        return _compared(column, node.operator, value)
+
+
+def _stored(name: str, literal: Any) -> Any:
+    """Return an attribute's literal as its column holds it."""
+    value = attribute_value(name, literal)
+    if isinstance(value, datetime):
+        return round(value.timestamp() * 1_000_000)
+    if name == "duration" and isinstance(value, float) and math.isfinite(value):
+        return round(value * 1_000_000)
+    return value
+
+
+def _run_id(node: Comparison) -> Compiled:
+    """Run ids are bytes in the store: whole ones compare, and beginnings with LIKE 'abc%'."""
+    texts = [str(value).lower() for value in _listed(node.value)]
+    if node.operator in ("=", "!=", "IN", "NOT IN") and all(_is_hex(text, 32) for text in texts):
+        ids = [bytes.fromhex(text) for text in texts]
+        word = "NOT IN" if node.operator in ("!=", "NOT IN") else "IN"
+        return f"run.run_id {word} ({', '.join('?' for _ in ids)})", ids
+    beginning = texts[0][:-1]
+    if node.operator in ("LIKE", "ILIKE") and texts[0].endswith("%") and _is_hex(beginning, None):
+        low, high = beginning.ljust(32, "0"), beginning.ljust(32, "f")
+        return "run.run_id BETWEEN ? AND ?", [bytes.fromhex(low), bytes.fromhex(high)]
+    raise InvalidFilter("run_id is compared with 32 hex digits, or by its beginning: run_id LIKE '3fa9%'")
+
+
+def _is_hex(text: str, length: int | None) -> bool:
+    digits = bool(text) and all(c in "0123456789abcdef" for c in text)
+    return digits and (len(text) == length if length else len(text) <= 32)
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _compared(column: str, operator: str, value: Any) -> Compiled:
+    """Return one comparison; `column` is ours, the value is bound."""
+    if isinstance(value, str) and value.lower() in ("true", "false") and operator in ("=", "!="):
+        operator, value = ("IN" if operator == "=" else "NOT IN"), (value, value.capitalize())
+    if operator in ("IN", "NOT IN"):
+        return f"{column} {operator} ({', '.join('?' for _ in value)})", list(value)
+    if operator in ("CONTAINS", "NOT CONTAINS"):
+        pattern = str(value).lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        negated = "NOT " if operator.startswith("NOT") else ""
+        return f"LOWER({column}) {negated}LIKE ? ESCAPE '\\'", [f"%{pattern}%"]
+    if operator.endswith("LIKE"):
+        pattern = str(value).replace("\\", "\\\\")
+        negated = "NOT " if operator.startswith("NOT") else ""
+        if operator.endswith("ILIKE"):
+            return f"LOWER({column}) {negated}LIKE ? ESCAPE '\\'", [pattern.lower()]
+        return f"{column} {negated}LIKE ? ESCAPE '\\'", [pattern]
+    return f"{column} {operator} ?", [value]

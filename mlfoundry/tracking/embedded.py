@@ -1,0 +1,156 @@
+"""The backend inside this process: the rules over a store in one folder.
+
+The folder holds ``mlfoundry.db`` (SQLite), ``artifacts/`` and ``journals/``. It belongs to one account of the
+machine (0700). The name under which a client works is its own word: who can read the folder can read all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import BackendUnavailable
+from ..records import (
+    Acknowledgement,
+    ArtifactRecord,
+    Batch,
+    Collaborator,
+    NewRun,
+    Permission,
+    ProjectRecord,
+    RunChanges,
+    RunKey,
+    RunPage,
+    RunQuery,
+    RunRecord,
+    Series,
+    SeriesQuery,
+)
+from ..store.artifacts import ArtifactFolder
+from ..store.database import Database
+from .service import TrackingService
+
+DATABASE_NAME = "mlfoundry.db"
+
+
+class EmbeddedBackend:
+    """A `Backend` on a folder of this machine.
+
+    Args:
+        root: The folder; made (0700) with its first use.
+        user: Under whose name the caller works.
+        database: Shared with another name's backend; its own when None.
+    """
+
+    def __init__(self, root: Path, user: str, *, database: Database | None = None) -> None:
+        self.root = root
+        self.uri = str(root)
+        self.user = user
+        self.database = Database(root / DATABASE_NAME) if database is None else database
+        self._service = TrackingService(self.database, ArtifactFolder(root / "artifacts"))
+        self._made = False
+
+    @property
+    def _rules(self) -> TrackingService:
+        if not self._made:
+            try:
+                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise BackendUnavailable(
+                    f"the store's folder {self.root} cannot be made ({error.strerror or error}). Set MLFOUNDRY_HOME "
+                    "to a folder that can be written."
+                ) from error
+            self._made = True
+        return self._service
+
+    def on_behalf_of(self, user: str) -> EmbeddedBackend:
+        """See `Backend`; the store is the account's, so is every name in it."""
+        return self if user == self.user else EmbeddedBackend(self.root, user, database=self.database)
+
+    def create_run(self, new: NewRun) -> RunRecord:
+        """See `Backend`."""
+        return self._rules.create_run(self.user, new)
+
+    def ingest(self, batch: Batch) -> Acknowledgement:
+        """See `Backend`."""
+        return self._rules.ingest(self.user, batch)
+
+    def acked(self, run: RunKey, journal_id: int) -> int:
+        """See `Backend`."""
+        return self._rules.acked(self.user, run, journal_id)
+
+    def list_projects(self) -> list[ProjectRecord]:
+        """See `Backend`."""
+        return self._rules.list_projects(self.user)
+
+    def get_project(self, owner: str | None, name: str) -> ProjectRecord:
+        """See `Backend`."""
+        return self._rules.get_project(self.user, owner, name)
+
+    def delete_project(self, project_id: int) -> None:
+        """See `Backend`."""
+        self._rules.delete_project(self.user, project_id)
+
+    def list_keys(self, project_id: int, kind: str) -> list[str]:
+        """See `Backend`."""
+        return self._rules.list_keys(self.user, project_id, kind)
+
+    def find_run(self, run_id: str) -> RunRecord:
+        """See `Backend`."""
+        return self._rules.find_run(self.user, run_id)
+
+    def get_run_by_name(self, owner: str | None, project_name: str, run_name: str) -> RunRecord:
+        """See `Backend`."""
+        return self._rules.get_run_by_name(self.user, owner, project_name, run_name)
+
+    def search_runs(self, query: RunQuery) -> RunPage:
+        """See `Backend`."""
+        return self._rules.search_runs(self.user, query)
+
+    def update_run(self, run: RunKey, changes: RunChanges) -> RunRecord:
+        """See `Backend`."""
+        return self._rules.update_run(self.user, run, changes)
+
+    def delete_run(self, run: RunKey) -> None:
+        """See `Backend`."""
+        self._rules.delete_run(self.user, run)
+
+    def restore_run(self, run: RunKey) -> RunRecord:
+        """See `Backend`."""
+        return self._rules.restore_run(self.user, run)
+
+    def get_facts(self, run: RunKey) -> dict[str, str]:
+        """See `Backend`."""
+        return self._rules.get_facts(self.user, run)
+
+    def read_series(self, query: SeriesQuery) -> list[Series]:
+        """See `Backend`."""
+        return self._rules.read_series(self.user, query)
+
+    def list_collaborators(self, project_id: int) -> list[Collaborator]:
+        """See `Backend`."""
+        return self._rules.list_collaborators(self.user, project_id)
+
+    def set_permission(self, project_id: int, user: str, permission: Permission, *, new: bool | None) -> None:
+        """See `Backend`."""
+        self._rules.set_permission(self.user, project_id, user, permission, new=new)
+
+    def remove_collaborator(self, project_id: int, user: str) -> None:
+        """See `Backend`."""
+        self._rules.remove_collaborator(self.user, project_id, user)
+
+    def put_artifact(self, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
+        """See `Backend`."""
+        return self._rules.put_artifact(self.user, run, path, source)
+
+    def list_artifacts(self, run: RunKey) -> list[ArtifactRecord]:
+        """See `Backend`."""
+        return self._rules.list_artifacts(self.user, run)
+
+    def open_artifact(self, run: RunKey, path: str) -> BinaryIO:
+        """See `Backend`."""
+        return self._rules.open_artifact(self.user, run, path)
+
+    def close(self) -> None:
+        """See `Backend`."""
+        self.database.close()
