@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .client import Client, get_client
     from .errors import MlfoundryError
     from .records import Health, Permission, RunStatus
-    from .run import Run, StoredRun, open_runs
+    from .run import Run, open_runs
+    from .stored_run import StoredRun
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,7 +43,7 @@ _HOMES = {
     "Permission": "records",
     "RunStatus": "records",
     "Run": "run",
-    "StoredRun": "run",
+    "StoredRun": "stored_run",
     "open_runs": "run",
 }
 

@@ -18,8 +18,9 @@ from .names import legal_name, random_name
 from .query import parse_filter, parse_order
 from .records import NewRun, Permission, ProjectRecord, RunKey, RunQuery, RunRecord, RunStatus
 from .results import CollaboratorList, Comparison, ProjectList, RunList
-from .run import Run, StoredRun, _tag_texts
+from .run import Run
 from .settings import Settings
+from .stored_run import StoredRun
 from .tracking.backend import Backend
 from .tracking.embedded import EmbeddedBackend
 
@@ -113,7 +114,7 @@ class Client:
             project_name=legal_name("project name", project_name),
             run_name=random_name() if run_name in (None, "") else legal_name("run name", run_name),
             owner=None if owner is None else legal_name("owner", owner),
-            tags={name: text for name, text in _tag_texts(tags or {}).items() if text is not None},
+            tags={name: text for name, text in values.tag_texts(tags or {}).items() if text is not None},
             description=values.plain_text("description", description),
             started_at_us=time.time_ns() // 1000,
         )

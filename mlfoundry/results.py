@@ -16,7 +16,7 @@ from .records import ArtifactRecord, Collaborator, ProjectRecord, RunPage, RunRe
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .run import StoredRun
+    from .stored_run import StoredRun
 
 Item = TypeVar("Item")
 SHOWN = 20

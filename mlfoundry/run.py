@@ -1,4 +1,4 @@
-"""Runs as a user holds them: `StoredRun` reads what is stored, `Run` is one that this process logs to."""
+"""A run that this process logs to: what each call records, and how the run ends."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import contextlib
 import io
 import logging
 import os
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,252 +17,25 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from . import displays, process_exit, values
 from . import shipper as shipping
 from .errors import (
-    ArtifactNotFound,
     BackendUnavailable,
     InvalidInput,
     InvalidValue,
     ParamChanged,
     RunEnded,
-    RunReadOnly,
 )
+from .figures import figure_bytes
 from .journal import Journal
-from .names import legal_key, legal_path
-from .records import ArtifactRecord, Health, NewRun, RunChanges, RunRecord, RunStatus, SeriesQuery
-from .results import ArtifactList, SeriesTable
+from .names import legal_path
+from .records import ArtifactRecord, Health, NewRun, RunRecord, RunStatus
+from .results import ArtifactList
 from .slots import SLOT
+from .stored_run import StoredRun
 
 if TYPE_CHECKING:
     from .client import Client
 
 _log = logging.getLogger("mlfoundry")
 ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
-_LOGGING = frozenset({"log_metrics", "log_params", "log_text", "log_figure", "log_artifact", "end", "flush", "health"})
-
-
-class StoredRun:
-    """A run in the store. It reads, and edits tags and description; it never ends the run.
-
-    Attributes:
-        client: The client that found it.
-    """
-
-    def __init__(self, client: Client, record: RunRecord) -> None:
-        self.client = client
-        self._record = record
-
-    # -- what it is ------------------------------------------------------------------------------
-
-    @property
-    def record(self) -> RunRecord:
-        """All that is known of the run, as of when it was fetched; `refresh` fetches it again."""
-        return self._record
-
-    @property
-    def run_id(self) -> str:
-        """32 hex digits that identify the run everywhere."""
-        return self._record.key.run_id
-
-    @property
-    def run_name(self) -> str:
-        """The name, unique in the project."""
-        return self._record.run_name
-
-    @property
-    def project_name(self) -> str:
-        """Name of the project."""
-        return self._record.project_name
-
-    @property
-    def owner(self) -> str:
-        """Owner of the project."""
-        return self._record.owner
-
-    @property
-    def fqn(self) -> str:
-        """``owner/project/run``: what `Client.get_run` takes."""
-        return f"{self.owner}/{self.project_name}/{self.run_name}"
-
-    @property
-    def status(self) -> RunStatus:
-        """Where the run stands now; asks the store while it is RUNNING."""
-        if self._record.status is RunStatus.RUNNING:
-            self.refresh()
-        return self._record.status
-
-    @property
-    def started_at(self) -> datetime:
-        """When the run was made (UTC)."""
-        return self._record.started_at
-
-    @property
-    def ended_at(self) -> datetime | None:
-        """When the run ended (UTC), None while it runs."""
-        return self._record.ended_at
-
-    @property
-    def description(self) -> str:
-        """Free text."""
-        return self._record.description
-
-    @property
-    def error(self) -> str:
-        """Type and message of the exception that ended the run, empty without one."""
-        return self._record.error
-
-    def refresh(self) -> StoredRun:
-        """Fetch the run again; return itself.
-
-        Raises:
-            RunNotFound: It is gone.
-        """
-        self._record = self.client.backend.find_run(self.run_id)
-        return self
-
-    # -- what was logged -------------------------------------------------------------------------
-
-    def get_params(self) -> dict[str, Any]:
-        """Return the params, typed as they were logged."""
-        return dict(self._fresh().params)
-
-    def get_tags(self) -> dict[str, str]:
-        """Return the tags."""
-        return dict(self._fresh().tags)
-
-    def get_metrics(self, *names: str, max_points: int | None = None) -> SeriesTable:
-        """Return the points of metrics as arrays; ``.to_pandas()`` makes a DataFrame of them.
-
-        Args:
-            names: Metrics; all but system metrics when none is named. One that the run lacks has no points.
-            max_points: At most so many a metric: first, last, least and greatest of each stretch.
-
-        Returns:
-            Name to `Series` (steps, times, values), by step, then time.
-        """
-        return self._series(names, system=False, max_points=max_points)
-
-    def get_system_metrics(self, *names: str, max_points: int | None = None) -> SeriesTable:
-        """Return the points of system metrics as arrays, like `get_metrics`."""
-        return self._series(names, system=True, max_points=max_points)
-
-    def get_facts(self) -> dict[str, str]:
-        """Return what was captured of the surroundings: git, Python, packages, hardware."""
-        self._fresh()
-        return self.client.backend.get_facts(self._record.key)
-
-    def _fresh(self) -> RunRecord:
-        return self.refresh().record
-
-    def _series(self, names: tuple[str, ...], *, system: bool, max_points: int | None) -> SeriesTable:
-        if max_points is not None and max_points < 4:
-            raise InvalidInput(f"max_points is {max_points}; give at least 4, or None for all points")
-        asked = tuple(legal_key("metric key", name) for name in names) or None
-        self._settle()
-        query = SeriesQuery(self._record.key, asked, system=system, max_points=max_points)
-        return SeriesTable((series.name, series) for series in self.client.backend.read_series(query))
-
-    def _settle(self) -> None:
-        """Make sure that what this process logged is stored before it is read."""
-
-    # -- files -----------------------------------------------------------------------------------
-
-    def list_artifacts(self) -> ArtifactList:
-        """Return the run's files, by path."""
-        self._settle()
-        return ArtifactList(self.client.backend.list_artifacts(self._record.key))
-
-    def download_artifact(self, path: str = "", dest: str | os.PathLike[str] = ".") -> Path:
-        """Copy a file, or all files below a folder, from the run to this machine.
-
-        Args:
-            path: Path of a file or folder of the run; empty for all files.
-            dest: Folder to copy into, made when missing; the run's paths are kept below it.
-
-        Returns:
-            Where the file or folder lies.
-
-        Raises:
-            ArtifactNotFound: The run has nothing at this path.
-        """
-        wanted = legal_path(path) if path else ""
-        found = [a for a in self.list_artifacts() if not wanted or a.path == wanted or a.path.startswith(wanted + "/")]
-        if not found:
-            raise ArtifactNotFound(f"{self.fqn} has no artifact {path!r}; list_artifacts() shows those it has")
-        folder = Path(dest)
-        for artifact in found:
-            self._download(artifact, folder)
-        return folder / wanted
-
-    def _download(self, artifact: ArtifactRecord, folder: Path) -> None:
-        import hashlib
-
-        target = folder / legal_path(artifact.path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.parent.resolve().is_relative_to(folder.resolve()):
-            raise InvalidInput(f"{target.parent} leads out of {folder} over a link; nothing was written there")
-        part = target.with_name(f".{target.name}.part")
-        digest = hashlib.sha256()
-        try:
-            with self.client.backend.open_artifact(self._record.key, artifact.path) as source, part.open("wb") as file:
-                while block := source.read(1 << 20):
-                    digest.update(block)
-                    file.write(block)
-            if digest.hexdigest() != artifact.sha256:
-                raise BackendUnavailable(f"{artifact.path} did not arrive as it was logged; nothing was kept of it")
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-
-    # -- edits -----------------------------------------------------------------------------------
-
-    def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Set tags in place of those before; None as value removes one."""
-        changes = RunChanges(tags=_tag_texts(tags))
-        self._record = self.client.backend.update_run(self._record.key, changes)
-
-    def set_description(self, text: str) -> None:
-        """Set the description."""
-        changes = RunChanges(description=values.plain_text("description", text))
-        self._record = self.client.backend.update_run(self._record.key, changes)
-
-    def delete(self) -> None:
-        """Delete the run; `restore` brings it back. Its name is free again."""
-        self.client.backend.delete_run(self._record.key)
-
-    def restore(self) -> None:
-        """Bring the run back after `delete`, with a suffix when its name is taken meanwhile."""
-        self._record = self.client.backend.restore_run(self._record.key)
-
-    # -- showing ---------------------------------------------------------------------------------
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _LOGGING:
-            raise RunReadOnly(
-                f"this handle of {self.fqn} reads; it cannot {name}. To log to the run from here as well use "
-                f"client.join_run({self.run_id!r})."
-            )
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    def _told(self) -> Iterator[tuple[str, object]]:
-        record = self._record
-        yield "id", record.key.run_id
-        yield "started", f"{displays.age(record.started_at)} ({record.started_at.isoformat(timespec='seconds')})"
-        yield "took", displays.span(displays.duration_s(record))
-        if record.error:
-            yield "error", record.error
-        if record.description:
-            yield "description", record.description
-        if record.params:
-            yield "params", ", ".join(f"{n}={displays.figure(v)}" for n, v in record.params.items())
-        if record.metrics:
-            yield "metrics", ", ".join(f"{n}={displays.figure(m.last)}" for n, m in record.metrics.items())
-        if record.tags:
-            yield "tags", ", ".join(f"{n}={v}" for n, v in record.tags.items())
-
-    def __repr__(self) -> str:
-        return displays.card_text(f"{displays.status_text(self._record.status)}  {self.fqn}", self._told())
-
-    def _repr_html_(self) -> str:
-        return displays.card_html(self.fqn, self._told(), status=self._record.status)
 
 
 class Run(StoredRun):
@@ -374,7 +146,7 @@ class Run(StoredRun):
         """
         if self._ended:
             super().set_tags(tags)
-        elif texts := _tag_texts(tags):
+        elif texts := values.tag_texts(tags):
             self._journal.write({"kind": "tags", "values": texts})
 
     def set_description(self, text: str) -> None:
@@ -688,39 +460,3 @@ def _as_dict(metrics: object) -> dict[str, Any]:
     if not isinstance(metrics, Mapping):
         raise InvalidValue(f"log_metrics takes a mapping of key to number, not {values.shown(metrics)}")
     return dict(metrics)
-
-
-def _tag_texts(tags: object) -> dict[str, str | None]:
-    flat = values.flatten(tags, "tag")
-    return {name: None if value is None else values.tag_text(name, value) for name, value in flat.items()}
-
-
-def figure_bytes(figure: Any, path: str) -> tuple[bytes, str]:
-    """Return a figure as bytes, and the ending that `path` lacks.
-
-    Neither matplotlib nor plotly is imported: a figure of theirs can only exist when they are.
-
-    Raises:
-        InvalidValue: It is no figure of theirs, or the ending is none of theirs.
-    """
-    suffix = Path(path).suffix.lower().lstrip(".")
-    matplotlib, pyplot = sys.modules.get("matplotlib.figure"), sys.modules.get("matplotlib.pyplot")
-    if pyplot is not None and figure is pyplot:
-        figure = pyplot.gcf()
-    figure = getattr(figure, "figure", None) or figure
-    if matplotlib is not None and isinstance(figure, matplotlib.Figure):
-        if suffix not in ("", "png", "svg", "pdf"):
-            raise InvalidValue(f"log_figure cannot make .{suffix} of a matplotlib figure; use .png, .svg or .pdf")
-        out = io.BytesIO()
-        figure.savefig(out, format=suffix or "png", bbox_inches="tight")
-        return out.getvalue(), "" if suffix else ".png"
-    plotly = sys.modules.get("plotly.basedatatypes")
-    if plotly is not None and isinstance(figure, plotly.BaseFigure):
-        if suffix not in ("", "json", "html"):
-            raise InvalidValue(f"log_figure cannot make .{suffix} of a plotly figure; use .json or .html")
-        if suffix == "html":
-            return figure.to_html(include_plotlyjs=True).encode(), ""
-        return figure.to_json().encode(), "" if suffix else ".json"
-    raise InvalidValue(
-        f"log_figure got {type(figure).__name__}; give a matplotlib or plotly figure, or use log_artifact for a file"
-    )

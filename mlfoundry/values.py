@@ -189,6 +189,15 @@ def tag_text(name: str, value: object) -> str:
     return plain_text(f"tag {name!r}", value if isinstance(value, str) else str(value))
 
 
+def tag_texts(tags: object) -> dict[str, str | None]:
+    """Return tags as they are stored: nested mappings joined with dots, values as text, None kept.
+
+    Raises:
+        InvalidName, InvalidValue: A key or a value cannot be kept.
+    """
+    return {name: None if value is None else tag_text(name, value) for name, value in flatten(tags, "tag").items()}
+
+
 def param_value(kind: str, text: str) -> Any:
     """Return a stored param as Python knew it: the inverse of `param_text`."""
     if kind == "int":

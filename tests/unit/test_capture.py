@@ -253,6 +253,8 @@ def test_programs_of_a_submodule_are_not_run(repository: Path, tmp_path: Path) -
     git(repository, "submodule", "--quiet", "add", str(inner), "inner")
     git(repository, "commit", "--quiet", "--message=submodule")
     git(repository / "inner", "config", "core.fsmonitor", str(program))
+    git(repository / "inner", "config", "filter.evil.clean", str(program))
+    (repository / "inner" / ".gitattributes").write_text("* filter=evil\n")
     sprung.unlink(missing_ok=True)
     os.utime(repository / "inner" / "train.py", (1, 1))
     assert capture.capture(repository)["git.dirty"] == "false"
@@ -350,6 +352,8 @@ def test_git_gets_a_minimal_environment_and_no_terminal(
     lines = (tmp_path / "environment").read_text().splitlines()
     environment = dict(line.split("=", 1) for line in lines)
     assert environment["GIT_OPTIONAL_LOCKS"] == environment["GIT_TERMINAL_PROMPT"] == "0"
+    assert environment["GIT_NO_LAZY_FETCH"] == "1"
+    assert environment["GIT_ALLOW_PROTOCOL"] == "none"
     assert environment["HOME"] == str(tmp_path)
     assert environment["LC_ALL"] == "C"
     assert not {"GIT_DIR", "GIT_TRACE", "API_KEY"} & set(environment)

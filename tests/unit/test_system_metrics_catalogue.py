@@ -41,9 +41,7 @@ def test_percentages_of_something_whole_have_a_fixed_axis_and_those_of_one_core_
     assert describe("system/process/cpu_percent").axis is None
 
 
-@pytest.mark.parametrize(
-    "name", ["loss", "system/cpu", "system/cpu/core/x/percent", "system/gpu/0/power_watts2", ""]
-)
+@pytest.mark.parametrize("name", ["loss", "system/cpu", "system/cpu/core/x/percent", "system/gpu/0/power_watts2", ""])
 def test_a_name_that_is_no_system_metric_is_refused_by_name(name):
     assert find(name) is None
     with pytest.raises(InvalidInput, match=re.escape(repr(name))):

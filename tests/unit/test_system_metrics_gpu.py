@@ -55,11 +55,7 @@ class FakeNvml:
         return index
 
     def nvmlDeviceGetUtilizationRates(self, gpu):
-        return (
-            SimpleNamespace(gpu=90 + gpu, memory=40)
-            if self._call("nvmlDeviceGetUtilizationRates", gpu)
-            else None
-        )
+        return SimpleNamespace(gpu=90 + gpu, memory=40) if self._call("nvmlDeviceGetUtilizationRates", gpu) else None
 
     def nvmlDeviceGetMemoryInfo(self, gpu, version=None):
         if not self._call("nvmlDeviceGetMemoryInfo", gpu):

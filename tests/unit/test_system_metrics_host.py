@@ -74,9 +74,7 @@ def test_rates_and_busy_time_are_told_from_the_second_sample(fake):
     host = host_of(fake)
     first = host.sample(None)
     change(fake, "proc/stat", ("cpu  100 0 100 700", "cpu  130 0 110 860"))
-    change(
-        fake, "proc/stat", ("cpu0 50 0 50 350", "cpu0 80 0 60 410"), ("cpu1 50 0 50 350", "cpu1 50 0 50 450")
-    )
+    change(fake, "proc/stat", ("cpu0 50 0 50 350", "cpu0 80 0 60 410"), ("cpu1 50 0 50 350", "cpu1 50 0 50 450"))
     change(fake, "proc/diskstats", ("nvme0n1 1 0 1000 0 1 0 2000", "nvme0n1 1 0 1010 0 1 0 2040"))
     change(fake, "proc/diskstats", ("dm-0 1 0 900", "dm-0 1 0 99999"), ("p1 1 0 900", "p1 1 0 99999"))
     change(fake, "proc/net/dev", ("eth0:1000 1 0 0 0 0 0 0 500", "eth0:3000 1 0 0 0 0 0 0 900"))
@@ -108,9 +106,7 @@ def test_whole_disks_count_and_their_partitions_and_layers_do_not(fake):
 def test_a_core_that_comes_and_goes_spoils_no_percentage(fake):
     host = host_of(fake)
     host.sample(None)
-    change(
-        fake, "proc/stat", ("cpu1 50 0 50 350 50 0 0 0\n", ""), ("cpu  100 0 100 700", "cpu  200 0 100 800")
-    )
+    change(fake, "proc/stat", ("cpu1 50 0 50 350 50 0 0 0\n", ""), ("cpu  100 0 100 700", "cpu  200 0 100 800"))
     sample = host.sample(1.0)
     assert sample["system/cpu/percent"] == 50.0
     assert not any(name.startswith("system/cpu/core") for name in sample), "one is gone, one stood still"

@@ -23,9 +23,7 @@ BURN = "import time; print('up', flush=True)\nwhile True: pass"
 
 @contextlib.contextmanager
 def child(code, *arguments):
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         process.stdout.readline()
         yield process
