@@ -147,7 +147,7 @@ class Client:
         journal = self._journal(new, role="member")
         journal.origin["project_id"] = record.key.project_id
         journal.open()
-        run = Run(self, record, journal, new, owns_end=False, made=True)
+        run = self._run(record, journal, new, owns_end=False, made=True)
         run._params = {name: values.param_text(name, value)[1] for name, value in record.params.items()}
         return run
 
@@ -155,7 +155,6 @@ class Client:
         roots = self.settings.journal_roots()
         root = next((root for root in roots if configuration.is_writable(root)), None)
         origin = recovery.origin(new, user=self.user, uri=self.backend.uri, role=role, pid=os.getpid())
-        shipping.shipper().watch(self.backend, roots)
         return Journal(root, origin)
 
     def _begin(self, new: NewRun) -> Run:
@@ -172,7 +171,12 @@ class Client:
             journal.close(settled=True)
             raise
         journal.write({"kind": "created", "project_id": record.key.project_id if made else None})
-        return Run(self, record, journal, new, owns_end=True, made=made)
+        return self._run(record, journal, new, owns_end=True, made=made)
+
+    def _run(self, record: RunRecord, journal: Journal, new: NewRun, *, owns_end: bool, made: bool) -> Run:
+        run = Run(self, record, journal, new, owns_end=owns_end, made=made)
+        shipping.shipper().watch(self.backend, self.settings.journal_roots())
+        return run
 
     def _offline(self, new: NewRun) -> RunRecord:
         return RunRecord(
@@ -383,7 +387,7 @@ class Client:
             return
         self._has_recovered = True
         roots = self.settings.journal_roots()
-        if any(recovery.may_hold_journals(root) for root in roots):
+        if any(recovery.holds_dead(root) for root in roots):
             with contextlib.suppress(MlfoundryError):
                 self.sync(timeout_s=2.0)
 

@@ -83,8 +83,7 @@ def verdict() -> tuple[RunStatus, str]:
         return RunStatus.KILLED, "the kernel was shut down before the run ended"
     last = getattr(sys, "last_value", None)
     if last is not None and last is not _before:
-        status = RunStatus.KILLED if isinstance(last, KeyboardInterrupt) else RunStatus.FAILED
-        return status, described(last)
+        return status_of(last), described(last)
     if _main is not None and _stopped_at(_main).startswith("RETURN"):
         return RunStatus.FINISHED, ""
     code = _noted[0] if _noted else _raised_code()
@@ -102,6 +101,23 @@ def described(error: BaseException) -> str:
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     text = text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= 2000 else text[:1999] + "…"
+
+
+def traced(error: BaseException) -> str:
+    """Return an exception's traceback, its last 16,000 characters."""
+    import traceback
+
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception as broken:  # noqa: BLE001  a stranger's __str__ may raise anything at all
+        text = f"<no traceback: {type(broken).__name__}>"
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[-16_000:]
+
+
+def status_of(error: BaseException) -> RunStatus:
+    """Return how a run ended that this exception left: an interrupt kills, anything else fails."""
+    interrupted = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError"
+    return RunStatus.KILLED if interrupted else RunStatus.FAILED
 
 
 def _in_kernel() -> bool:

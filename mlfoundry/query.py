@@ -418,9 +418,7 @@ class _Parser:
         elif mistake in ("and", "or"):
             found = f"{shown} is not understood; write {mistake}."
         elif token.kind == "operator":
-            found = (
-                f"the comparison ends before {shown}. Each has one operator; join two with and: lr > 0.01 and lr < 0.1."
-            )
+            found = f"the comparison ends before {shown}. Join two with and: lr > 0.01 and lr < 0.1."
         elif token.kind == before.kind == "word" and self._words.after(token).kind in ("end", "word", ")"):
             found = (
                 f"{shown} is not understood after {self._shown(before)}. Quote a value of several words: "

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import MlfoundryError, NotFound
-from .journal.reader import LeftJournal, adopt
+from .journal.reader import LeftJournal, adopt, is_dead
 from .records import NewRun, RunKey, RunStatus
 from .tracking.backend import Backend
 
@@ -45,10 +45,10 @@ def origin(new: NewRun, *, user: str, uri: str, role: str, pid: int) -> dict[str
     }
 
 
-def may_hold_journals(root: Path) -> bool:
-    """Return whether a folder holds any journal at all, of the living or the dead."""
+def holds_dead(root: Path) -> bool:
+    """Return whether a folder holds a journal whose process is gone."""
     try:
-        return any(not folder.name.startswith(".") for folder in root.iterdir())
+        return any(is_dead(folder) for folder in root.iterdir())
     except OSError:
         return False
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from .errors import (
 )
 from .figures import figure_bytes
 from .journal import Journal
+from .journal.spool import Spool
 from .names import legal_path
 from .records import ArtifactRecord, Health, NewRun, RunRecord, RunStatus
 from .results import ArtifactList
@@ -159,7 +161,8 @@ class Run(StoredRun):
     def log_artifact(self, local_path: str | os.PathLike[str], artifact_path: str | None = None) -> ArtifactList:
         """Store a file, or all files of a folder, with the run.
 
-        Returns when the bytes are stored. Links inside a folder are not followed.
+        Returns when the bytes are stored; with a store that cannot be reached, when a copy is kept to be
+        stored later. Links inside a folder are not followed.
 
         Args:
             local_path: A file or a folder.
@@ -171,7 +174,6 @@ class Run(StoredRun):
 
         Raises:
             InvalidInput: There is no such file, or a folder holds nothing or links.
-            BackendUnavailable: The store cannot take it now.
             RunEnded: The run has ended.
         """
         source = Path(local_path)
@@ -216,9 +218,25 @@ class Run(StoredRun):
     def _put(self, path: str, source: BinaryIO) -> ArtifactRecord:
         if self._ended:
             raise self._has_ended("log_artifact")
-        if not self._made:
-            self._settle()
-        return self.client.backend.put_artifact(self._record.key, path, source)
+        if self._made:
+            try:
+                return self.client.backend.put_artifact(self._record.key, path, source)
+            except BackendUnavailable as error:
+                _log.warning("The artifact %s is kept beside the journal until it can be stored: %s", path, error)
+        return self._spool(path, source)
+
+    def _spool(self, path: str, source: BinaryIO) -> ArtifactRecord:
+        """Keep a file for later; when even that fails it is lost, which is said and counted."""
+        source.seek(0)
+        sha256, size = "", 0
+        try:
+            if self._journal.folder is None:
+                raise OSError("no folder can be written")
+            sha256, size = Spool(self._journal.folder).put(path, source)
+        except OSError as error:
+            self._journal.lost += 1
+            _log.warning("The artifact %s is lost: it can be kept nowhere (%s).", path, error)
+        return ArtifactRecord(path, size, sha256, values.utc(time.time_ns() // 1000))
 
     def _has_ended(self, verb: str) -> RunEnded:
         return RunEnded(
@@ -262,7 +280,7 @@ class Run(StoredRun):
         """
         self._end(_terminal(status), error="", timeout_s=self.client.settings.end_timeout_s)
 
-    def _end(self, status: RunStatus, *, error: str, timeout_s: float) -> None:
+    def _end(self, status: RunStatus, *, error: str, timeout_s: float, traceback: BaseException | None = None) -> None:
         with self._end_lock:
             if self._ended:
                 return
@@ -274,6 +292,9 @@ class Run(StoredRun):
             if not _open_runs:
                 process_exit.unwatch(_end_open_runs)
         if self._owns_end and self._pid == os.getpid():
+            if traceback is not None:
+                trace = {"error.traceback": process_exit.traced(traceback)}
+                self._journal.write({"kind": "facts", "values": trace})
             content = {"kind": "end", "status": status.value, "error": error, "elapsed_us": elapsed_us}
             self._journal.write(content)
             self._record = _ended_record(self._record, status, error, elapsed_us)
@@ -289,19 +310,24 @@ class Run(StoredRun):
         shipper = shipping.shipper()
 
         def stored() -> bool:
-            return shipment.done.is_set() and all(other.refused for other in shipper.find(self.run_id))
+            own = [each for each in shipper.adopted() if each.new.run_id == self.run_id]
+            return shipment.done.is_set() and all(each.refused for each in own)
 
         shipper.wait(stored, timeout_s, sweep=True)
         if shipment.done.is_set():
             with contextlib.suppress(BackendUnavailable):
                 self._record = self.client.backend.find_run(self.run_id)
         else:
+            safe = "They are safe on this machine and are stored as soon as that is possible: by this process, by the "
+            safe += "next that uses MLFoundry, or by `mlfoundry sync`."
+            if self._journal.in_memory:
+                safe = f"{displays.size(self._journal.in_memory * SLOT)} are in memory alone and go with this process."
             _log.warning(
-                "%s has ended; %s of it are not stored yet (%s). They are safe on this machine and are stored as soon "
-                "as that is possible: by this process, by the next that uses MLFoundry, or by `mlfoundry sync`.",
+                "%s has ended; %s of it are not stored yet (%s). %s",
                 self.fqn,
                 displays.size(shipment.pending * SLOT),
                 shipment.trouble or "it takes longer than expected",
+                safe,
             )
 
     def __enter__(self) -> Run:
@@ -316,8 +342,8 @@ class Run(StoredRun):
         if error is None or (isinstance(error, SystemExit) and error.code in (None, 0, False)):
             self._end(RunStatus.FINISHED, error="", timeout_s=timeout_s)
         else:
-            status = RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED
-            self._end(status, error=process_exit.described(error), timeout_s=timeout_s)
+            told = process_exit.described(error)
+            self._end(process_exit.status_of(error), error=told, timeout_s=timeout_s, traceback=error)
 
     def delete(self) -> None:
         """End the run when it is open, and delete it; `restore` brings it back."""
@@ -371,8 +397,14 @@ class Run(StoredRun):
     def _start_sampling(self, interval_s: float) -> None:
         from .system_metrics import Sampler
 
-        self._sampler = Sampler(self._journal.log_system, interval_s=interval_s)
-        self._sampler.start()
+        self._sampler = sampler = Sampler(self._journal.log_system, interval_s=interval_s)
+
+        def begin() -> None:
+            with self._end_lock:
+                if not self._ended:
+                    sampler.start()
+
+        shipping.shipper().later(begin)
 
     def _stop_sampling(self) -> None:
         if self._sampler is not None and self._pid == os.getpid():
@@ -385,7 +417,7 @@ class Run(StoredRun):
             if not self._ended:
                 self._journal.write({"kind": "facts", "values": facts})
 
-        capture.start(note)
+        shipping.shipper().later(lambda: capture.start(note))
 
     # -- elsewhere -------------------------------------------------------------------------------
 
@@ -421,10 +453,8 @@ def _end_open_runs(status: RunStatus, error: str) -> None:
     runs = open_runs()
     deadline = time.monotonic() + max((run.client.settings.end_timeout_s for run in runs), default=0.0)
     for run in runs:
-        run._end(status, error=error, timeout_s=max(0.0, deadline - time.monotonic()))
-    shipper = shipping.current()
-    if shipper is not None:
-        shipper.stop()
+        last = getattr(sys, "last_value", None) if error else None
+        run._end(status, error=error, timeout_s=max(0.0, deadline - time.monotonic()), traceback=last)
 
 
 def _in_child() -> None:

@@ -11,6 +11,7 @@ After a fork the child has a shipper of its own, once it logs.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import random
@@ -32,6 +33,7 @@ from .errors import (
     RunDeleted,
 )
 from .journal.reader import LeftJournal
+from .journal.spool import Spool
 from .records import Batch, NewRun, RunKey, RunRecord
 from .tracking.backend import Backend
 
@@ -52,6 +54,8 @@ class Shippable(Protocol):
     journal_id: int
     names: Any
 
+    @property
+    def folder(self) -> Path | None: ...  # noqa: D102
     @property
     def tail(self) -> int: ...  # noqa: D102
     @property
@@ -78,6 +82,7 @@ class Shipment:
         acked: Slot up to which the backend has it, None when it must be asked.
         trouble: Why it is not shipped just now, empty when all is well.
         refused: Whether the backend will not take it as things are.
+        gone: Whether that is because the run is deleted or unknown, or the journal is too new.
         done: Set when all of it is settled and the journal is deleted.
     """
 
@@ -100,6 +105,7 @@ class Shipment:
         self.settled = 0
         self.trouble = ""
         self.refused = False
+        self.gone = False
         self.last = last
         self.done = threading.Event()
         self._on_made = on_made
@@ -123,6 +129,7 @@ class Shipment:
             self._failed(f"the store asks for slot {gap.expected}, not {gap.got}", delay_s=BACK_OFF_S[0])
         except _REFUSALS as error:
             self.refused = True
+            self.gone = isinstance(error, (RunDeleted, NotFound, JournalUnreadable))
             self._failed(f"the store does not take it: {error}", delay_s=REFUSED_S)
         except BackendUnavailable as error:
             self._failed(str(error), delay_s=error.retry_after_s)
@@ -147,6 +154,7 @@ class Shipment:
             if not data:
                 break
             self._send(self.run, data, stop, settle=stop < self.journal.tail)
+        self._send_files(self.run)
         now = time.monotonic()
         if self.last:
             if self.settled < self.acked or not self.acked:
@@ -155,6 +163,14 @@ class Shipment:
             self.done.set()
         elif now - self._heard_at > HEARTBEAT_S:
             self._send(self.run, b"", self.acked, settle=False)
+
+    def _send_files(self, run: RunKey) -> None:
+        if self.journal.folder is None:
+            return
+        for path, file in Spool(self.journal.folder).waiting():
+            with file.open("rb") as source:
+                self.backend.put_artifact(run, path, source)
+            Spool.done(file)
 
     def _send(self, run: RunKey, data: bytes, stop: int, *, settle: bool) -> None:
         assert self.acked is not None
@@ -188,6 +204,7 @@ class Shipper:
         self._ship_now = threading.Event()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._later: list[Callable[[], object]] = []
         self._sweep_count = 0
         self.cpu_s = 0.0
 
@@ -205,17 +222,29 @@ class Shipper:
             self._sweeps[backend.uri, backend.user] = (backend, roots)
         self._begin()
 
+    def later(self, begin: Callable[[], object]) -> None:
+        """Call `begin` in the shipping thread soon.
+
+        Starting a thread waits until it runs; beside threads that import modules that takes milliseconds,
+        which the program that makes a run should not pay.
+        """
+        with self._changed:
+            self._later.append(begin)
+        self._begin()
+        self._ship_now.set()
+
     def _begin(self) -> None:
         with self._changed:
-            if self._threads or self._stopping.is_set():
-                return
-            for name, body in (("mlfoundry-disk", self._disk), ("mlfoundry-shipper", self._ship)):
-                thread = threading.Thread(target=body, name=name, daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # the interpreter is ending; the next process ships what is here
-                    return
-                self._threads.append(thread)
+            if not self._threads and not self._stopping.is_set():
+                self._start("mlfoundry-shipper", self._ship)
+
+    def _start(self, name: str, body: Callable[[], None]) -> None:
+        thread = threading.Thread(target=body, name=name, daemon=True)
+        self._threads.append(thread)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is ending; the next process ships what is here
+            self._threads.remove(thread)
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -242,11 +271,6 @@ class Shipper:
                 self._ship_now.set()
                 self._changed.wait(min(left, 0.5))
         return True
-
-    def find(self, run_id: str) -> list[Shipment]:
-        """Return what is on its way for a run: of this process, and adopted from others."""
-        with self._changed:
-            return [shipment for shipment in self._shipments if shipment.new.run_id == run_id]
 
     def adopted(self) -> list[Shipment]:
         """Return what dead processes left and is on its way."""
@@ -278,19 +302,32 @@ class Shipper:
             self.cpu_s += time.thread_time() - began
 
     def _ship(self) -> None:
+        self._start("mlfoundry-disk", self._disk)
         while not self._stopping.is_set():
             began = time.thread_time()
-            self._sweep()
-            now = time.monotonic()
-            for shipment in list(self._shipments):
-                if shipment.retry_at <= now and not self._stopping.is_set():
-                    shipment.ship()
+            try:
+                self._round()
+            except Exception:
+                _log.warning("shipping was disturbed and goes on", exc_info=True)
             with self._changed:
                 self._shipments = [shipment for shipment in self._shipments if not shipment.done.is_set()]
                 self._changed.notify_all()
             self.cpu_s += time.thread_time() - began
             self._ship_now.wait(SHIP_S)
             self._ship_now.clear()
+
+    def _round(self) -> None:
+        while self._later:
+            self._later.pop(0)()
+        self._sweep()
+        now = time.monotonic()
+        for shipment in list(self._shipments):
+            if shipment.retry_at <= now and not self._stopping.is_set():
+                shipment.ship()
+                if shipment.gone and isinstance(shipment.journal, LeftJournal):
+                    parked = shipment.journal.park()
+                    _log.warning("What a dead process logged to it is kept in %s: %s", parked, shipment.trouble)
+                    shipment.done.set()
 
     def _sweep(self) -> None:
         """Adopt what dead processes left."""
@@ -332,6 +369,7 @@ def shipper() -> Shipper:
     with _making:
         if _shipper is None:
             _shipper = Shipper()
+            atexit.register(_shipper.stop)
         return _shipper
 
 

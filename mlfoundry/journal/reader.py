@@ -133,6 +133,17 @@ class LeftJournal:
         while len(self._files) > 1 and self._files[1][2] <= settled:
             self._files.pop(0)[0].unlink(missing_ok=True)
 
+    def park(self) -> Path:
+        """Put the journal aside, where no recovery looks, and release the lock; return where it lies.
+
+        Moving it back into the folder of journals makes the next recovery try again.
+        """
+        aside = self.folder.parent / "parked"
+        aside.mkdir(mode=0o700, exist_ok=True)
+        self.folder = self.folder.rename(aside / self.folder.name)
+        self.close(settled=False)
+        return self.folder
+
     def close(self, *, settled: bool) -> None:
         """Release the lock; delete the journal when all of it is settled."""
         if self._lock_fd >= 0:
@@ -150,6 +161,23 @@ def parse_folder(name: str) -> tuple[str, int] | None:
         return (run_id, int(journal_id, 16)) if len(run_id) == 32 and len(journal_id) == 16 else None
     except ValueError:
         return None
+
+
+def is_dead(folder: Path) -> bool:
+    """Return whether a folder is a journal that nobody owns; takes the lock for a moment."""
+    if parse_folder(folder.name) is None:
+        return False
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def adopt(folder: Path) -> LeftJournal | None:

@@ -341,7 +341,7 @@ class Journal:
 
     def _troubled(self, error: OSError) -> None:
         self._retry_at = time.monotonic() + RETRY_S
-        where = self.folder or self.root
+        where = self.folder or self.root or "a temporary folder"
         if self.trouble is None:
             _log.warning(
                 "The journal in %s cannot grow (%s). Records are kept in memory meanwhile and would not "

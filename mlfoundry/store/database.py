@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +173,7 @@ class Database:
             uri = f"file:{str(self.path).replace('?', '%3f').replace('#', '%23')}?immutable=1"
             connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
             version = _version(connection)
-        newest = migrations()[-1][0]
+        newest = newest_version()
         if version > newest:
             raise _too_new(version, newest)
         if version < newest:
@@ -220,13 +219,17 @@ class Database:
 
 def migrations() -> list[tuple[int, str]]:
     """Return (version, SQL) of each migration, oldest first."""
-    if not _migrations:
-        folder = resources.files(__package__).joinpath("migrations")
-        for file in sorted(folder.iterdir(), key=lambda file: file.name):
-            if file.name.endswith(".sql"):
-                number = int(file.name.partition("_")[0])
-                _migrations.append((number, file.read_text(encoding="utf-8")))
-    return _migrations
+    return [(number, file.read_text(encoding="utf-8")) for number, file in _migration_files()]
+
+
+def newest_version() -> int:
+    """Return the version that the newest migration leads to."""
+    return _migration_files()[-1][0]
+
+
+def _migration_files() -> list[tuple[int, Path]]:
+    files = (Path(__file__).parent / "migrations").glob("*.sql")
+    return sorted((int(file.name.partition("_")[0]), file) for file in files)
 
 
 def migrate(connection: apsw.Connection, upto: int | None = None) -> None:
@@ -235,7 +238,7 @@ def migrate(connection: apsw.Connection, upto: int | None = None) -> None:
     Raises:
         StoreTooNew: The store is newer than this code.
     """
-    newest = migrations()[-1][0] if upto is None else upto
+    newest = newest_version() if upto is None else upto
     version = _version(connection)
     if version > newest:
         raise _too_new(version, newest)
@@ -268,9 +271,6 @@ def _too_new(version: int, newest: int) -> StoreTooNew:
 def _for_sqlite(sql: str) -> str:
     """Keep tables that are read by ranges of their key in the order of the key."""
     return re.sub(r"\);\s*-- clustered", ") WITHOUT ROWID;", sql)
-
-
-_migrations: list[tuple[int, str]] = []
 
 
 # -- the world around ----------------------------------------------------------------------------

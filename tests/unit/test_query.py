@@ -21,6 +21,18 @@ def compare(kind: str | None, name: str, operator: str, value: object, aggregate
     return Comparison(Field(kind, name, aggregate), operator, value)  # type: ignore[arg-type]
 
 
+def shape(node: Node | None) -> object:
+    """Return a tree as tuples, which find one NaN equal to itself; since Python 3.13 dataclasses do not."""
+    match node:
+        case And(parts) | Or(parts):
+            return (type(node), *(shape(part) for part in parts))
+        case Not(part):
+            return (Not, shape(part))
+        case Comparison(field, operator, value):
+            return (field, operator, value)
+    return None
+
+
 A, B, C = (compare(None, name, "=", 1) for name in "abc")
 
 UNDERSTOOD: list[tuple[str, Node | None]] = [
@@ -120,12 +132,12 @@ UNDERSTOOD: list[tuple[str, Node | None]] = [
 
 @pytest.mark.parametrize(("text", "tree"), UNDERSTOOD)
 def test_a_filter_becomes_this_tree(text: str, tree: Node | None) -> None:
-    assert parse_filter(text) == tree
+    assert shape(parse_filter(text)) == shape(tree)
 
 
 @pytest.mark.parametrize(("text", "tree"), [pair for pair in UNDERSTOOD if pair[1] is not None])
 def test_the_canonical_text_of_a_tree_parses_to_the_same_tree(text: str, tree: Node) -> None:
-    assert parse_filter(query.format(tree)) == tree
+    assert shape(parse_filter(query.format(tree))) == shape(tree)
 
 
 def test_the_type_of_a_number_is_kept() -> None:
@@ -231,9 +243,7 @@ REFUSED: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("text", "underlined", "message"), REFUSED)
-def test_a_bad_filter_is_refused_with_the_place_and_the_remedy(
-    text: str, underlined: str, message: str
-) -> None:
+def test_a_bad_filter_is_refused_with_the_place_and_the_remedy(text: str, underlined: str, message: str) -> None:
     with pytest.raises(InvalidFilter) as caught:
         parse_filter(text)
     error = caught.value
@@ -326,7 +336,7 @@ def try_to_parse(text: str) -> None:
         points_into_the_text(caught, text)
     else:
         canonical = "" if tree is None else query.format(tree)
-        assert len(canonical) > query.MAX_TEXT or parse_filter(canonical) == tree
+        assert len(canonical) > query.MAX_TEXT or shape(parse_filter(canonical)) == shape(tree)
 
 
 def points_into_the_text(error: InvalidFilter, text: str) -> None:
@@ -403,9 +413,7 @@ def test_a_good_filter_with_a_slip_is_a_tree_or_an_invalid_filter(text: str, dat
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 NAMES = TEXTS.filter(str.strip).map(lambda name: unicodedata.normalize("NFC", name))
-WORDS = NAMES | st.sampled_from(
-    ["and", "metrics.loss", "run.x", "min", "inf", "1e5", "a.b", "a.", "null", "-x"]
-)
+WORDS = NAMES | st.sampled_from(["and", "metrics.loss", "run.x", "min", "inf", "1e5", "a.b", "a.", "null", "-x"])
 NUMBERS = st.integers(-(10**17), 10**17) | st.floats(allow_nan=False) | st.just(math.nan)
 FIELDS = st.builds(Field, st.sampled_from([None, "params", "tags"]), WORDS) | st.builds(
     Field, st.just("metrics"), WORDS, st.sampled_from(query.AGGREGATES)
@@ -420,9 +428,7 @@ def comparisons(draw: st.DrawFn) -> Comparison:
     lists = st.tuples(st.sampled_from(["IN", "NOT IN"]), st.lists(values, min_size=1, max_size=3).map(tuple))
     nulls = st.tuples(st.sampled_from(["IS NULL", "IS NOT NULL"]), st.none())
     texts = st.tuples(st.sampled_from(sorted(query.TEXT_OPERATORS)), TEXTS)
-    operator, value = draw(
-        plain | lists | nulls if field.kind == "metrics" else plain | lists | nulls | texts
-    )
+    operator, value = draw(plain | lists | nulls if field.kind == "metrics" else plain | lists | nulls | texts)
     return Comparison(field, operator, value)
 
 
@@ -434,7 +440,7 @@ def joined(nodes: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
 @given(st.recursive(comparisons(), joined, max_leaves=8))
 @settings(max_examples=200, deadline=None)
 def test_every_tree_survives_its_canonical_text(tree: Node) -> None:
-    assert parse_filter(query.format(tree)) == tree
+    assert shape(parse_filter(query.format(tree))) == shape(tree)
 
 
 def term(kind: str | None, name: str, descending: bool, aggregate: str = "last") -> OrderTerm:
@@ -516,9 +522,7 @@ def test_an_endless_order_is_refused() -> None:
         ("run_id", 123, "123"),
     ],
 )
-def test_a_literal_becomes_what_the_attribute_is_compared_with(
-    name: str, literal: object, value: object
-) -> None:
+def test_a_literal_becomes_what_the_attribute_is_compared_with(name: str, literal: object, value: object) -> None:
     found = query.attribute_value(name, literal)  # type: ignore[arg-type]
     assert found == value
     assert type(found) is type(value)
