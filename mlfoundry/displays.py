@@ -9,7 +9,9 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 from .records import MetricSummary, RunRecord, RunStatus
@@ -174,6 +176,47 @@ def html_table(
 def html_status(status: RunStatus) -> Html:
     """Return a status as sign, word and colour."""
     return Html.element("span", status_text(status), style=f"color:{_STATUS_COLOURS[status]};font-weight:600")
+
+
+# -- single records ------------------------------------------------------------------------------
+
+
+def record_rows(record: Any) -> tuple[str, list[tuple[str, object]]]:
+    """Return the title and the facts of a project, a health, an artifact or a series."""
+    rows: list[tuple[str, object]] = []
+    for field in fields(record):
+        value = getattr(record, field.name)
+        name = field.name.removesuffix("_bytes").replace("_", " ")
+        if field.name.endswith("_bytes"):
+            rows.append((name, f"{size(value)} ({value:,} B)" if value >= 1024 else f"{value} B"))
+        elif isinstance(value, datetime):
+            rows.append((name, f"{age(value)} ({value.isoformat(timespec='seconds')})"))
+        elif isinstance(value, Enum):
+            rows.append((name, value.name))
+        elif hasattr(value, "dtype"):
+            rows.append((name, _array_text(value)))
+        else:
+            rows.append((name, ABSENT if value in (None, "") else value))
+    titles = {"ProjectRecord": "project", "ArtifactRecord": "artifact"}
+    kind = type(record).__name__
+    return titles.get(kind, kind.lower()), rows
+
+
+def _array_text(array: Any) -> str:
+    if not len(array):
+        return "none"
+    ends = f"{array[0]} … {array[-1]}" if len(array) > 1 else f"{array[0]}"
+    return f"{len(array):,} × {array.dtype}: {ends}"
+
+
+def record_text(record: Any) -> str:
+    """Return a record as a card of text."""
+    return card_text(*record_rows(record))
+
+
+def record_html(record: Any) -> Html:
+    """Return a record as a card of HTML."""
+    return card_html(*record_rows(record))
 
 
 # -- tables of runs ------------------------------------------------------------------------------

@@ -36,6 +36,22 @@ class Permission(enum.IntEnum):
     ADMIN = 3
 
 
+class Shown:
+    """A record that shows itself as a card: text anywhere, HTML in a notebook."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        from . import displays  # how a record looks is not its own business; this is the one look upwards
+
+        return displays.record_text(self)
+
+    def _repr_html_(self) -> str:
+        from . import displays
+
+        return displays.record_html(self)
+
+
 class RunKey(NamedTuple):
     """Where a run lies: every statement of the store needs both."""
 
@@ -43,8 +59,8 @@ class RunKey(NamedTuple):
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectRecord:
+@dataclass(frozen=True, slots=True, repr=False)
+class ProjectRecord(Shown):
     """A project as one caller sees it.
 
     Attributes:
@@ -266,8 +282,8 @@ class SeriesQuery:
     since: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Series:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Series(Shown):
     """Points of one metric, by step, then time, then arrival; of one length, possibly 0.
 
     Attributes:
@@ -285,8 +301,8 @@ class Series:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactRecord:
+@dataclass(frozen=True, slots=True, repr=False)
+class ArtifactRecord(Shown):
     """A file of a run.
 
     Attributes:
@@ -317,8 +333,8 @@ class RunChanges:
     run_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+@dataclass(frozen=True, slots=True, repr=False)
+class Health(Shown):
     """How the tracker of a run is doing; truthful at the moment it is asked.
 
     Attributes:

@@ -145,10 +145,8 @@ class Database:
     def _open_writer(self) -> apsw.Connection:
         import apsw
 
-        made = not self.path.exists()
-        if made:  # SQLite would make it with the umask; its -wal and -shm take over the mode of the file
-            with suppress(FileExistsError):
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        if not self.path.exists():
+            self._make()
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
         _agree(connection)
         mode = "DELETE" if file_system(self.path.parent) in NETWORK_FILE_SYSTEMS else "WAL"
@@ -158,6 +156,16 @@ class Database:
         self._full_sync = False
         migrate(connection)
         return connection
+
+    def _make(self) -> None:
+        """Make an empty file: SQLite would do so with the umask; its -wal and -shm take over the file's mode."""
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)  # else a power cut could take the file with all that was settled in it
+        finally:
+            os.close(folder)
 
     def _open_reader(self) -> apsw.Connection:
         import apsw
