@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +61,7 @@ class Run(StoredRun):
     ) -> None:
         super().__init__(client, record)
         self._journal = journal
+        self._log: Callable[..., None] = journal.log  # until the end, see `_refuse`
         self._new = new
         self._owns_end = owns_end
         self._made = made
@@ -110,12 +111,11 @@ class Run(StoredRun):
             InvalidName: A key is not legal.
             RunEnded: The run has ended.
         """
-        if self._ended:
-            raise self._has_ended("log_metrics")
-        if type(metrics) is not dict:
-            metrics = _as_dict(metrics)
-        at_us = None if timestamp is None else values.microseconds(timestamp)
-        self._journal.log(metrics, step, at_us)
+        if timestamp is None and type(metrics) is dict:
+            self._log(metrics, step)
+        else:
+            at_us = None if timestamp is None else values.microseconds(timestamp)
+            self._log(_as_dict(metrics), step, at_us)
 
     def log_params(self, params: Any) -> None:
         """Log params: what the run was asked to do. They do not change; the same value again is fine.
@@ -238,6 +238,9 @@ class Run(StoredRun):
             _log.warning("The artifact %s is lost: it can be kept nowhere (%s).", path, error)
         return ArtifactRecord(path, size, sha256, values.utc(time.time_ns() // 1000))
 
+    def _refuse(self, *_: object) -> None:
+        raise self._has_ended("log_metrics")
+
     def _has_ended(self, verb: str) -> RunEnded:
         return RunEnded(
             f"{self.fqn} has ended ({self._record.status.value}); it takes no {verb} any more. Start a new run with "
@@ -287,6 +290,7 @@ class Run(StoredRun):
             self._stop_sampling()
             elapsed_us = _steady_us() - self._started
             self._ended = True
+            self._log = self._refuse
             if self in _open_runs:
                 _open_runs.remove(self)
             if not _open_runs:

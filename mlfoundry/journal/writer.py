@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import time_ns
 from typing import Any
 from zlib import crc32
 
@@ -43,6 +44,8 @@ KEY_LIMIT = 100_000
 SET_LIMIT = 1_000
 DOCUMENT_LIMIT = 2 * 1024 * 1024
 RETRY_S = 1.0
+
+pack_point = slots.POINT.pack
 
 _log = logging.getLogger("mlfoundry")
 
@@ -115,20 +118,38 @@ class Journal:
             InvalidValue: Likewise.
         """
         if at_us is None:
-            at_us = time.time_ns() // 1000
+            at_us = time_ns() // 1000
         if step is not None and type(step) is not int:
             step = step_number(step)
         with self._lock:
-            if len(metrics) == 1:
-                ((name, value),) = metrics.items()
+            if len(metrics) != 1:
+                if metrics:
+                    self._row(metrics, step, at_us)
+                return
+            for name, value in metrics.items():  # the one; written out here, because a call costs as much as it does
                 if type(value) is not float:
-                    value = number(name, value)
-                key = self._keys.get(name)
-                if key is None:
-                    key = self._define_key(name)
-                self._point(key, step, at_us, value)
-            elif metrics:
-                self._row(metrics, step, at_us)
+                    value = number(name, value)  # noqa: PLW2901
+                key = self._keys.get(name) or self._define_key(name)
+                while True:
+                    if key.holder is not None:
+                        key.holder.release()
+                    own = key.next if step is None else step
+                    tail = self.tail
+                    if tail >= self._limit and not self._make_room(1, 1):
+                        return
+                    try:
+                        body = pack_point(key.number, own, at_us, value)
+                    except struct.error:
+                        raise InvalidValue(f"step {own} is beyond 64 bits") from None
+                    data = crc32(body, (self._seed + tail) & 0xFFFF_FFFF).to_bytes(4, "little") + body
+                    if tail == self.tail:  # from here to the last store: no call, see the top
+                        offset = self._shift + tail * 32
+                        self._map[offset : offset + 32] = data
+                        self.tail = tail + 1
+                        self.accepted += 1
+                        if own >= key.next:
+                            key.next = own + 1
+                        return
 
     def log_system(self, metrics: Mapping[str, float]) -> None:
         """Record a sample of system metrics; the keys begin with ``system/``."""
@@ -144,7 +165,7 @@ class Journal:
         Raises:
             InvalidValue: Its JSON is longer than 2 MiB.
         """
-        at_us = time.time_ns() // 1000 if at_us is None else at_us
+        at_us = time_ns() // 1000 if at_us is None else at_us
         with self._lock:
             while True:
                 tail = self.tail
@@ -156,28 +177,6 @@ class Journal:
                     )
                 if self._put(tail, data, 1) is not None:
                     return
-
-    def _point(self, key: Key, step: int | None, at_us: int, value: float) -> None:
-        while True:
-            if key.holder is not None:
-                key.holder.release()
-            own = key.next if step is None else step
-            tail = self.tail
-            if tail >= self._limit and not self._make_room(1, 1):
-                return
-            try:
-                body = slots.POINT.pack(key.number, own, at_us, value)
-            except struct.error:
-                raise InvalidValue(f"step {own} is beyond 64 bits") from None
-            data = crc32(body, (self._seed + tail) & 0xFFFF_FFFF).to_bytes(4, "little") + body
-            if tail == self.tail:  # from here to the last store: no call, see the top
-                offset = self._shift + tail * 32
-                self._map[offset : offset + 32] = data
-                self.tail = tail + 1
-                self.accepted += 1
-                if own >= key.next:
-                    key.next = own + 1
-                return
 
     def _row(self, metrics: dict[str, Any], step: int | None, at_us: int) -> None:
         values: Any = metrics.values()
@@ -367,7 +366,7 @@ class Journal:
 
     def _preamble(self) -> bytes:
         """Return what makes a segment readable alone; each document stands twice."""
-        at_us = time.time_ns() // 1000
+        at_us = time_ns() // 1000
         documents: list[dict[str, Any]] = [{"kind": "origin", **self.origin}]
         if self.names:
             names = {str(key_number): list(names) for key_number, names in self.names.items()}

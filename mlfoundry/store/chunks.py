@@ -1,13 +1,15 @@
 """Chunks: stretches of one series as bytes, and the few points of each that stand for it in a drawing.
 
 A chunk is columns of steps, times and values. Small ones are kept plain; from 32 points on the
-columns are differenced (steps, times), their bytes regrouped by place and compressed with zstd, which
-takes 8 bytes a point for noise and far less for smooth curves or float32 values.
+steps and times are differenced, all bytes grouped by place and compressed with zstd, which takes less
+than 8 bytes a point for noise and far less for smooth curves or float32 values.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -25,26 +27,93 @@ OVERVIEW_FROM = 256
 OVERVIEW_STRETCHES = 4
 _PLAIN, _ZSTD = b"\x00", b"\x01"
 _COMPRESS_FROM = 32
+_COUNT = struct.Struct("<I")
+_HEAD = struct.Struct("<qqB")
 
 
 def encode(points: Points) -> bytes:
-    """Return (steps, times, values) of one length as bytes."""
+    """Return (steps, times, values) of one length as bytes.
+
+    The layout after the first byte, little-endian: count u32; then for steps and for times the first value
+    i64, the least difference i64 and the width u8 (0, 1, 2, 4 or 8 bytes) of what differences exceed it by;
+    then zstd of those excesses and of the values, each column by place of its bytes (all lowest bytes first).
+    """
     steps, times, values = points
     if len(steps) < _COMPRESS_FROM:
         return _PLAIN + steps.astype("<i8").tobytes() + times.astype("<i8").tobytes() + values.astype("<f8").tobytes()
-    columns = [np.diff(steps, prepend=0), np.diff(times, prepend=0), values]
-    grouped = [np.ascontiguousarray(c).view(np.uint8).reshape(-1, 8).T.tobytes() for c in columns]
-    return _ZSTD + zstd.compress(b"".join(grouped), 1)
+    heads, columns = [], []
+    for column in (steps, times):
+        head, excess = _differences(column.astype("<i8", copy=False))
+        heads.append(head)
+        columns.append(_grouped(excess))
+    columns.append(_grouped(values.astype("<f8", copy=False)))
+    return _ZSTD + _COUNT.pack(len(steps)) + b"".join(heads) + zstd.compress(b"".join(columns), 1)
 
 
 def decode(data: bytes) -> Points:
     """Return (steps, times, values): the inverse of `encode`, bit for bit."""
+    count = size(data)
+    points = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.float64)
+    decode_into(data, points)
+    return points
+
+
+def size(data: bytes) -> int:
+    """Return the number of points of an encoded stretch."""
+    if data[:1] == _PLAIN:
+        return (len(data) - 1) // 24
+    return int(_COUNT.unpack_from(data, 1)[0])
+
+
+def decode_into(data: bytes, points: Points) -> None:
+    """Write what `encode` was given into arrays of its length."""
+    steps, times, values = points
     if data[:1] == _PLAIN:
         columns = np.frombuffer(data, "<i8", offset=1).reshape(3, -1)
-        return columns[0], columns[1], columns[2].view("<f8")
-    raw = np.frombuffer(zstd.decompress(memoryview(data)[1:]), np.uint8).reshape(3, 8, -1)
-    columns = np.ascontiguousarray(raw.transpose(0, 2, 1)).view("<i8")[:, :, 0]
-    return np.cumsum(columns[0]), np.cumsum(columns[1]), columns[2].view("<f8")
+        steps[:], times[:], values[:] = columns[0], columns[1], columns[2].view("<f8")
+        return
+    raw = np.frombuffer(zstd.decompress(memoryview(data)[1 + _COUNT.size + 2 * _HEAD.size :]), np.uint8)
+    count, at = len(steps), 0
+    for i, column in enumerate((steps, times)):
+        first, least, width = _HEAD.unpack_from(data, 1 + _COUNT.size + i * _HEAD.size)
+        _summed(_ungrouped(raw[at : at + count * width], f"<u{width}") if width else None, first, least, column)
+        at += count * width
+    values[:] = _ungrouped(raw[at:], "<f8")
+
+
+def _differences(column: NDArray[np.int64]) -> tuple[bytes, NDArray[Any]]:
+    """Return the head of a column and what its differences exceed their least by, in the narrowest type."""
+    differences = np.diff(column, prepend=column[:1])
+    differences[0] = differences[1]  # the first has none; this one costs nothing
+    least = differences.min()
+    excess = differences.view(np.uint64) - least.view(np.uint64)  # modulo 2^64: any int64 may follow any other
+    most = int(excess.max())
+    width = next(width for width in (0, 1, 2, 4, 8) if most < 1 << 8 * width)
+    head = _HEAD.pack(int(column[0]), int(least), width)
+    return head, excess.astype(f"<u{width}") if width else np.empty(0, np.uint8)
+
+
+def _summed(excess: NDArray[Any] | None, first: int, least: int, out: NDArray[np.int64]) -> None:
+    sums = out.view(np.uint64)
+    sums[:] = np.uint64(least % 2**64)
+    if excess is not None:
+        sums += excess
+    sums[0] = np.uint64(first % 2**64)
+    np.cumsum(sums, out=sums)
+
+
+def _grouped(column: NDArray[Any]) -> bytes:
+    """Return a column's bytes by their place, which compresses better."""
+    return np.ascontiguousarray(column).view(np.uint8).reshape(-1, column.itemsize).T.tobytes()
+
+
+def _ungrouped(raw: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
+    width = np.dtype(dtype).itemsize
+    planes = raw.reshape(width, -1)
+    out = np.empty((planes.shape[1], width), np.uint8)
+    for place in range(width):  # faster than one transposed copy
+        out[:, place] = planes[place]
+    return out.view(dtype)[:, 0]
 
 
 def join(parts: list[Points]) -> Points:
@@ -55,6 +124,15 @@ def join(parts: list[Points]) -> Points:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64)
     steps, times, values = zip(*parts, strict=True)
     return np.concatenate(steps), np.concatenate(times), np.concatenate(values)
+
+
+def decode_all(blobs: list[bytes]) -> Points:
+    """Return several encoded stretches as one."""
+    ends = [0, *accumulate(size(data) for data in blobs)]
+    points = np.empty(ends[-1], np.int64), np.empty(ends[-1], np.int64), np.empty(ends[-1], np.float64)
+    for data, start, stop in zip(blobs, ends[:-1], ends[1:], strict=True):
+        decode_into(data, cut(points, start, stop))
+    return points
 
 
 def cut(points: Points, start: int, stop: int | None = None) -> Points:

@@ -138,7 +138,7 @@ def _merge(tx: Transaction, run: RunKey, growth: _Growth, *, finish: bool = Fals
         (*where, growth.sealed),
     )
     tx.run("DELETE FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq >= ?", (*where, growth.sealed))
-    points = chunks.join([chunks.decode(data) for (data,) in rows] + [growth.points])
+    points = chunks.join([chunks.decode_all([data for (data,) in rows]), growth.points])
     made = []
     seq, count = growth.sealed, len(points[0])
     start = 0
@@ -212,10 +212,7 @@ def read(tx: Transaction, run: RunKey, name: str, *, max_points: int | None, sin
     points = chunks.in_order(points)
     if max_points is not None:
         points = chunks.thin(points, max(1, max_points // 4))
-    steps, times, values = points
-    if not values.flags.writeable:  # plain chunks are views of the bytes they came in
-        steps, times, values = steps.copy(), times.copy(), values.copy()
-    return Series(name, steps, times, values, count)
+    return Series(name, *points, count)
 
 
 def _points(tx: Transaction, where: tuple[int, bytes, int], since: int) -> Points:
@@ -224,13 +221,8 @@ def _points(tx: Transaction, where: tuple[int, bytes, int], since: int) -> Point
         "SELECT seq, data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq > ? ORDER BY seq",
         (*where, since - SEALED),
     )
-    parts = []
-    for seq, data in rows:
-        points = chunks.decode(data)
-        if seq < since:
-            points = chunks.cut(points, since - seq)
-        parts.append(points)
-    return chunks.join(parts)
+    points = chunks.decode_all([data for _, data in rows])
+    return chunks.cut(points, max(0, since - rows[0][0])) if rows else points
 
 
 def _overviews(tx: Transaction, where: tuple[int, bytes, int]) -> Points:
