@@ -131,8 +131,21 @@ def _deliver(done: Callable[[Facts], None], directory: Path | None) -> None:
 
 def _pieces(directory: Path | None) -> Iterator[Facts]:
     yield _or_nothing(_machine)
-    yield {} if directory is None else _or_nothing(lambda: _git(directory))
+    yield {} if directory is None else _recent_git(directory)
     yield _found({"packages": lambda: _packages(_search_path())}) | _or_nothing(_gpus)
+
+
+GIT_FRESH_S = 10.0
+_git_seen: dict[Path, tuple[float, Facts]] = {}
+
+
+def _recent_git(directory: Path) -> Facts:
+    """Return the repository's facts, not asked again within seconds: a loop makes many short runs."""
+    at, facts = _git_seen.get(directory, (-GIT_FRESH_S, {}))
+    if time.monotonic() - at >= GIT_FRESH_S or not facts:
+        facts = _or_nothing(lambda: _git(directory))
+        _git_seen[directory] = (time.monotonic(), facts)
+    return dict(facts)
 
 
 def _working_directory() -> Path | None:

@@ -12,7 +12,7 @@ from typing import Any
 from . import recovery, values
 from . import settings as configuration
 from . import shipper as shipping
-from .errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError
+from .errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError, shown
 from .journal import Journal
 from .names import legal_name, random_name
 from .query import parse_filter, parse_order
@@ -50,9 +50,8 @@ def get_client(
     Example:
         >>> client = get_client(tmp_path)                                       # doctest: +SKIP
     """
-    uri = None if tracking_uri is None else os.fspath(tracking_uri)
     settings = configuration.resolve(
-        tracking_uri=uri, api_key=api_key, user=user, home=home, end_timeout_s=end_timeout_s
+        tracking_uri=tracking_uri, api_key=api_key, user=user, home=home, end_timeout_s=end_timeout_s
     )
     return Client(settings)
 
@@ -195,7 +194,7 @@ class Client:
 
     # -- runs that are stored --------------------------------------------------------------------
 
-    def get_run(self, run: str) -> StoredRun:
+    def get_run(self, run: str | StoredRun) -> StoredRun:
         """Return a run for reading.
 
         Args:
@@ -205,12 +204,12 @@ class Client:
             RunNotFound: There is no such run that this user may see.
             ProjectNotFound: There is no such project that this user may see.
         """
-        return StoredRun(self, self._find(run))
+        return StoredRun(self, self._find(run.run_id if isinstance(run, StoredRun) else run))
 
     def _find(self, run: str) -> RunRecord:
         self._recovered()
         if not isinstance(run, str) or not run.strip():
-            raise InvalidName(f"a run is given as its id or as owner/project/run, not {run!r}")
+            raise InvalidName(f"a run is given as its id or as owner/project/run, not {shown(run)}")
         parts = run.strip().split("/")
         if len(parts) == 1:
             run_id = parts[0].lower()
@@ -230,13 +229,13 @@ class Client:
         self,
         project_name: str,
         filter: str = "",  # noqa: A002  MLflow's and the users' word
-        order_by: str | Iterable[str] = (),
+        order_by: str | Iterable[str] | None = None,
         *,
         owner: str | None = None,
         view: str = "active",
-        params: Iterable[str] | None = None,
-        metrics: Iterable[str] | None = None,
-        tags: Iterable[str] | None = None,
+        params: str | Iterable[str] | None = None,
+        metrics: str | Iterable[str] | None = None,
+        tags: str | Iterable[str] | None = None,
         page_size: int = PAGE,
     ) -> RunList:
         """Return the runs of a project that match a filter, fetched page by page as they are looked at.
@@ -256,7 +255,7 @@ class Client:
             InvalidFilter: At once, with the place in the filter that is not understood.
             ProjectNotFound: There is no such project that this user may see.
         """
-        terms = (order_by,) if isinstance(order_by, str) and order_by else tuple(order_by)
+        terms = _names(order_by) or ()
         parse_filter(filter)
         parse_order(terms)
         project = self._project(project_name, owner)
@@ -270,9 +269,9 @@ class Client:
                     page_size,
                     cursor,
                     view,
-                    None if params is None else tuple(params),
-                    None if metrics is None else tuple(metrics),
-                    None if tags is None else tuple(tags),
+                    _names(params),
+                    _names(metrics),
+                    _names(tags),
                 )
             )
 
@@ -287,7 +286,7 @@ class Client:
         Args:
             runs: Runs, ids or ``owner/project/run``; at least one.
         """
-        found = [self.get_run(run.run_id if isinstance(run, StoredRun) else run) for run in runs]
+        found = [self.get_run(run) for run in runs]
         if not found:
             raise InvalidInput("compare_runs needs at least one run")
         return Comparison(found)
@@ -393,6 +392,13 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client(user={self.user!r}, tracking_uri={self.backend.uri!r})"
+
+
+def _names(names: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Return names as a tuple; a string is one name, and an empty one none."""
+    if isinstance(names, str):
+        return (names,) if names else ()
+    return None if names is None else tuple(names)
 
 
 def _permission(permission: Permission | str | int) -> Permission:

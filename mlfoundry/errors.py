@@ -16,7 +16,7 @@
     ├── NotAuthenticated                           no key, or one that the server does not take
     ├── LastAdmin                                  the change would leave a project without an ADMIN
     ├── RunEnded                                   logging to a run after its end
-    ├── RunReadOnly                                logging through a handle that only reads
+    ├── RunReadOnly             (also AttributeError) logging through a handle that only reads
     ├── RunDeleted                                 data for a run or a project that was deleted
     ├── JournalGap                                 a batch that does not begin where the store stands
     ├── JournalUnreadable                          a journal that holds records this version cannot read
@@ -26,7 +26,7 @@
     └── MissingExtra            (also ImportError) an optional package is needed and absent
 
 A message says what happened, with the value that was given, and what to do next.
-Owns no logic; everything else imports it, and it imports nothing of ours.
+Everything else imports it, and it imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class RunEnded(MlfoundryError):
     """The run has ended; nothing more can be logged to it through this handle."""
 
 
-class RunReadOnly(MlfoundryError):
+class RunReadOnly(MlfoundryError, AttributeError):
     """The handle only reads; ``client.join_run`` gives one that logs."""
 
 
@@ -176,3 +176,14 @@ class MissingExtra(MlfoundryError, ImportError):
 
 class MlfoundryWarning(UserWarning):
     """Something did not go as asked, and the program goes on."""
+
+
+def shown(value: object) -> str:
+    """Return a value and its type for a message, in at most 80 characters and the type's name."""
+    try:
+        text = repr(value)
+    except Exception as error:  # a stranger's __repr__ may raise anything at all
+        text = f"<no repr: {type(error).__name__}>"
+    if len(text) > 80:
+        text = text[:79] + "…"
+    return f"{text} ({type(value).__name__})"

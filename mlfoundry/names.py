@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from .errors import InvalidName
+from .errors import InvalidName, shown
 
 NAME_LIMIT = 128
 KEY_LIMIT = 250
@@ -22,31 +22,37 @@ _RESERVED = frozenset("/\\%?#")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # The joiners inside emoji and several scripts are Cf too, and harmless between visible characters.
 _JOINERS = frozenset("\u200c\u200d")
+# Letters and symbols that show nothing: fillers of Hangul and the empty pattern of Braille.
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
-def _printable(kind: str, name: str) -> None:
-    for character in name:
-        if unicodedata.category(character) in _HIDDEN and character not in _JOINERS:
+def _check_visible(kind: str, name: str) -> None:
+    """Refuse what the eye cannot tell from another name."""
+    for index, character in enumerate(name):
+        category = unicodedata.category(character)
+        between = 0 < index < len(name) - 1 and name[index - 1] not in _JOINERS and not name[index - 1].isspace()
+        if category in _HIDDEN and not (character in _JOINERS and between):
             raise InvalidName(
-                f"{kind} {name!r} holds {character!r} (U+{ord(character):04X}), which cannot be seen. "
+                f"{kind} {shown(name)} holds {character!r} (U+{ord(character):04X}), which cannot be seen there. "
                 "Leave control, direction and invisible characters out."
             )
+    if all(unicodedata.category(character)[0] in "CMZ" or character in _BLANK for character in name):
+        raise InvalidName(f"{kind} {shown(name)} shows nothing. Give at least one visible character.")
 
 
 def _text(kind: str, name: object, limit: int) -> str:
     if not isinstance(name, str):
-        raise InvalidName(f"{kind} must be a string, not {type(name).__name__}: {name!r}")
+        raise InvalidName(f"{kind} must be a string, not {shown(name)}")
     if len(name) > limit:
         raise InvalidName(f"{kind} has {len(name)} characters, at most {limit} are allowed: {name[:40]!r}…")
     if not name.isascii():
         name = unicodedata.normalize("NFC", name)
-        _printable(kind, name)
         if len(name) > limit:
             raise InvalidName(f"{kind} has {len(name)} characters in normal form, at most {limit} are allowed")
-    elif not name.isprintable():
-        _printable(kind, name)
-    if not name.strip():
-        raise InvalidName(f"{kind} is empty: {name!r}. Give at least one visible character.")
+        _check_visible(kind, name)
+    elif not name.isprintable() or not name.strip():
+        _check_visible(kind, name)
+        raise InvalidName(f"{kind} is empty. Give at least one visible character.")
     return name
 
 

@@ -195,9 +195,11 @@ class RunList(Sequence["StoredRun"]):
     def __getitem__(self, index: slice) -> list[StoredRun]: ...
     def __getitem__(self, index: int | slice) -> StoredRun | list[StoredRun]:
         """Return a run or a list of runs."""
-        end = index.stop if isinstance(index, slice) else index + 1
-        negative = (index.start or 0) < 0 if isinstance(index, slice) else index < 0
-        self._reach(float("inf") if end is None or end <= 0 or negative else end)
+        if isinstance(index, slice):
+            plain = (index.start or 0) >= 0 and (index.step or 1) > 0 and index.stop is not None and index.stop >= 0
+            self._reach(index.stop if plain else float("inf"))
+        else:
+            self._reach(index + 1 if index >= 0 else float("inf"))
         return self._runs[index]
 
     @property

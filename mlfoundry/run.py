@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import displays, process_exit, values
 from . import shipper as shipping
+from .documents import ENDS
 from .errors import (
     BackendUnavailable,
     InvalidInput,
     InvalidValue,
     ParamChanged,
     RunEnded,
+    shown,
 )
 from .figures import figure_bytes
 from .journal import Journal
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from .client import Client
 
 _log = logging.getLogger("mlfoundry")
-ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
+CAPTURE_S = 1.0
 
 
 class Run(StoredRun):
@@ -69,7 +71,8 @@ class Run(StoredRun):
         self._ended = False
         self._end_lock = threading.RLock()
         self._sampler: Any = None
-        self._system_threads: list[threading.Thread] = []
+        self._capture: threading.Thread | None = None
+        self._capture_begun: threading.Event | None = None
         self._started = _steady_us()
         self._pid = os.getpid()
         journal.on_open = self._ship
@@ -180,9 +183,11 @@ class Run(StoredRun):
         prefix = f"{legal_path(artifact_path)}/" if artifact_path else ""
         if source.is_dir():
             files = sorted(path for path in source.rglob("*") if path.is_symlink() or not path.is_dir())
-            links = [path for path in files if path.is_symlink()]
-            if links:
-                raise InvalidInput(f"{source} holds links, which are not followed: {', '.join(map(str, links[:5]))}")
+            strange = [str(path) for path in files if path.is_symlink() or not path.is_file()]
+            if strange:
+                raise InvalidInput(
+                    f"{source} holds what is no regular file (links are not followed): {', '.join(strange[:5])}"
+                )
             if not files:
                 raise InvalidInput(f"the folder {source} holds no files")
             named = [(path, prefix + path.relative_to(source).as_posix()) for path in files]
@@ -190,19 +195,24 @@ class Run(StoredRun):
             named = [(source, prefix + source.name)]
         else:
             raise InvalidInput(f"there is no file or folder {str(source)!r} to log")
-        for _, name in named:
-            legal_path(name)
+        legal = {legal_path(name): path for path, name in named}
+        if len(legal) < len(named):
+            raise InvalidInput(f"{source} holds files whose names have one Unicode normal form; rename one of them")
         stored = ArtifactList()
-        for path, name in named:
+        for name, path in legal.items():
             with path.open("rb") as file:
-                stored.append(self._put(name, file))
+                stored.append(self._put(name, file, "log_artifact"))
         return stored
 
     def log_text(self, text: str, path: str) -> ArtifactRecord:
         """Store text as an artifact (UTF-8); see `log_artifact`."""
         if not isinstance(text, str):
             raise InvalidValue(f"log_text got {type(text).__name__}; give text, or use log_artifact for a file")
-        return self._put(legal_path(path), io.BytesIO(text.encode("utf-8", "surrogateescape")))
+        try:
+            data = text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidValue(f"log_text got half of a surrogate pair, which is no text: {error}") from error
+        return self._put(legal_path(path), io.BytesIO(data), "log_text")
 
     def log_figure(self, figure: Any, path: str) -> ArtifactRecord:
         """Store a figure of matplotlib or plotly as an artifact; see `log_artifact`.
@@ -212,12 +222,12 @@ class Run(StoredRun):
             path: Its ending chooses the format. matplotlib: png (when there is none), svg, pdf. plotly: json
                 (when there is none), html, which holds all it needs to be looked at offline.
         """
-        data, ending = figure_bytes(figure, path)
-        return self._put(legal_path(path + ending), io.BytesIO(data))
+        data, ending = figure_bytes(figure, legal_path(path))
+        return self._put(legal_path(path + ending), io.BytesIO(data), "log_figure")
 
-    def _put(self, path: str, source: BinaryIO) -> ArtifactRecord:
+    def _put(self, path: str, source: BinaryIO, verb: str) -> ArtifactRecord:
         if self._ended:
-            raise self._has_ended("log_artifact")
+            raise self._has_ended(verb)
         if self._made:
             try:
                 return self.client.backend.put_artifact(self._record.key, path, source)
@@ -242,9 +252,14 @@ class Run(StoredRun):
         raise self._has_ended("log_metrics")
 
     def _has_ended(self, verb: str) -> RunEnded:
+        if self._owns_end:
+            return RunEnded(
+                f"{self.fqn} has ended ({self._record.status.value}); it takes no {verb} any more. Start a new run "
+                "with client.create_run, or log before end()."
+            )
         return RunEnded(
-            f"{self.fqn} has ended ({self._record.status.value}); it takes no {verb} any more. Start a new run with "
-            "client.create_run, or log before end()."
+            f"this handle of {self.fqn} has ended; it takes no {verb} any more. Use client.join_run for another one, "
+            "or log before end()."
         )
 
     # -- life cycle ------------------------------------------------------------------------------
@@ -284,6 +299,7 @@ class Run(StoredRun):
         self._end(_terminal(status), error="", timeout_s=self.client.settings.end_timeout_s)
 
     def _end(self, status: RunStatus, *, error: str, timeout_s: float, traceback: BaseException | None = None) -> None:
+        self._await_capture()
         with self._end_lock:
             if self._ended:
                 return
@@ -421,7 +437,19 @@ class Run(StoredRun):
             if not self._ended:
                 self._journal.write({"kind": "facts", "values": facts})
 
-        shipping.shipper().later(lambda: capture.start(note))
+        def begin() -> None:
+            self._capture = capture.start(note)
+            begun.set()
+
+        self._capture_begun = begun = threading.Event()
+        shipping.shipper().later(begin)
+
+    def _await_capture(self) -> None:
+        """Give the capture of a run that ends at once a moment, so that short runs have their facts too."""
+        if self._capture_begun is not None and self._pid == os.getpid():
+            deadline = time.monotonic() + CAPTURE_S
+            if self._capture_begun.wait(CAPTURE_S) and self._capture is not None:
+                self._capture.join(max(0.0, deadline - time.monotonic()))
 
     # -- elsewhere -------------------------------------------------------------------------------
 
@@ -492,5 +520,5 @@ def _ended_record(record: RunRecord, status: RunStatus, error: str, elapsed_us: 
 
 def _as_dict(metrics: object) -> dict[str, Any]:
     if not isinstance(metrics, Mapping):
-        raise InvalidValue(f"log_metrics takes a mapping of key to number, not {values.shown(metrics)}")
+        raise InvalidValue(f"log_metrics takes a mapping of key to number, not {shown(metrics)}")
     return dict(metrics)

@@ -73,8 +73,6 @@ def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Setti
         InvalidSetting: A value cannot be used; says where it came from.
     """
     environment = os.environ if environment is None else environment
-    home = given.get("home") or environment.get("MLFOUNDRY_HOME") or _platform_home()
-    home = Path(home).expanduser().absolute()
     values: dict[str, Any] = {}
     from_file = _read_file(environment)
     for name, (variable, default, _) in SETTINGS.items():
@@ -87,8 +85,8 @@ def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Setti
         else:
             source, value = "default", default
         values[name] = _typed(name, value, default, source)
-    values["home"] = home
-    values["tracking_uri"] = values["tracking_uri"] or str(home)
+    values["home"] = Path(values["home"]).expanduser().absolute() if values["home"] else _platform_home()
+    values["tracking_uri"] = values["tracking_uri"] or str(values["home"])
     values["user"] = values["user"] or _login_name()
     _folder(values["tracking_uri"])
     return Settings(**values)
@@ -116,6 +114,8 @@ def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except OSError:
         return {}
+    except UnicodeDecodeError as error:
+        raise InvalidSetting(f"{path} is no UTF-8 text ({error})") from error
     import tomllib
 
     try:
@@ -143,7 +143,10 @@ def _typed(name: str, value: Any, default: object, source: str) -> Any:
             return legal_name("user name", value)
         except InvalidName as error:
             raise InvalidSetting(f"{source}: {error}") from error
-    return str(value)
+    text = os.fsdecode(value) if isinstance(value, (bytes, os.PathLike)) else str(value)
+    if "\0" in text:
+        raise InvalidSetting(f"{source} holds a NUL character: {text!r}")
+    return text
 
 
 def seconds(name: str, value: Any, source: str = "") -> float:
@@ -165,7 +168,7 @@ def seconds(name: str, value: Any, source: str = "") -> float:
 def _folder(uri: str) -> Path:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", uri):
         parts = urlsplit(uri)
-        if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+        if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
             raise InvalidSetting(
                 f"tracking_uri is {uri!r}; this version keeps runs in a folder: give a path or file:///path"
             )

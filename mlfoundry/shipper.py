@@ -369,13 +369,26 @@ def shipper() -> Shipper:
     with _making:
         if _shipper is None:
             _shipper = Shipper()
-            atexit.register(_shipper.stop)
+            atexit.register(stop)
         return _shipper
 
 
 def current() -> Shipper | None:
     """Return this process's shipper, None when none was needed so far."""
     return _shipper
+
+
+def stop(timeout_s: float = 1.0) -> None:
+    """End this process's shipper, when there is one; the next run begins another.
+
+    What is not shipped stays in the journals, for the next process.
+    """
+    global _shipper
+    with _making:
+        ended, _shipper = _shipper, None
+    if ended is not None:
+        atexit.unregister(stop)
+        ended.stop(timeout_s)
 
 
 def after_fork(restart: Callable[[], None]) -> None:

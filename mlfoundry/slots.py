@@ -184,13 +184,26 @@ def _header(
     if crc32(body, crc32(data[offset + 4 : offset + SLOT], (start + position) & _MASK)) != check:
         return 0
     if kind == DOCUMENT:
-        content = json.loads(body)
+        content = _content(body)
+        if content is None:
+            return 0
         documents.append(Document(content, at_us))
     elif kind in (ROW, ROW_WITH_STEPS):
+        if not length or length % (8 if kind == ROW else 16):
+            return 0
         rows.setdefault((number, kind, length), []).append(position)
     else:
         documents.append(Document({"kind": f"record {kind - HIGH}"}, at_us))
     return taken
+
+
+def _content(body: bytes) -> dict[str, Any] | None:
+    """Return a document's object, None when it is none or lacks a kind."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) and isinstance(content.get("kind"), str) else None
 
 
 def _points(words: NDArray[Any], places: NDArray[np.int64], first: int) -> list[Rows]:

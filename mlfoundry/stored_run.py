@@ -175,15 +175,17 @@ class StoredRun:
 
     def _download(self, artifact: ArtifactRecord, folder: Path) -> None:
         import hashlib
+        import tempfile
 
-        target = folder / legal_path(artifact.path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.parent.resolve().is_relative_to(folder.resolve()):
-            raise InvalidInput(f"{target.parent} leads out of {folder} over a link; nothing was written there")
-        part = target.with_name(f".{target.name}.part")
+        target = _target(folder, legal_path(artifact.path))
+        descriptor, name = tempfile.mkstemp(prefix=".mlf-", dir=target.parent)
+        part = Path(name)
         digest = hashlib.sha256()
         try:
-            with self.client.backend.open_artifact(self._record.key, artifact.path) as source, part.open("wb") as file:
+            with (
+                open(descriptor, "wb") as file,
+                self.client.backend.open_artifact(self._record.key, artifact.path) as source,
+            ):
                 while block := source.read(1 << 20):
                     digest.update(block)
                     file.write(block)
@@ -244,3 +246,23 @@ class StoredRun:
 
     def _repr_html_(self) -> str:
         return displays.card_html(self.fqn, self._told(), status=self._record.status)
+
+
+def _target(folder: Path, path: str) -> Path:
+    """Return where an artifact goes below a folder; make the folders, and follow no link out of it.
+
+    Raises:
+        InvalidInput: A link or something that is no folder lies in the way; nothing is written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder
+    *parents, name = path.split("/")
+    for parent in parents:
+        place = place / parent
+        if place.is_symlink() or (place.exists() and not place.is_dir()):
+            raise InvalidInput(f"{place} is a link or no folder; nothing was written there. Choose another dest.")
+        place.mkdir(exist_ok=True)
+    target = place / name
+    if target.is_symlink() or target.is_dir():
+        raise InvalidInput(f"{target} is a link or a folder; nothing was written there. Choose another dest.")
+    return target

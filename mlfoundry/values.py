@@ -15,15 +15,17 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import InvalidValue
+from .errors import InvalidValue, shown
 from .names import legal_key
 
 TEXT_LIMIT = 65_536
 NAMES_PER_CALL = 10_000
+PARAM_TYPES = ("int", "float", "bool", "none", "str", "json")
 STEP_MIN, STEP_MAX = -(2**63), 2**63 - 1
 
 ParamValue = str | int | float | bool | None
 
+_TIMES = "a datetime, or seconds since 1970 as time.time() gives them"
 _NUMBERS = "an int, float, bool, Decimal, numpy number or a tensor with one element"
 
 
@@ -36,29 +38,35 @@ def number(key: str, value: object) -> float:
             one element. NaN and the infinities are values; the sign of zero is kept.
 
     Raises:
-        InvalidValue: It is no real number, or an int too large for a float64.
+        InvalidValue: It is no real number, or a finite one too large for a float64.
     """
+    return _float(f"metric {key!r}", value, _NUMBERS)
+
+
+def _float(what: str, value: object, allowed: str) -> float:
     size = getattr(value, "size", 1)
     if callable(size):  # torch: a method; numpy: a number
         size = math.prod(size())
     if size != 1:
         raise InvalidValue(
-            f"metric {key!r} got an array of {size} elements; allowed is {_NUMBERS}. "
-            "Log its mean, or one metric per element."
+            f"{what} got an array of {size} elements; allowed is {allowed}. Log its mean, or one metric per element."
         )
-    dtype = str(getattr(value, "dtype", ""))
-    wrong = isinstance(value, (str, bytes, bytearray, complex)) or "complex" in dtype or "time" in dtype
-    if wrong or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
-        raise InvalidValue(f"metric {key!r} got {shown(value)}; allowed is {_NUMBERS}")
     try:
         item = getattr(value, "item", None)
-        return float(item() if item is not None else value)  # type: ignore[arg-type]
+        plain = value if item is None else item()
+        dtype = str(getattr(value, "dtype", ""))
+        is_masked = item is not None and bool(getattr(value, "mask", False))
+        is_other = isinstance(plain, (str, bytes, bytearray, complex)) or "complex" in dtype or "time" in dtype
+        if is_other or is_masked or not (hasattr(plain, "__float__") or hasattr(plain, "__index__")):
+            raise TypeError("it is no number")
+        result = float(plain)
+        if math.isinf(result) and not bool(plain == result):
+            raise OverflowError("it is finite and beyond 1.8e308")
     except OverflowError as error:
-        raise InvalidValue(f"metric {key!r} got an int that no float64 can hold ({error})") from error
+        raise InvalidValue(f"{what} got a number that no float64 can hold ({error})") from error
     except Exception as error:  # the object's own __float__ or item may raise anything at all
-        raise InvalidValue(
-            f"metric {key!r} got {shown(value)}, which does not become a number ({error}); allowed is {_NUMBERS}"
-        ) from error
+        raise InvalidValue(f"{what} got {shown(value)}: {error}. Allowed is {allowed}") from error
+    return result
 
 
 def step_number(step: object) -> int:
@@ -74,7 +82,7 @@ def step_number(step: object) -> int:
             f"step got {shown(step)}; a step is a whole number. Use timestamp= for times, or round it."
         ) from None
     if not STEP_MIN <= whole <= STEP_MAX:
-        raise InvalidValue(f"step {whole} is beyond 64 bits")
+        raise InvalidValue(f"step {shown(whole)} is beyond 64 bits")
     return whole
 
 
@@ -89,18 +97,24 @@ def microseconds(timestamp: object) -> int:
         InvalidValue: It is neither, or outside of the years 1 to 9999.
     """
     if isinstance(timestamp, datetime):
-        timestamp = timestamp.timestamp()
-    if isinstance(timestamp, bool) or not (hasattr(timestamp, "__float__") or hasattr(timestamp, "__index__")):
-        raise InvalidValue(
-            f"timestamp got {shown(timestamp)}; give a datetime or seconds since 1970 as time.time() does"
-        )
-    seconds = number("timestamp", timestamp)
+        try:
+            timestamp = timestamp.timestamp()
+        except (ValueError, OverflowError) as error:
+            raise InvalidValue(f"timestamp got {shown(timestamp)}, which is no point in time ({error})") from error
+    if isinstance(timestamp, bool):
+        raise InvalidValue(f"timestamp got {shown(timestamp)}; allowed is {_TIMES}")
+    seconds = _float("timestamp", timestamp, _TIMES)
     if not -62_135_596_800 <= seconds < 253_402_300_800:
         raise InvalidValue(
             f"timestamp {seconds!r} lies outside of the years 1 to 9999; it is in seconds since 1970, "
             "not in milliseconds"
         )
     return round(seconds * 1_000_000)
+
+
+def in_calendar(at_us: int) -> bool:
+    """Return whether microseconds since 1970 lie in the years 1 to 9999, which datetimes can hold."""
+    return -62_135_596_800_000_000 <= at_us < 253_402_300_800_000_000
 
 
 def utc(at_us: int) -> datetime:
@@ -157,27 +171,32 @@ def param_text(name: str, value: object) -> tuple[str, str]:
     Raises:
         InvalidValue: The text is longer than 65,536 characters or holds NUL or a lone surrogate.
     """
+    what = f"param {name!r}"
     if value is None:
         return "none", "None"
     if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
         return "bool", str(bool(value))
     if isinstance(value, str):
-        return "str", plain_text(f"param {name!r}", str(value))
-    dtype = str(getattr(value, "dtype", ""))
-    if isinstance(value, int) or (dtype and getattr(value, "shape", None) == () and "int" in dtype):
-        return "int", plain_text(f"param {name!r}", str(operator.index(value)))  # type: ignore[arg-type]
-    if isinstance(value, float) or (dtype and getattr(value, "shape", None) == () and "float" in dtype):
+        return "str", plain_text(what, str(value))
+    scalar = str(getattr(value, "dtype", "")) if getattr(value, "shape", None) == () else ""
+    if isinstance(value, int) or "int" in scalar:
+        return "int", plain_text(what, _text(what, operator.index(value)))  # type: ignore[arg-type]
+    if isinstance(value, float) or "float" in scalar:
         return "float", repr(float(value))  # type: ignore[arg-type]
     if isinstance(value, (list, tuple)):
         try:
-            return "json", plain_text(f"param {name!r}", json.dumps(value, ensure_ascii=False))
+            text = json.dumps(value, ensure_ascii=False)
         except (TypeError, ValueError, RecursionError):
-            pass
+            return "str", plain_text(what, _text(what, value))
+        return "json", plain_text(what, text)
+    return "str", plain_text(what, _text(what, value))
+
+
+def _text(what: str, value: object) -> str:
     try:
-        text = str(value)
+        return str(value)
     except Exception as error:  # a stranger's __str__ may raise anything at all
-        raise InvalidValue(f"param {name!r} got a {type(value).__name__} whose text cannot be had ({error})") from error
-    return "str", plain_text(f"param {name!r}", text)
+        raise InvalidValue(f"{what} got a {type(value).__name__} whose text cannot be had ({error})") from error
 
 
 def tag_text(name: str, value: object) -> str:
@@ -186,7 +205,7 @@ def tag_text(name: str, value: object) -> str:
     Raises:
         InvalidValue: The text is longer than 65,536 characters or holds NUL or a lone surrogate.
     """
-    return plain_text(f"tag {name!r}", value if isinstance(value, str) else str(value))
+    return plain_text(f"tag {name!r}", _text(f"tag {name!r}", value))
 
 
 def tag_texts(tags: object) -> dict[str, str | None]:
@@ -246,14 +265,3 @@ def plain_text(what: str, text: object, limit: int = TEXT_LIMIT) -> str:
         except UnicodeEncodeError as error:
             raise InvalidValue(f"{what} holds half of a surrogate pair, which is no text: {text[:40]!r}") from error
     return text
-
-
-def shown(value: object) -> str:
-    """Return a value and its type for a message, in at most 80 characters and the type's name."""
-    try:
-        text = repr(value)
-    except Exception as error:  # a stranger's __repr__ may raise anything at all
-        text = f"<no repr: {type(error).__name__}>"
-    if len(text) > 80:
-        text = text[:79] + "…"
-    return f"{text} ({type(value).__name__})"

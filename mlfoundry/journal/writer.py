@@ -32,7 +32,7 @@ from typing import Any
 from zlib import crc32
 
 from .. import slots
-from ..errors import InvalidValue
+from ..errors import InvalidValue, shown
 from ..names import legal_key, legal_metric_key
 from ..values import number, step_number
 from .keys import Key, KeySet
@@ -129,7 +129,11 @@ class Journal:
             for name, value in metrics.items():  # the one; written out here, because a call costs as much as it does
                 if type(value) is not float:
                     value = number(name, value)  # noqa: PLW2901
-                key = self._keys.get(name) or self._define_key(name)
+                key = self._keys.get(name)
+                if key is None:
+                    if step is not None:
+                        step = step_number(step)  # before the key is defined
+                    key = self._define_key(name)
                 while True:
                     if key.holder is not None:
                         key.holder.release()
@@ -140,7 +144,7 @@ class Journal:
                     try:
                         body = pack_point(key.number, own, at_us, value)
                     except struct.error:
-                        raise InvalidValue(f"step {own} is beyond 64 bits") from None
+                        raise _beyond(name, step) from None
                     data = crc32(body, (self._seed + tail) & 0xFFFF_FFFF).to_bytes(4, "little") + body
                     if tail == self.tail:  # from here to the last store: no call, see the top
                         offset = self._shift + tail * 32
@@ -183,7 +187,11 @@ class Journal:
         if set(map(type, values)) != {float}:
             values = [v if type(v) is float else number(k, v) for k, v in metrics.items()]
         names = tuple(metrics)
-        known = self._sets.get(names) or self._define_set(names)
+        known = self._sets.get(names)
+        if known is None:
+            if step is not None:
+                step = step_number(step)  # before a key is defined
+            known = self._define_set(names)
         while True:
             if known is None or not (known.holds or known.take()):
                 self._uneven_row(names, known, list(values), step, at_us)
@@ -193,7 +201,7 @@ class Journal:
             try:
                 data = slots.record(slots.ROW, known.number, own, at_us, known.pack(*values), self._seed + tail)
             except struct.error:
-                raise InvalidValue(f"step {own} is beyond 64 bits") from None
+                raise _beyond(names[0], step) from None
             written = self._put(tail, data, known.count)
             if written:
                 self.accepted += known.count
@@ -221,7 +229,7 @@ class Journal:
                 else:
                     data = self._points(keys, steps, at_us, values, self._seed + tail)
             except struct.error:
-                raise InvalidValue(f"step {step} is beyond 64 bits") from None
+                raise _beyond(names[0], step) from None
             written = self._put(tail, data, len(keys))
             if written:
                 self.accepted += len(keys)
@@ -264,10 +272,7 @@ class Journal:
         key = self._keys.get(legal)
         if key is None:
             if len(self._keys) >= KEY_LIMIT:
-                raise InvalidValue(
-                    f"metric {name!r} would be key number {KEY_LIMIT + 1:,} of this run; at most "
-                    f"{KEY_LIMIT:,} are kept. Keep indices and ids out of metric names, or log a table as an artifact."
-                )
+                raise _too_many_keys(name)
             key = Key(len(self.names) + 1)
             self.names[key.number] = (legal,)
             self._keys[legal] = key
@@ -276,12 +281,16 @@ class Journal:
         return key
 
     def _define_set(self, names: tuple[str, ...]) -> KeySet | None:
-        for name in names:
-            if name not in self._keys:
-                legal_metric_key(name)  # all of them, before the first is defined
+        # All that can be wrong with any of them, before the first is defined.
+        legal = [name if name in self._keys else legal_metric_key(name) for name in names]
+        if len(set(legal)) < len(legal):
+            raise InvalidValue(f"two of the keys {shown(list(names))} have one Unicode normal form; log one")
+        new = [name for name in legal if name not in self._keys]
+        if len(self._keys) + len(new) > KEY_LIMIT:
+            raise _too_many_keys(new[0])
         keys = [self._keys.get(name) or self._define_key(name) for name in names]
         if len({key.number for key in keys}) < len(keys):
-            raise InvalidValue(f"two of the keys {list(names)!r} have one Unicode normal form; log one")
+            raise InvalidValue(f"two of the keys {shown(list(names))} have one Unicode normal form; log one")
         if len(self._sets) >= SET_LIMIT:
             return None
         known = KeySet(len(self.names) + 1, keys)
@@ -503,6 +512,19 @@ class Journal:
         self.origin = {**self.origin, "role": "member", "pid": os.getpid()}
         self._reset()
         self.closed = closed
+
+
+def _too_many_keys(name: str) -> InvalidValue:
+    return InvalidValue(
+        f"metric {name!r} would be key number {KEY_LIMIT + 1:,} of this run; at most {KEY_LIMIT:,} are kept. Keep "
+        "indices and ids out of metric names, or log a table as an artifact."
+    )
+
+
+def _beyond(name: str, step: int | None) -> InvalidValue:
+    if step is None:
+        return InvalidValue(f"metric {name!r} has reached the greatest step there is, 2**63 - 1; give step=")
+    return InvalidValue(f"step {shown(step)} is beyond 64 bits")
 
 
 def make_folder(root: Path, name: str) -> tuple[Path, int]:

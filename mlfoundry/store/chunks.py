@@ -181,7 +181,7 @@ def overview(points: Points) -> bytes | None:
     """Return the points that stand for a chunk in a drawing as bytes, None for a small chunk."""
     if len(points[0]) < OVERVIEW_FROM:
         return None
-    steps, times, values = thin(points, OVERVIEW_STRETCHES)
+    steps, times, values = thin(in_order(points), OVERVIEW_STRETCHES)
     return steps.astype("<i8").tobytes() + times.astype("<i8").tobytes() + values.astype("<f8").tobytes()
 
 

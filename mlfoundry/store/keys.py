@@ -8,6 +8,8 @@ from hashlib import blake2b
 from ..records import RunKey
 from .database import Transaction
 
+KINDS = ("metric", "system", "param", "tag")
+
 
 def key_id(name: str) -> int:
     """Return the id of a name: 63 bits of its hash, the same in every process and project."""
@@ -32,7 +34,7 @@ def names(tx: Transaction, project_id: int, kind: str) -> list[str]:
 def kinds_of(tx: Transaction, project_id: int, name: str) -> set[str]:
     """Return as what a project has seen a name."""
     found = set()
-    for kind in ("metric", "system", "param", "tag"):
+    for kind in KINDS:
         where = (project_id, kind, key_id(name))
         if tx.row("SELECT 1 FROM key WHERE project_id = ? AND kind = ? AND key_id = ?", where):
             found.add(kind)

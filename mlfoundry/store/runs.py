@@ -237,6 +237,8 @@ def describe(tx: Transaction, run: RunKey, text: str) -> None:
 
 def rename(tx: Transaction, run: RunKey, wish: str) -> None:
     """Give a run another name, with a suffix when it is taken."""
+    if by_name(tx, run.project_id, wish) == run:
+        return
     name = free_name(tx, run.project_id, wish)
     tx.run(
         "UPDATE run SET name = ? WHERE project_id = ? AND run_id = ?", (name, run.project_id, bytes.fromhex(run.run_id))

@@ -84,8 +84,8 @@ def _after(cursor: str | None, order: list[tuple[str, list[Any], bool]]) -> Comp
     try:
         last = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         last = [bytes.fromhex(value["hex"]) if isinstance(value, dict) else value for value in last]
-        fits = len(last) == len(order) and all(isinstance(v, (int, float, str, bytes, type(None))) for v in last)
-    except (ValueError, KeyError, TypeError):
+        fits = len(last) == len(order) and all(map(_is_bindable, last))
+    except (ValueError, KeyError, TypeError, RecursionError):
         fits = False
     if not fits:
         raise InvalidInput(f"cursor {cursor[:40]!r} is none of this list; begin again without one")
@@ -100,6 +100,12 @@ def _after(cursor: str | None, order: list[tuple[str, list[Any], bool]]) -> Comp
         same += f" AND o{i} = ?"
         same_values.append(value)
     return f"({' OR '.join(choices)})" if choices else "1 = 0", values
+
+
+def _is_bindable(value: Any) -> bool:
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, (float, str, bytes))
 
 
 # -- compiling -----------------------------------------------------------------------------------
@@ -191,11 +197,7 @@ class _Compiler:
         if node.operator in ("IS NULL", "IS NOT NULL"):
             expression, values = self._attr(field, "text")
             return f"({expression} {node.operator})", values
-        by_number = all(isinstance(value, (int, float)) for value in _listed(node.value))
-        column = "num" if by_number else "text"
-        condition, bound = _compared(f"a.{column}", node.operator, node.value)
-        if by_number and node.operator in ("!=", "NOT IN"):
-            condition = f"(a.num IS NULL OR {condition})"
+        condition, bound = _attr_compared(node.operator, node.value)
         kind = "param" if field.kind == "params" else "tag"
         return (
             "EXISTS (SELECT 1 FROM attr a WHERE a.project_id = ? AND a.run_id = run.run_id AND a.kind = ? "
@@ -215,9 +217,7 @@ class _Compiler:
             return f"NOT {exists})", head
         if node.operator == "IS NOT NULL":
             return f"{exists})", head
-        if isinstance(node.value, float) and math.isnan(node.value):
-            return f"{exists} AND {column} IS {'NOT ' if node.operator == '!=' else ''}NULL)", head
-        condition, bound = _compared(column, node.operator, node.value)
+        condition, bound = _metric_compared(column, node.operator, _listed(node.value))
         return f"{exists} AND {condition})", [*head, *bound]
 
     def _series(self, field: Field, column: str) -> Compiled:
@@ -248,7 +248,10 @@ class _Compiler:
             value = node.value
         else:
             value = _stored(name, node.value)
-        return _compared(column, node.operator, value)
+        condition, bound = _compared(column, node.operator, value)
+        if name == "ended_at":  # a comparison with what is absent is false, so that its negation holds
+            condition = f"({column} IS NOT NULL AND {condition})"
+        return condition, bound
 
 
 def _stored(name: str, literal: Any) -> Any:
@@ -256,9 +259,7 @@ def _stored(name: str, literal: Any) -> Any:
     value = attribute_value(name, literal)
     if isinstance(value, datetime):
         return round(value.timestamp() * 1_000_000)
-    if name == "duration" and isinstance(value, float) and math.isfinite(value):
-        return round(value * 1_000_000)
-    return value
+    return value * 1_000_000 if name == "duration" and isinstance(value, float) else value
 
 
 def _run_id(node: Comparison) -> Compiled:
@@ -282,6 +283,46 @@ def _is_hex(text: str, length: int | None) -> bool:
 
 def _listed(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
+
+
+def _metric_compared(column: str, operator: str, wanted: tuple[Any, ...]) -> Compiled:
+    """Return the comparison of a metric, whose column holds NULL for NaN."""
+    numbers = [float(value) for value in wanted]
+    plain = [value for value in numbers if not math.isnan(value)]
+    has_nan = len(plain) < len(numbers)
+    if operator in ("=", "IN", "!=", "NOT IN"):
+        choices = [f"{column} IN ({', '.join('?' for _ in plain)})"] if plain else []
+        choices += [f"{column} IS NULL"] if has_nan else []
+        found = f"({' OR '.join(choices)})"
+        if operator in ("=", "IN"):
+            return found, plain
+        missed = f"NOT COALESCE({' OR '.join(choices)}, 1 = 0)"
+        return missed, plain
+    if has_nan:
+        return "1 = 0", []
+    return f"{column} {operator} ?", plain
+
+
+def _attr_compared(operator: str, value: Any) -> Compiled:
+    """Return the comparison of a param or tag `a`: with numbers as numbers, with text as text."""
+    if operator not in ("=", "IN", "!=", "NOT IN"):
+        if isinstance(value, (int, float)):
+            return ("1 = 0", []) if math.isnan(value) else (f"a.num {operator} ?", [float(value)])
+        return _compared("a.text", operator, value)
+    choices, bound = [], []
+    for each in _listed(value):
+        if isinstance(each, str):
+            condition, values = _compared("a.text", "=", each)
+        elif isinstance(each, float) and math.isnan(each):
+            condition, values = "LOWER(a.text) = 'nan'", []
+        elif isinstance(each, int) and abs(each) > 2**53:  # beyond what the number column can tell apart
+            condition, values = "a.text = ?", [str(each)]
+        else:
+            condition, values = "(a.num IS NOT NULL AND a.num = ?)", [float(each)]
+        choices.append(condition)
+        bound += values
+    found = f"({' OR '.join(choices)})"
+    return (found if operator in ("=", "IN") else f"NOT {found}"), bound
 
 
 def _compared(column: str, operator: str, value: Any) -> Compiled:

@@ -117,7 +117,8 @@ def _series_values(run: RunKey, key: int, name: str, points: Points) -> list[Any
     steps, times, values = points
     at = len(steps) - 1
     if at and not bool((steps[1:] > steps[:-1]).all()):
-        at = int(np.lexsort((values, times, steps))[-1])
+        # At one step and time the greatest value is the last; a NaN only when there is no number there.
+        at = int(np.lexsort((np.where(np.isnan(values), -np.inf, values), ~np.isnan(values), times, steps))[-1])
     last = float(values[at])
     lowest, highest = chunks.extremes(values)
     system = int(name.startswith(SYSTEM_PREFIX))

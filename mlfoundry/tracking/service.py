@@ -8,11 +8,12 @@ lacks a level is told which one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from dataclasses import replace
+from typing import BinaryIO
 
-from .. import slots
+from .. import documents, slots
 from ..errors import (
     ArtifactNotFound,
     CollaboratorNotFound,
@@ -23,8 +24,9 @@ from ..errors import (
     ProjectNotFound,
     RunDeleted,
     RunNotFound,
+    shown,
 )
-from ..names import legal_name, legal_path
+from ..names import legal_key, legal_name, legal_path
 from ..records import (
     Acknowledgement,
     ArtifactRecord,
@@ -44,9 +46,12 @@ from ..records import (
 )
 from ..store import artifacts, journals, keys, members, projects, runs, search, series
 from ..store.artifacts import ArtifactFolder
+from ..store.chunks import Points
 from ..store.database import Database, Transaction
 from ..store.projects import Project
-from ..values import utc
+from ..values import in_calendar, plain_text, tag_texts, utc
+
+LEAST_POINTS = 4  # first, last, least and greatest
 
 
 class TrackingService:
@@ -72,7 +77,8 @@ class TrackingService:
     # -- rights ----------------------------------------------------------------------------------
 
     def _require(self, tx: Transaction, user: str, project_id: int, level: Permission) -> Project:
-        permission = members.permission(tx, project_id, user)
+        exists = 0 <= project_id < 1 << 63
+        permission = members.permission(tx, project_id, user) if exists else None
         project = projects.get(tx, project_id) if permission is not None else None
         if project is None or permission is None:
             raise ProjectNotFound(f"there is no project with the id {project_id} that {user!r} may see")
@@ -94,6 +100,7 @@ class TrackingService:
     @contextmanager
     def _on_run(self, user: str, run: RunKey, level: Permission) -> Iterator[tuple[Transaction, Project]]:
         """Begin a transaction on a run that the caller may use at this level."""
+        _run_key(run)
         begin = self.database.read if level is Permission.READ else self.database.write
         with begin() as tx:
             project = self._run_project(tx, user, run, level)
@@ -139,6 +146,8 @@ class TrackingService:
 
     def list_keys(self, user: str, project_id: int, kind: str) -> list[str]:
         """See `Backend.list_keys`."""
+        if kind not in keys.KINDS:
+            raise InvalidInput(f"kind is {shown(kind)}; give one of {', '.join(keys.KINDS)}")
         with self.database.read() as tx:
             self._require(tx, user, project_id, Permission.READ)
             return keys.names(tx, project_id, kind)
@@ -186,6 +195,12 @@ class TrackingService:
         name = legal_name("run name", new.run_name)
         project_name = legal_name("project name", new.project_name)
         owner = user if new.owner is None else legal_name("owner", new.owner)
+        if len(new.run_id) != 32 or any(c not in "0123456789abcdef" for c in new.run_id):
+            raise InvalidInput(f"{shown(new.run_id)} is no id of a run: it has 32 hex digits (0-9, a-f)")
+        tags = {name: text for name, text in tag_texts(new.tags).items() if text is not None}
+        plain_text("description", new.description)
+        if not in_calendar(new.started_at_us):
+            raise InvalidInput(f"started_at_us is {new.started_at_us}, outside of the years 1 to 9999")
         with self.database.write() as tx:
             if owner == user:
                 project_id = projects.make(tx, owner, project_name, self._now_us())
@@ -195,8 +210,7 @@ class TrackingService:
             existing = runs.home(tx, new.run_id)
             if existing is not None and existing.project_id != project.project_id:
                 raise InvalidInput(f"run id {new.run_id} is taken by a run of another project")
-            if name != new.run_name:
-                new = NewRun(**{**_fields(new), "run_name": name})
+            new = replace(new, run_name=name, tags=tags)
             runs.make(tx, project.project_id, new, user, self._now_us())
             record = runs.get(tx, project, new.run_id)
         assert record is not None
@@ -204,6 +218,7 @@ class TrackingService:
 
     def find_run(self, user: str, run_id: str) -> RunRecord:
         """See `Backend.find_run`."""
+        _run_id(run_id)
         with self.database.read() as tx:
             run = runs.home(tx, run_id)
             if run is None:
@@ -235,9 +250,9 @@ class TrackingService:
         """See `Backend.update_run`."""
         with self._on_run(user, run, Permission.WRITE) as (tx, project):
             if changes.tags is not None:
-                runs.set_tags(tx, run, changes.tags)
+                runs.set_tags(tx, run, tag_texts(changes.tags))
             if changes.description is not None:
-                runs.describe(tx, run, changes.description)
+                runs.describe(tx, run, plain_text("description", changes.description))
             if changes.run_name is not None:
                 runs.rename(tx, run, legal_name("run name", changes.run_name))
             record = runs.get(tx, project, run.run_id)
@@ -275,24 +290,30 @@ class TrackingService:
 
     def ingest(self, user: str, batch: Batch) -> Acknowledgement:
         """See `Backend.ingest`."""
+        run = _run_key(batch.run)
+        whole = 0 <= batch.start <= batch.stop and len(batch.data) == slots.SLOT * (batch.stop - batch.start)
+        if not whole or not 0 <= batch.journal_id < 1 << 63:
+            raise InvalidInput(
+                f"a batch of slots {batch.start} to {batch.stop} holds {len(batch.data)} bytes; it must hold 32 a slot"
+            )
         decoded = slots.decode(batch.data, journal_id=batch.journal_id, first=batch.start)
         names = dict(batch.names)
         for document in decoded.documents:
-            _check_readable(document)
-            if document.content["kind"] == "keys":
-                names.update({int(n): tuple(each) for n, each in document.content["names"].items()})
+            documents.check(document)
+            names.update(documents.names_of(document))
         points, nameless = series.columns(decoded.rows, names)
+        _check_points(points)
         with self.database.write(settle=batch.settle) as tx:
-            self._require_open(tx, user, batch.run)
+            self._require_open(tx, user, run)
             if journals.advance(tx, batch):
-                series.write(tx, batch.run, points)
+                series.write(tx, run, points)
                 for document in decoded.documents:
-                    self._apply(tx, batch.run, document)
+                    self._apply(tx, run, document)
                 damaged = sum(count for _, count in decoded.damage) + nameless
                 if damaged:
-                    runs.count_fact(tx, batch.run, "tracker.damaged_records", damaged)
-                runs.seen(tx, batch.run, self._now_us())
-            held = journals.acked(tx, batch.run, batch.journal_id)
+                    runs.count_fact(tx, run, "tracker.damaged_records", damaged)
+            runs.seen(tx, run, self._now_us())  # also for what is held already: only a commit that writes settles
+            held = journals.acked(tx, run, batch.journal_id)
         return Acknowledgement(acked=held, settled=held if batch.settle else 0)
 
     def _require_open(self, tx: Transaction, user: str, run: RunKey) -> None:
@@ -335,6 +356,10 @@ class TrackingService:
 
     def read_series(self, user: str, query: SeriesQuery) -> list[Series]:
         """See `Backend.read_series`."""
+        if query.max_points is not None and query.max_points < LEAST_POINTS:
+            raise InvalidInput(
+                f"max_points is {query.max_points}; give at least {LEAST_POINTS}, or None for all points"
+            )
         with self._on_run(user, query.run, Permission.READ) as (tx, _):
             names = query.names
             if names is None:
@@ -373,20 +398,31 @@ class TrackingService:
         return self._folder.open(run.project_id, record.sha256)
 
 
-_READABLE = frozenset({"origin", "created", "keys", "params", "tags", "facts", "description", "lost", "end"})
+def _check_points(points: Mapping[str, Points]) -> None:
+    try:
+        for name, (_, times, _) in points.items():
+            legal_key("metric key", name)
+            if not (in_calendar(int(times.min())) and in_calendar(int(times.max()))):
+                raise InvalidInput(f"metric {name!r} has a time outside of the years 1 to 9999")
+    except InvalidInput as error:
+        raise JournalUnreadable(f"the journal holds points that cannot be kept: {error}") from error
 
 
-def _check_readable(document: slots.Document) -> None:
-    kind = document.content.get("kind")
-    if kind not in _READABLE:
-        raise JournalUnreadable(
-            f"the journal holds a record of kind {kind!r}, which this version does not know. Upgrade MLFoundry "
-            "where the store is; the journal is kept."
-        )
+def _run_key(run: RunKey) -> RunKey:
+    """Return a run's key when it can be one.
+
+    Raises:
+        RunNotFound: It cannot, so there is no such run.
+    """
+    if not 0 <= run.project_id < 1 << 63:
+        raise RunNotFound(f"there is no run {run.run_id!r} in a project {run.project_id}")
+    return RunKey(run.project_id, _run_id(run.run_id))
 
 
-def _fields(new: NewRun) -> dict[str, Any]:
-    return {name: getattr(new, name) for name in NewRun.__slots__}
+def _run_id(run_id: str) -> str:
+    if len(run_id) != 32 or any(c not in "0123456789abcdef" for c in run_id):
+        raise RunNotFound(f"there is no run {shown(run_id)}: a run's id has 32 hex digits (0-9, a-f)")
+    return run_id
 
 
 def _check_level(user: str, project: Project, held: Permission, needed: Permission) -> None:

@@ -1,0 +1,74 @@
+"""The command line: ``mlfoundry``.
+
+One file a family of commands; `session` holds what they share, `output` how they print, `documents` the shapes
+of their JSON, `exits` how the program ends. Whatever takes long to import is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import click
+
+from .. import __version__
+from .artifacts import artifacts
+from .collaborators import collaborators
+from .deletion import delete, restore
+from .doctor import doctor
+from .exits import Program
+from .export import export
+from .projects import projects
+from .runs import compare, runs, show
+from .session import store_options
+from .sync import sync
+
+__all__ = ["main"]
+
+_HELP = """Look at, move and mend what MLFoundry tracked.
+
+PROJECT is a name of your own, or owner/project. RUN is an id (32 hex digits), owner/project/run, or project/run.
+Options of the store (--uri, --user, --json) may stand before the command or behind it.
+
+\b
+Examples:
+  mlfoundry projects
+  mlfoundry runs iris-demo --filter "metrics.loss < 0.1" --order metrics.loss
+  mlfoundry show iris-demo/svm-model
+  mlfoundry export iris-demo --to iris --format csv
+  mlfoundry doctor
+
+\b
+Exit codes:
+  0    fine
+  1    a problem was found, or what was asked was refused
+  2    wrong usage of the command line
+  3    there is no such project, run, artifact or collaborator
+  4    your permission does not allow it
+  5    the store cannot be reached
+  130  interrupted (Ctrl-C)
+  141  whoever read the output went away (as with | head)
+
+With --json standard output holds one JSON document. An error is one on standard error then:
+{"error": {"code": 3, "type": "RunNotFound", "message": "…"}}. Times are UTC; NaN and the infinities are the
+texts "NaN", "Infinity" and "-Infinity".
+
+\b
+Environment:
+  MLFOUNDRY_HOME, MLFOUNDRY_TRACKING_URI, MLFOUNDRY_USER   as --uri and --user; `mlfoundry doctor` lists all
+  MLFOUNDRY_TRACEBACK=1                                    print the traceback of an error
+  NO_COLOR=1                                               no colours
+"""
+
+
+@click.group(
+    cls=Program,
+    name="mlfoundry",
+    help=_HELP,
+    params=store_options(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="mlfoundry", help="Print the version and exit.")
+def main() -> None:
+    """Run the command line; see `_HELP`."""
+
+
+for _command in (projects, runs, show, compare, sync, export, delete, restore, collaborators, artifacts, doctor):
+    main.add_command(_command)

@@ -1,0 +1,101 @@
+"""``mlfoundry collaborators``: who may do what in a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..records import Permission
+from . import documents, output
+from .session import Family, Session
+
+_LEVELS = [level.name for level in Permission]
+
+
+def _permission(*, default: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--permission",
+        type=click.Choice(_LEVELS, case_sensitive=False),
+        default=default,
+        required=default is None,
+        show_default=default is not None,
+        help="READ sees the project, WRITE also logs, ADMIN also manages collaborators and deletes.",
+    )
+
+
+@click.group(cls=Family)
+def collaborators() -> None:
+    """Show and change who has access to a project.
+
+    \b
+    Examples:
+      mlfoundry collaborators list iris-demo
+      mlfoundry collaborators add iris-demo bob --permission WRITE
+      mlfoundry collaborators remove iris-demo bob
+    """
+
+
+@collaborators.command("list")
+@click.argument("project")
+@click.pass_obj
+def list_(session: Session, project: str) -> None:
+    """List who has access to PROJECT, the owner first.
+
+    JSON: {"collaborators": [{user, permission, is_owner, added_at}]}
+    """
+    found = session.client.list_collaborators(project)
+    if session.json:
+        output.json_data({"collaborators": [documents.collaborator(record) for record in found]})
+    else:
+        output.echo(output.lines(repr(found)))
+
+
+@collaborators.command()
+@click.argument("project")
+@click.argument("user")
+@_permission(default="READ")
+@click.pass_obj
+def add(session: Session, project: str, user: str, permission: str) -> None:
+    """Give USER access to PROJECT. Needs ADMIN.
+
+    JSON: {"project", "user", "permission"}
+    """
+    session.client.add_collaborator(project, user, permission)
+    _tell(session, project, user, permission, f"{user} has {permission.upper()} on {project} now.")
+
+
+@collaborators.command("set")
+@click.argument("project")
+@click.argument("user")
+@_permission(default=None)
+@click.pass_obj
+def set_(session: Session, project: str, user: str, permission: str) -> None:
+    """Change what USER may do in PROJECT. Needs ADMIN.
+
+    JSON: {"project", "user", "permission"}
+    """
+    session.client.set_permission(project, user, permission)
+    _tell(session, project, user, permission, f"{user} has {permission.upper()} on {project} now.")
+
+
+@collaborators.command()
+@click.argument("project")
+@click.argument("user")
+@click.pass_obj
+def remove(session: Session, project: str, user: str) -> None:
+    """Take the access of USER to PROJECT away. Needs ADMIN, or is about yourself.
+
+    What USER logged stays. JSON: {"project", "user", "permission": null}
+    """
+    session.client.remove_collaborator(project, user)
+    _tell(session, project, user, None, f"{user} has no access to {project} any more.")
+
+
+def _tell(session: Session, project: str, user: str, permission: str | None, text: str) -> None:
+    if session.json:
+        level = None if permission is None else permission.upper()
+        output.json_data({"project": project, "user": user, "permission": level})
+    else:
+        output.echo(output.safe(text))

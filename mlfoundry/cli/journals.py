@@ -1,0 +1,106 @@
+"""The journals that lie on this machine and are not wholly stored: whose they are and whether their process lives.
+
+Reads only: no journal is adopted, no lock is kept, nothing is made.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import slots
+from ..journal.reader import parse_folder
+from ..journal.segment import PREAMBLE_SLOT, Segment
+
+
+@dataclass(frozen=True)
+class PendingJournal:
+    """A journal on the disk.
+
+    Attributes:
+        folder: Where it lies.
+        run_id: The run.
+        journal_id: The journal.
+        living: Whether some process holds it; None when that cannot be told.
+        size_bytes: What its files take.
+        origin: What it says of itself (see `recovery`); empty when that cannot be read.
+    """
+
+    folder: Path
+    run_id: str
+    journal_id: int
+    living: bool | None
+    size_bytes: int
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def run(self) -> str:
+        """The run as the user knows it, as far as the journal tells."""
+        if "run_name" not in self.origin:
+            return self.run_id
+        owner = self.origin.get("owner") or self.origin.get("user") or "?"
+        return f"{owner}/{self.origin.get('project_name', '?')}/{self.origin['run_name']}"
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {
+            "folder": str(self.folder),
+            "run_id": self.run_id,
+            "run": self.run,
+            "living": self.living,
+            "pid": self.origin.get("pid"),
+            "size_bytes": self.size_bytes,
+        }
+
+
+def pending(roots: list[Path]) -> list[PendingJournal]:
+    """Return all journals in these folders, oldest folder name first."""
+    found = []
+    for root in roots:
+        try:
+            folders = sorted(root.iterdir())
+        except OSError:
+            continue
+        for folder in folders:
+            parsed = parse_folder(folder.name)
+            if parsed is not None and folder.is_dir():
+                found.append(_look(folder, *parsed))
+    return found
+
+
+def _look(folder: Path, run_id: str, journal_id: int) -> PendingJournal:
+    size, origin = 0, dict[str, Any]()
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            size += path.stat().st_size
+            if parsed := Segment.parse_name(path.name):
+                origin = _origin(path, parsed[2], journal_id) or origin
+    return PendingJournal(folder, run_id, journal_id, _lives(folder), size, origin)
+
+
+def _origin(path: Path, preamble_slots: int, journal_id: int) -> dict[str, Any]:
+    """Return what stands before the first slot of a segment; readable alone, also while its process writes."""
+    with path.open("rb") as file:
+        head = slots.decode(file.read(preamble_slots * slots.SLOT), journal_id=journal_id, first=PREAMBLE_SLOT)
+    return next((each.content for each in head.documents if each.content.get("kind") == "origin"), {})
+
+
+def _lives(folder: Path) -> bool | None:
+    """Return whether a process holds the journal's lock; asks with a shared lock that is given back at once."""
+    try:
+        fd = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return False

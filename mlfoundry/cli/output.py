@@ -1,0 +1,147 @@
+"""How things are printed: safe text, tables, colours, progress, JSON.
+
+Names, tags and error texts are strangers' text: whatever goes to a terminal goes through `safe` or through
+the tables of `displays`. Colours are for terminals alone, and not where NO_COLOR is set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any, Protocol
+
+import click
+
+from .. import displays
+from ..records import RunStatus
+
+_STATUS_COLOURS = {
+    RunStatus.RUNNING: "blue",
+    RunStatus.SCHEDULED: "bright_black",
+    RunStatus.FINISHED: "green",
+    RunStatus.FAILED: "red",
+    RunStatus.KILLED: "yellow",
+}
+
+
+def prepare() -> None:
+    """Let standard output and error show what they can of any text instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            with suppress(ValueError, OSError):
+                reconfigure(errors="backslashreplace")
+
+
+def safe(text: object) -> str:
+    """Return text on one line that a terminal shows and does not obey."""
+    return displays.plain(text).encode("utf-8", "backslashreplace").decode()
+
+
+def lines(text: object) -> str:
+    """Return text like `safe`, keeping its lines."""
+    return "\n".join(safe(line) for line in str(text).split("\n"))
+
+
+# -- text ----------------------------------------------------------------------------------------
+
+
+def coloured(text: str, **style: Any) -> str:
+    """Return text with a style; `echo` takes it off where it does not belong."""
+    return click.style(text, **style)
+
+
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print text that is safe already."""
+    colours = False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+    click.echo(text, err=err, color=colours)
+
+
+def error(text: str) -> None:
+    """Print an error; `text` is safe already."""
+    echo(f"{coloured('Error:', fg='red', bold=True)} {text}", err=True)
+
+
+def warn(message: str) -> None:
+    """Print a warning."""
+    echo(f"{coloured('Warning:', fg='yellow')} {safe(message)}", err=True)
+
+
+def status_coloured(table: str) -> str:
+    """Return a table whose first column is a run's status with that in colour."""
+    shown = []
+    for line in table.split("\n"):
+        for status, colour in _STATUS_COLOURS.items():
+            text = displays.status_text(status)
+            if line.startswith(text):
+                line = coloured(text, fg=colour) + line[len(text) :]
+                break
+        shown.append(line)
+    return "\n".join(shown)
+
+
+def section(title: str, body: str) -> None:
+    """Print a heading and what stands below it, with an empty line before."""
+    echo(f"\n{coloured(title, bold=True)}\n{body}")
+
+
+def pairs(facts: list[tuple[str, str]]) -> str:
+    """Return names and values in two columns; a value of several lines stays below itself."""
+    width = max((len(displays.plain(name)) for name, _ in facts), default=0)
+    indent = "\n" + " " * (width + 4)
+    return "\n".join(
+        f"  {displays.plain(name).ljust(width)}  {indent.join(lines(value).split(chr(10)))}" for name, value in facts
+    )
+
+
+# -- JSON ----------------------------------------------------------------------------------------
+
+
+def json_text(document: Any) -> str:
+    """Return strict JSON in ASCII: nothing in it can steer a terminal."""
+    return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=2)
+
+
+def json_data(document: Any) -> None:
+    """Print the one document of a command."""
+    click.echo(json_text(document))
+
+
+def json_error(document: Any) -> None:
+    """Print the one document that standard error gets."""
+    click.echo(json.dumps(document, ensure_ascii=True, allow_nan=False), err=True)
+
+
+# -- progress ------------------------------------------------------------------------------------
+
+
+class Progress(Protocol):
+    """Where long work says how far it is."""
+
+    def update(self, n_steps: int, /) -> None:
+        """Move on by some steps."""
+
+
+class _Unseen:
+    def update(self, n_steps: int, /) -> None:
+        """Show nothing."""
+
+
+@contextmanager
+def progress(label: str, length: int, *, quiet: bool) -> Iterator[Progress]:
+    """Show a bar on standard error where that is a terminal.
+
+    Args:
+        label: What is done.
+        length: How many steps it takes; at least 1 is assumed.
+        quiet: Whether nothing is shown at all.
+    """
+    stream: IO[str] = sys.stderr
+    if quiet or not stream.isatty():
+        yield _Unseen()
+        return
+    with click.progressbar(length=max(1, length), label=label, file=stream) as bar:
+        yield bar

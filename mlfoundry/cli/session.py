@@ -1,0 +1,131 @@
+"""What one call of the command line works with: the options of every command, the client, held-back warnings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import output
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..settings import Settings
+
+
+class Session:
+    """The options that every command takes, and what is made from them when it is needed.
+
+    Attributes:
+        uri: What ``--uri`` says, None when it is not given.
+        user: What ``--user`` says, None when it is not given.
+        json: Whether data and errors are printed as JSON.
+        warnings: What the library warned of; printed at once as text, at the end as JSON.
+    """
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.uri: str | None = None
+        self.user: str | None = None
+        self.json = json
+        self.warnings: list[str] = []
+        self._client: Client | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, as a client would resolve them.
+
+        Raises:
+            InvalidSetting: One cannot be used.
+        """
+        from ..settings import resolve
+
+        return resolve(tracking_uri=self.uri, user=self.user)
+
+    @property
+    def client(self) -> Client:
+        """The client; made when a command asks for it first."""
+        if self._client is None:
+            from ..client import Client
+
+            self._client = Client(self.settings)
+        return self._client
+
+    def close(self) -> None:
+        """Release the store."""
+        if self._client is not None:
+            self._client.backend.close()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Print what the library warns of as one safe line each, or hold it back for the JSON on stderr."""
+        handler = _Listener(self)
+        log = logging.getLogger("mlfoundry")
+        propagates, log.propagate = log.propagate, False
+        log.addHandler(handler)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+            log.propagate = propagates
+
+
+class _Listener(logging.Handler):
+    def __init__(self, session: Session) -> None:
+        super().__init__(logging.WARNING)
+        self._session = session
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        self._session.warnings.append(message)
+        if not self._session.json:
+            output.warn(message)
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Note an option that may stand before the command or behind it; the later one counts."""
+    if value not in (None, False):
+        setattr(ctx.ensure_object(Session), str(param.name), value)
+
+
+def store_options() -> list[click.Parameter]:
+    """Return the options that the program and every command of it take."""
+    return [
+        click.Option(
+            ["--uri"],
+            metavar="FOLDER",
+            help="The store: a folder or file:///…; else MLFOUNDRY_TRACKING_URI, MLFOUNDRY_HOME, the usual place.",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.Option(
+            ["--user"],
+            metavar="NAME",
+            help="The name to work under; else MLFOUNDRY_USER, then the login name.",
+            expose_value=False,
+            callback=_remember,
+        ),
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            help="Print one JSON document for scripts instead of text.",
+            expose_value=False,
+            callback=_remember,
+        ),
+    ]
+
+
+class StoreCommand(click.Command):
+    """A command on a store."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += store_options()
+
+
+class Family(click.Group):
+    """Commands on a store."""
+
+    command_class = StoreCommand

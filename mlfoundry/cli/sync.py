@@ -1,0 +1,126 @@
+"""``mlfoundry sync``: store what dead processes left on this machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import displays
+from . import output
+from .session import Session, StoreCommand
+
+if TYPE_CHECKING:
+    from .journals import PendingJournal
+
+_ROUND_S = 0.5
+
+
+@dataclass(frozen=True)
+class _Left:
+    """A journal that is still there, and why."""
+
+    journal: PendingJournal
+    reason: str
+
+    def document(self) -> dict[str, Any]:
+        return {**self.journal.document(), "reason": self.reason}
+
+
+@click.command(cls=StoreCommand)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0.0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the store at most.",
+)
+@click.pass_obj
+def sync(session: Session, timeout_s: float) -> None:
+    """Store what processes that died left on this machine, and record how their runs ended.
+
+    Every client does this by the way; here you see it happen, and why something stays. Journals of processes that
+    live are theirs and are not touched. Exit code 1 when something is still there.
+
+    JSON: {"stored": journals, "left": [{folder, run_id, run, living, pid, size_bytes, reason}], "living": journals
+    of processes that live}
+    """
+    from .journals import pending
+
+    client = session.client
+    roots = client.settings.journal_roots()
+    begun = [journal for journal in pending(roots) if journal.living is not True]
+    if begun:
+        client.backend.list_projects()  # a store that cannot be reached is said at once
+        _store(session, begun, time.monotonic() + timeout_s)
+    left = [_Left(journal, _reason(session, journal)) for journal in begun if journal.folder.exists()]
+    left = [each for each in left if each.journal.folder.exists()]
+    ours = {each.journal.folder for each in left}  # some of them held by this very process now
+    living = sum(journal.living is True and journal.folder not in ours for journal in pending(roots))
+    _tell(session, stored=len(begun) - len(left), left=left, living=living)
+    if left:
+        click.get_current_context().exit(1)
+
+
+def _store(session: Session, begun: list[PendingJournal], deadline: float) -> None:
+    """Let the client store journals until none is left, none can be, or the time is up."""
+    from .. import shipper as shipping
+
+    waiting = list(begun)
+    total = sum(journal.size_bytes for journal in begun)
+    with output.progress("Storing", total, quiet=session.json) as bar:
+        while waiting:
+            session.client.sync(max(0.0, min(_ROUND_S, deadline - time.monotonic())))
+            for journal in [journal for journal in waiting if not journal.folder.exists()]:
+                waiting.remove(journal)
+                bar.update(journal.size_bytes)
+            adopted = shipping.shipper().adopted()
+            if not adopted or all(each.refused for each in adopted) or time.monotonic() >= deadline:
+                return
+
+
+def _reason(session: Session, journal: PendingJournal) -> str:
+    """Return why a journal is still there."""
+    from .. import recovery
+    from .. import shipper as shipping
+    from ..errors import MlfoundryError
+    from ..journal.reader import adopt
+
+    for shipment in shipping.shipper().adopted():
+        if getattr(shipment.journal, "folder", None) == journal.folder:
+            return shipment.trouble or "the time was up; it goes on with the next command or client"
+    try:
+        left = adopt(journal.folder)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror or error})"
+    if left is None:
+        whole = (journal.folder / "lock").exists()
+        return "another process is storing it" if whole else "it has no lock file, so it is no journal; move it away"
+    try:
+        recovery.prepare(left, session.client.backend)
+    except MlfoundryError as error:
+        return str(error)
+    finally:
+        left.close(settled=False)
+    return "the time was up; it goes on with the next command or client"
+
+
+def _tell(session: Session, *, stored: int, left: list[_Left], living: int) -> None:
+    if session.json:
+        output.json_data({"stored": stored, "left": [each.document() for each in left], "living": living})
+        return
+    if stored or not left:
+        output.echo(f"{_count(stored)} stored." if stored else "Nothing was left by dead processes: all is stored.")
+    if living:
+        output.echo(f"{_count(living)} of processes that live; they store them themselves.")
+    for each in left:
+        size = displays.size(each.journal.size_bytes)
+        output.warn(f"still here: {each.journal.run} ({size}, {each.journal.folder}): {each.reason}")
+
+
+def _count(number: int) -> str:
+    return f"{number} journal{'s' if number != 1 else ''}"
