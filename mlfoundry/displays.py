@@ -31,10 +31,9 @@ _STATUS_COLOURS = {
     RunStatus.FAILED: "#c41c1c",
     RunStatus.KILLED: "#9a5b13",
 }
-_HIDDEN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
-    code: f"\\u{code:04x}"
-    for code in (0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
+_CONTROLS = (*range(32), *range(127, 160))
+_TURNS = (0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_HIDDEN = {code: f"\\x{code:02x}" for code in _CONTROLS} | {code: f"\\u{code:04x}" for code in _TURNS}
 
 
 # -- values --------------------------------------------------------------------------------------

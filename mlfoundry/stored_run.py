@@ -183,7 +183,7 @@ class StoredRun:
         digest = hashlib.sha256()
         try:
             with (
-                open(descriptor, "wb") as file,
+                os.fdopen(descriptor, "wb") as file,
                 self.client.backend.open_artifact(self._record.key, artifact.path) as source,
             ):
                 while block := source.read(1 << 20):
