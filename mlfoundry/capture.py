@@ -43,7 +43,7 @@ def capture(directory: Path | None = None) -> Facts:
         one a line) and ``mlfoundry.version``.
     """
     facts: Facts = {}
-    for piece in _pieces(directory or _working_directory()):
+    for piece in _pieces(directory or _working_directory(), _git):
         facts.update(piece)
     return facts
 
@@ -119,7 +119,7 @@ def _deliver(done: Callable[[Facts], None], directory: Path | None) -> None:
     # Thread.start waits for the thread's first breath; without this pause the imports below would keep
     # the interpreter for a whole switch interval (5 ms) before the caller goes on.
     time.sleep(0.001)
-    for piece in _pieces(directory):
+    for piece in _pieces(directory, _recent_git):
         if piece:
             try:
                 done(piece)
@@ -129,9 +129,9 @@ def _deliver(done: Callable[[Facts], None], directory: Path | None) -> None:
                 logging.getLogger(__name__).debug("facts were not taken", exc_info=True)
 
 
-def _pieces(directory: Path | None) -> Iterator[Facts]:
+def _pieces(directory: Path | None, git: Callable[[Path], Facts]) -> Iterator[Facts]:
     yield _or_nothing(_machine)
-    yield {} if directory is None else _recent_git(directory)
+    yield {} if directory is None else _or_nothing(lambda: git(directory))
     yield _found({"packages": lambda: _packages(_search_path())}) | _or_nothing(_gpus)
 
 
@@ -143,7 +143,7 @@ def _recent_git(directory: Path) -> Facts:
     """Return the repository's facts, not asked again within seconds: a loop makes many short runs."""
     at, facts = _git_seen.get(directory, (-GIT_FRESH_S, {}))
     if time.monotonic() - at >= GIT_FRESH_S or not facts:
-        facts = _or_nothing(lambda: _git(directory))
+        facts = _git(directory)
         _git_seen[directory] = (time.monotonic(), facts)
     return dict(facts)
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import recovery, values
+from . import folders, recovery, values
 from . import settings as configuration
 from . import shipper as shipping
 from .errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError, shown
@@ -152,7 +152,7 @@ class Client:
 
     def _journal(self, new: NewRun, role: str) -> Journal:
         roots = self.settings.journal_roots()
-        root = next((root for root in roots if configuration.is_writable(root)), None)
+        root = next((root for root in roots if folders.is_writable(root)), None)
         origin = recovery.origin(new, user=self.user, uri=self.backend.uri, role=role, pid=os.getpid())
         return Journal(root, origin)
 

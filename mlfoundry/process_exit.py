@@ -1,8 +1,9 @@
 """How this process is ending, as far as Python lets one know: what becomes of runs that are still open.
 
 Python does not tell exit handlers how the program ended. An exception that left the program is in
-``sys.last_value``; the code given to ``sys.exit`` is noted by a wrapper that is in place only while a run
-is open; and whether the main program came to its last line can be read from its frame. A process that
+``sys.last_value``; the code of a SystemExit is noted when it is raised (from Python 3.12 on; before, by a
+wrapper of ``sys.exit``), while a run is open; and whether the main program came to its last line can be
+read from its frame. A process that
 dies without exit handlers (SIGKILL, SIGTERM, ``os._exit``) is the business of `recovery`.
 """
 
@@ -32,9 +33,10 @@ def watch(on_exit: Callable[[RunStatus, str], None]) -> None:
         atexit.register(_ended)
         _main = _main_frame()
         _before = getattr(sys, "last_value", None)
-        for place, name in ((sys, "exit"), (builtins, "exit"), (builtins, "quit")):
-            if hasattr(place, name):
-                _wrap(place, name)
+        if not _watch_raised():
+            for place, name in ((sys, "exit"), (builtins, "exit"), (builtins, "quit")):
+                if hasattr(place, name):
+                    _wrap(place, name)
     if on_exit not in _on_exit:
         _on_exit.append(on_exit)
 
@@ -49,6 +51,40 @@ def unwatch(on_exit: Callable[[RunStatus, str], None]) -> None:
             setattr(place, name, original)
         _wrapped.clear()
         _noted.clear()
+        _unwatch_raised()
+
+
+_TOOL_NAME = "mlfoundry"
+_tool: list[int] = []
+
+
+def _watch_raised() -> bool:
+    """Note each SystemExit as it is raised, where Python can tell (3.12 and later); costs nothing else."""
+    monitoring = getattr(sys, "monitoring", None)
+    if monitoring is None:
+        return False
+    for tool in (4, 3):  # the others have names: debugger, coverage, profiler, optimizer
+        if monitoring.get_tool(tool) is None:
+            monitoring.use_tool_id(tool, _TOOL_NAME)
+            monitoring.register_callback(tool, monitoring.events.RAISE, _note_raised)
+            monitoring.set_events(tool, monitoring.events.RAISE)
+            _tool.append(tool)
+            return True
+    return False
+
+
+def _unwatch_raised() -> None:
+    while _tool:
+        tool, monitoring = _tool.pop(), getattr(sys, "monitoring", None)
+        if monitoring is not None and monitoring.get_tool(tool) == _TOOL_NAME:
+            monitoring.set_events(tool, 0)
+            monitoring.register_callback(tool, monitoring.events.RAISE, None)
+            monitoring.free_tool_id(tool)
+
+
+def _note_raised(code: object, offset: int, error: BaseException) -> None:  # noqa: ARG001
+    if isinstance(error, SystemExit):
+        _noted[:] = [error.code]
 
 
 def _wrap(place: Any, name: str) -> None:
@@ -128,12 +164,13 @@ def _in_kernel() -> bool:
 
 def _main_frame() -> FrameType | None:
     """Return the frame of the main program, when this is called from within it."""
+    program = getattr(sys.modules.get("__main__"), "__dict__", None)
     frame: FrameType | None = sys._getframe()
-    while frame is not None and frame.f_back is not None:
+    while frame is not None:
+        if frame.f_globals is program and frame.f_code.co_name == "<module>":
+            return frame
         frame = frame.f_back
-    if frame is None or frame.f_code.co_name != "<module>" or frame.f_globals.get("__name__") != "__main__":
-        return None
-    return frame
+    return None
 
 
 def _raised_code() -> Any:

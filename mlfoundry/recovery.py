@@ -94,8 +94,11 @@ def prepare(left: LeftJournal, backend: Backend) -> Recovered | None:
     told = left.origin
     backend = backend.on_behalf_of(str(told.get("user", backend.user)))
     run = _home(left, backend)
-    if run is None and (not told or left.tail == left.first):
+    if run is None and left.tail == left.first:
         left.close(settled=True)  # its process died before the run was made
+        return None
+    if run is None and not told:
+        _log.warning("It is not known where the journal belongs; its records are kept in %s.", left.park())
         return None
     if left.damage:
         slots = sum(count for _, count in left.damage)
@@ -109,10 +112,18 @@ def prepare(left: LeftJournal, backend: Backend) -> Recovered | None:
     if run is not None:
         left.skip_to(backend.acked(run, left.journal_id))
     ended = any(document.content.get("kind") == "end" for document in left.documents)
-    if not ended and told.get("role", "owner") == "owner":
+    if not ended and _ends_run(left):
         at_us = left.last_at_us or int(told.get("started_at_us", 0))
         left.append({"kind": "end", "status": RunStatus.KILLED.value}, at_us)
     return Recovered(_asked_for(left), run, backend)
+
+
+def _ends_run(left: LeftJournal) -> bool:
+    """Return whether the journal's process was to end the run; when it cannot be read, whether nobody else lives."""
+    if left.origin:
+        return left.origin.get("role") == "owner"
+    others = [folder for folder in left.folder.parent.glob(f"{left.run_id}.*") if folder != left.folder]
+    return all(is_dead(folder) for folder in others)
 
 
 def _home(left: LeftJournal, backend: Backend) -> RunKey | None:

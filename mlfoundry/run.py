@@ -455,6 +455,7 @@ class Run(StoredRun):
 
     def _forked(self) -> None:
         """In a forked child: log on, as a part of the run that does not end it."""
+        self._journal.become_child()
         self._end_lock = threading.RLock()
         self._owns_end = False
         self._sampler = None

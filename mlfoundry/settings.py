@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from . import folders
 from .errors import InvalidName, InvalidSetting
 from .names import legal_name
 
@@ -56,9 +57,15 @@ class Settings:
         return _folder(self.tracking_uri)
 
     def journal_roots(self) -> list[Path]:
-        """Return where journals may lie, the best place first: the store's folder, else a temporary one."""
+        """Return where journals may lie, the best place first: the store's folder, else a temporary one.
+
+        The temporary one is left out when it is not this account's own.
+        """
+        temporary = Path(tempfile.gettempdir()) / f"mlfoundry-{os.getuid()}"
+        if (temporary.exists() or temporary.is_symlink()) and not folders.is_own(temporary):
+            return [self.folder / "journals"]
         mark = hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]
-        return [self.folder / "journals", _temporary() / "journals" / mark]
+        return [self.folder / "journals", temporary / "journals" / mark]
 
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in SETTINGS if name != "api_key"}
@@ -181,17 +188,3 @@ def _login_name() -> str:
         return legal_name("user name", getpass.getuser())
     except (KeyError, OSError, InvalidName):  # an account without an entry in passwd, in a container
         return f"uid-{os.getuid()}"
-
-
-def _temporary() -> Path:
-    """Return a folder of this account alone under the machine's temporary folder."""
-    return Path(tempfile.gettempdir()) / f"mlfoundry-{os.getuid()}"
-
-
-def is_writable(folder: Path) -> bool:
-    """Return whether files can be made in a folder that this account owns; make the folder when it is missing."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK)
-    except OSError:
-        return False

@@ -59,6 +59,8 @@ class Shippable(Protocol):
     @property
     def tail(self) -> int: ...  # noqa: D102
     @property
+    def needs_room(self) -> bool: ...  # noqa: D102
+    @property
     def durable(self) -> int: ...  # noqa: D102
     def read(self, start: int) -> tuple[bytes, int]: ...  # noqa: D102
     def sync(self) -> int: ...  # noqa: D102
@@ -153,7 +155,7 @@ class Shipment:
             data, stop = self.journal.read(self.acked)
             if not data:
                 break
-            self._send(self.run, data, stop, settle=stop < self.journal.tail)
+            self._send(self.run, data, stop, settle=self.journal.needs_room)
         self._send_files(self.run)
         now = time.monotonic()
         if self.last:

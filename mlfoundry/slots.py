@@ -124,11 +124,11 @@ class Decoded:
     last_at_us: int | None = None
 
 
-def decode(data: bytes, *, journal_id: int, first: int) -> Decoded:
+def decode(data: bytes, *, journal_id: int, first: int, is_written: bool = False) -> Decoded:
     """Read a stretch of slots that begins at slot number `first` of a journal.
 
     Every record that checks is returned; every slot outside of one is in `damage`, except for zeros
-    at the end, which are room not yet written.
+    at the end, which are room not yet written, unless `is_written` says that there is none.
     """
     import numpy as np
 
@@ -155,7 +155,9 @@ def decode(data: bytes, *, journal_id: int, first: int) -> Decoded:
         damaged.append(position)
         position += 1
     decoded.end = first + end
-    decoded.damage = _stretches(damaged, end, words, first)
+    if not is_written:
+        damaged = _without_room(damaged, end, words)
+    decoded.damage = _stretches(damaged, first)
     if points:
         decoded.rows.extend(_points(words, np.array(points), first))
     for (number, kind, length), places in rows.items():
@@ -237,15 +239,19 @@ def _row(words: NDArray[Any], number: int, kind: int, length: int, places: NDArr
     return Rows(number, places + first, steps, times, values)
 
 
-def _stretches(damaged: list[int], end: int, words: NDArray[Any], first: int) -> list[tuple[int, int]]:
-    """Join neighbouring damaged slots; leave out the zeros after the last record."""
+def _without_room(damaged: list[int], end: int, words: NDArray[Any]) -> list[int]:
+    """Leave out the zeros after the last record."""
     import numpy as np
 
-    count = len(words)
-    if damaged and damaged[-1] == count - 1:
-        written = np.flatnonzero(words[end:].any(axis=1))
-        used = end + int(written[-1]) + 1 if len(written) else end
-        damaged = [slot for slot in damaged if slot < used]
+    if not damaged or damaged[-1] < len(words) - 1:
+        return damaged
+    written = np.flatnonzero(words[end:].any(axis=1))
+    used = end + int(written[-1]) + 1 if len(written) else end
+    return [slot for slot in damaged if slot < used]
+
+
+def _stretches(damaged: list[int], first: int) -> list[tuple[int, int]]:
+    """Join neighbouring damaged slots."""
     stretches: list[tuple[int, int]] = []
     for slot in damaged:
         if stretches and stretches[-1][0] + stretches[-1][1] == slot + first:

@@ -27,7 +27,6 @@ _HELP = """Look at, move and mend what MLFoundry tracked.
 PROJECT is a name of your own, or owner/project. RUN is an id (32 hex digits), owner/project/run, or project/run.
 Options of the store (--uri, --user, --json) may stand before the command or behind it.
 
-\b
 Examples:
   mlfoundry projects
   mlfoundry runs iris-demo --filter "metrics.loss < 0.1" --order metrics.loss
@@ -35,7 +34,6 @@ Examples:
   mlfoundry export iris-demo --to iris --format csv
   mlfoundry doctor
 
-\b
 Exit codes:
   0    fine
   1    a problem was found, or what was asked was refused
@@ -50,7 +48,6 @@ With --json standard output holds one JSON document. An error is one on standard
 {"error": {"code": 3, "type": "RunNotFound", "message": "…"}}. Times are UTC; NaN and the infinities are the
 texts "NaN", "Infinity" and "-Infinity".
 
-\b
 Environment:
   MLFOUNDRY_HOME, MLFOUNDRY_TRACKING_URI, MLFOUNDRY_USER   as --uri and --user; `mlfoundry doctor` lists all
   MLFOUNDRY_TRACEBACK=1                                    print the traceback of an error

@@ -16,7 +16,6 @@ from .session import Family, Session
 def artifacts() -> None:
     """List and fetch the files of a run.
 
-    \b
     Examples:
       mlfoundry artifacts list iris-demo/svm-model
       mlfoundry artifacts download iris-demo/svm-model plots --to /tmp/svm
@@ -27,7 +26,7 @@ def artifacts() -> None:
 @click.argument("run")
 @click.pass_obj
 def list_(session: Session, run: str) -> None:
-    """List the files of RUN, by path.
+    """List the files of RUN.
 
     JSON: {"artifacts": [{path, size_bytes, sha256, created_at}]}
     """
@@ -51,9 +50,10 @@ def list_(session: Session, run: str) -> None:
 )
 @click.pass_obj
 def download(session: Session, run: str, path: str, folder: Path) -> None:
-    """Copy the files of RUN to this machine: all of them, or those at PATH (a file or a folder of the run).
+    """Copy files of RUN to this machine.
 
-    Each is checked against the hash it was logged with. JSON: {"folder", "artifacts": [{path, …}]}
+    All of them, or those at PATH: a file or a folder of the run. Each is checked against the hash it was logged
+    with. JSON: {"folder", "artifacts": [{path, …}]}
     """
     found = session.client.get_run(run)
     below = path.rstrip("/")

@@ -27,9 +27,8 @@ def _permission(*, default: str | None) -> Callable[[Callable[..., Any]], Callab
 
 @click.group(cls=Family)
 def collaborators() -> None:
-    """Show and change who has access to a project.
+    """Show and change who may do what.
 
-    \b
     Examples:
       mlfoundry collaborators list iris-demo
       mlfoundry collaborators add iris-demo bob --permission WRITE
@@ -41,7 +40,7 @@ def collaborators() -> None:
 @click.argument("project")
 @click.pass_obj
 def list_(session: Session, project: str) -> None:
-    """List who has access to PROJECT, the owner first.
+    """List who has access to PROJECT.
 
     JSON: {"collaborators": [{user, permission, is_owner, added_at}]}
     """
@@ -58,9 +57,9 @@ def list_(session: Session, project: str) -> None:
 @_permission(default="READ")
 @click.pass_obj
 def add(session: Session, project: str, user: str, permission: str) -> None:
-    """Give USER access to PROJECT. Needs ADMIN.
+    """Give USER access to PROJECT.
 
-    JSON: {"project", "user", "permission"}
+    Needs ADMIN.     JSON: {"project", "user", "permission"}
     """
     session.client.add_collaborator(project, user, permission)
     _tell(session, project, user, permission, f"{user} has {permission.upper()} on {project} now.")
@@ -72,9 +71,9 @@ def add(session: Session, project: str, user: str, permission: str) -> None:
 @_permission(default=None)
 @click.pass_obj
 def set_(session: Session, project: str, user: str, permission: str) -> None:
-    """Change what USER may do in PROJECT. Needs ADMIN.
+    """Change what USER may do in PROJECT.
 
-    JSON: {"project", "user", "permission"}
+    Needs ADMIN.     JSON: {"project", "user", "permission"}
     """
     session.client.set_permission(project, user, permission)
     _tell(session, project, user, permission, f"{user} has {permission.upper()} on {project} now.")
@@ -85,9 +84,9 @@ def set_(session: Session, project: str, user: str, permission: str) -> None:
 @click.argument("user")
 @click.pass_obj
 def remove(session: Session, project: str, user: str) -> None:
-    """Take the access of USER to PROJECT away. Needs ADMIN, or is about yourself.
+    """Take the access of USER away.
 
-    What USER logged stays. JSON: {"project", "user", "permission": null}
+    Needs ADMIN on PROJECT, or is about yourself. What USER logged stays. JSON: {"project", "user", "permission": null}
     """
     session.client.remove_collaborator(project, user)
     _tell(session, project, user, None, f"{user} has no access to {project} any more.")

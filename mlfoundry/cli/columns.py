@@ -27,11 +27,9 @@ class Columns:
     def __bool__(self) -> bool:
         return bool(self.fields)
 
-    def needed(self) -> dict[str, list[str]]:
-        """Return the names of params, metrics and tags that must be fetched; empty for all."""
-        if not self.fields:
-            return {}
-        return {kind: [field.name for field in self.fields if field.kind == kind] for kind in _KINDS}
+    def names(self, kind: str) -> list[str] | None:
+        """Return which ``params``, ``metrics`` or ``tags`` must be fetched; None for all of them."""
+        return [field.name for field in self.fields if field.kind == kind] if self.fields else None
 
     def document(self, record: RunRecord) -> dict[str, Any]:
         """Return a run's values as JSON can hold them."""

@@ -24,7 +24,6 @@ def delete(session: Session, run_names: tuple[str, ...], project: str | None, ye
 
     JSON: {"deleted": [{run_id, fqn}]} or {"deleted_project": {owner, name, runs}}
 
-    \b
     Examples:
       mlfoundry delete iris-demo/svm-model iris-demo/svm-model-2
       mlfoundry delete --project iris-demo
@@ -84,10 +83,11 @@ def _count(number: int, noun: str) -> str:
 @click.argument("run")
 @click.pass_obj
 def restore(session: Session, run: str) -> None:
-    """Bring the deleted RUN back, with a suffix when its name was taken meanwhile.
+    """Bring a deleted run back.
 
-    RUN is its id, or its name when only one deleted run had that. `mlfoundry runs PROJECT --view deleted` shows
-    what can come back. JSON: {"run": {run_id, fqn, …}} as `mlfoundry show` prints it
+    It gets a suffix when its name was taken meanwhile. RUN is its id, or its name when only one deleted run had
+    that. `mlfoundry runs PROJECT --view deleted` shows what can come back. JSON: {"run": {run_id, fqn, …}} as
+    `mlfoundry show` prints it
     """
     found = _deleted(session, run)
     was_deleted = found.record.deleted_at is not None

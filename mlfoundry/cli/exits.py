@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -45,15 +45,25 @@ class _Interrupted(Exception):
 class Program(Family):
     """The whole program: runs a command and turns whatever it ends with into a message and an exit code."""
 
-    def main(self, args: Any = None, *rest: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run a command line and exit, as `click.Command.main` does."""
+
+        def command(**more: Any) -> Any:
+            return super(Program, self).main(args, prog_name, complete_var, False, **extra, **more)
+
         if not standalone_mode:
-            return super().main(args, *rest, standalone_mode=False, **extra)
-        given = list(sys.argv[1:] if args is None else args)
-        session = Session(json="--json" in given)
+            return command()
+        session = Session(json="--json" in (sys.argv[1:] if args is None else args))
         output.prepare()
         with session.listening():
-            code = _run(session, lambda: self.main(given, *rest, standalone_mode=False, obj=session, **extra))
+            code = _run(session, lambda: command(obj=session))
         sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -47,7 +46,9 @@ PAGE = 200
     help="Of points and runs; parquet needs pyarrow.",
 )
 @click.option("--artifacts", is_flag=True, help="Copy the files of the runs as well.")
-@click.option("--system-metrics/--no-system-metrics", default=True, help="Whether system metrics are exported.  [yes]")
+@click.option(
+    "--system-metrics/--no-system-metrics", default=True, show_default=True, help="Whether system metrics are exported."
+)
 @click.option(
     "--view",
     type=click.Choice(["active", "deleted", "all"]),
@@ -67,9 +68,10 @@ def export(
     view: str,
     force: bool,
 ) -> None:
-    """Export PROJECT to files that other tools read, run by run, however large it is.
+    """Write PROJECT to Parquet, CSV and JSON.
 
-    \b
+    Goes run by run, so the memory that it takes does not grow with the project.
+
     The folder holds:
       points.parquet|csv         run_id, run_name, metric, step, time, value: all points
       system_points.parquet|csv  the same of system metrics
@@ -84,7 +86,6 @@ def export(
 
     JSON: what export.json holds, and "folder".
 
-    \b
     Examples:
       mlfoundry export iris-demo --to iris
       mlfoundry export bob/iris-demo --to iris-csv --format csv --artifacts
@@ -97,7 +98,7 @@ def export(
     _check_free(target, force=force)
     record = session.client.get_project(project)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part-{secrets.token_hex(4)}")
+    part = target.with_name(f".{target.name}.part-{os.urandom(4).hex()}")
     part.mkdir(mode=0o755)
     try:
         job = _Export(session.client, record, part, kind, view, artifacts=artifacts, system_metrics=system_metrics)
@@ -105,7 +106,7 @@ def export(
             summary = job.run(bar)
         _put_in_place(part, target, force=force)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        _drop(part)
     if session.json:
         output.json_data({"folder": str(target), **summary})
     else:
@@ -133,7 +134,7 @@ def _put_in_place(part: Path, target: Path, *, force: bool) -> None:
     _check_free(target, force=force)  # again: it took a while
     old = None
     if target.is_dir() and any(target.iterdir()):
-        old = target.with_name(f".{target.name}.old-{secrets.token_hex(4)}")
+        old = target.with_name(f".{target.name}.old-{os.urandom(4).hex()}")
         target.rename(old)
     try:
         part.rename(target)
@@ -142,7 +143,13 @@ def _put_in_place(part: Path, target: Path, *, force: bool) -> None:
             old.rename(target)
         raise
     if old is not None:
-        shutil.rmtree(old, ignore_errors=True)
+        _drop(old)
+
+
+def _drop(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

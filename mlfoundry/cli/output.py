@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import click
 
@@ -72,15 +72,15 @@ def warn(message: str) -> None:
 
 def status_coloured(table: str) -> str:
     """Return a table whose first column is a run's status with that in colour."""
-    shown = []
-    for line in table.split("\n"):
-        for status, colour in _STATUS_COLOURS.items():
-            text = displays.status_text(status)
-            if line.startswith(text):
-                line = coloured(text, fg=colour) + line[len(text) :]
-                break
-        shown.append(line)
-    return "\n".join(shown)
+    return "\n".join(map(_status_coloured, table.split("\n")))
+
+
+def _status_coloured(line: str) -> str:
+    for status, colour in _STATUS_COLOURS.items():
+        text = displays.status_text(status)
+        if line.startswith(text):
+            return coloured(text, fg=colour) + line[len(text) :]
+    return line
 
 
 def section(title: str, body: str) -> None:
@@ -95,6 +95,11 @@ def pairs(facts: list[tuple[str, str]]) -> str:
     return "\n".join(
         f"  {displays.plain(name).ljust(width)}  {indent.join(lines(value).split(chr(10)))}" for name, value in facts
     )
+
+
+def indented(text: str) -> str:
+    """Return text with its lines moved to the right."""
+    return "\n".join(f"  {line}" for line in text.split("\n"))
 
 
 # -- JSON ----------------------------------------------------------------------------------------
@@ -119,13 +124,21 @@ def json_error(document: Any) -> None:
 
 
 class Progress(Protocol):
-    """Where long work says how far it is."""
+    """Where long work says how far it is.
+
+    Attributes:
+        length: How many steps it takes.
+    """
+
+    length: int | None
 
     def update(self, n_steps: int, /) -> None:
         """Move on by some steps."""
 
 
 class _Unseen:
+    length: int | None = None
+
     def update(self, n_steps: int, /) -> None:
         """Show nothing."""
 
@@ -139,9 +152,8 @@ def progress(label: str, length: int, *, quiet: bool) -> Iterator[Progress]:
         length: How many steps it takes; at least 1 is assumed.
         quiet: Whether nothing is shown at all.
     """
-    stream: IO[str] = sys.stderr
-    if quiet or not stream.isatty():
+    if quiet or not sys.stderr.isatty():
         yield _Unseen()
         return
-    with click.progressbar(length=max(1, length), label=label, file=stream) as bar:
+    with click.progressbar(length=max(1, length), label=label, file=sys.stderr) as bar:
         yield bar

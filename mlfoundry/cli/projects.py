@@ -11,7 +11,9 @@ from .session import Session, StoreCommand
 @click.command(cls=StoreCommand)
 @click.pass_obj
 def projects(session: Session) -> None:
-    """List the projects that you may see, the one with the newest run first.
+    """List the projects that you may see.
+
+    The one with the newest run comes first.
 
     JSON: {"projects": [{owner, name, created_at, permission, runs, running, last_run_at, collaborators}]}
     """

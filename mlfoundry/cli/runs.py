@@ -49,7 +49,6 @@ def runs(session: Session, project: str, where: str, order: str, limit: int, col
     JSON: {"runs": [{run_id, fqn, status, params, metrics, tags, …}], "more": true when --limit left some out}.
     With --columns a run is {run_id, fqn, values: {column: value}}.
 
-    \b
     Examples:
       mlfoundry runs iris-demo --limit 10
       mlfoundry runs iris-demo --filter "metrics.loss < 0.1 and params.kernel = 'rbf'" --order "metrics.loss asc"
@@ -58,7 +57,14 @@ def runs(session: Session, project: str, where: str, order: str, limit: int, col
     """
     wanted = column_list.parse(session.client, project, columns)
     found = session.client.search_runs(
-        project, where, order or (), view=view, page_size=min(limit + 1, PAGE) if limit else PAGE, **wanted.needed()
+        project,
+        where,
+        order or (),
+        view=view,
+        params=wanted.names("params"),
+        metrics=wanted.names("metrics"),
+        tags=wanted.names("tags"),
+        page_size=min(limit + 1, PAGE) if limit else PAGE,
     )
     shown = list(islice(found, limit + 1 if limit else None))
     more = bool(limit) and len(shown) > limit
@@ -99,15 +105,15 @@ def _ids(records: list[RunRecord]) -> str:
 @click.argument("run")
 @click.pass_obj
 def show(session: Session, run: str) -> None:
-    """Show all that is known of RUN: params, metrics, tags, error, surroundings, files.
+    """Show all that is known of RUN.
 
-    RUN is an id, owner/project/run, or project/run. Long facts are cut; --json has all of them.
+    Its params, metrics, tags, error, surroundings and files. RUN is an id, owner/project/run, or project/run. Long
+    facts are cut; --json has all of them.
 
     JSON: {"run": {run_id, owner, project, name, fqn, status, created_by, started_at, ended_at, duration_s,
     description, error, deleted_at, params, param_types, metrics: {name: {last, last_step, last_at, min, max, count}},
     tags, facts, artifacts: [{path, size_bytes, sha256, created_at}]}}
 
-    \b
     Examples:
       mlfoundry show iris-demo/svm-model
       mlfoundry show 3f9a0c1e5b7d4e8f9a0b1c2d3e4f5a6b --json | jq .run.metrics.loss.min
@@ -132,7 +138,7 @@ def show(session: Session, run: str) -> None:
     if facts:
         output.section("Surroundings", output.pairs([(name, _fact(text)) for name, text in facts.items()]))
     if files:
-        output.section("Artifacts", repr(files).partition("\n")[2])
+        output.section("Artifacts", output.indented(repr(files).partition("\n")[2]))
 
 
 def _about(run: StoredRun) -> list[tuple[str, str]]:
@@ -175,7 +181,7 @@ def _metrics(record: RunRecord) -> str:
         for name, m in sorted(record.metrics.items())
     ]
     headers = ["name", "last", "step", "min", "max", "points"]
-    return "\n".join(f"  {line}" for line in displays.text_table(headers, rows, [False, *[True] * 5]).split("\n"))
+    return output.indented(displays.text_table(headers, rows, [False, *[True] * 5]))
 
 
 # -- several runs --------------------------------------------------------------------------------
@@ -185,12 +191,13 @@ def _metrics(record: RunRecord) -> str:
 @click.argument("run_names", metavar="RUN RUN...", nargs=-1, required=True)
 @click.pass_obj
 def compare(session: Session, run_names: tuple[str, ...]) -> None:
-    """Put runs side by side: the params that differ, and the last value of each metric.
+    """Put runs side by side.
+
+    Shows the params that differ, and the last value of each metric.
 
     JSON: {"runs": [{run_id, fqn, status}], "params": {name: [a value a run, null for none]},
     "differing": [names of params], "metrics": {name: [a value a run]}}
 
-    \b
     Example:
       mlfoundry compare iris-demo/svm-model iris-demo/tree
     """

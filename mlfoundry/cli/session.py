@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,15 +118,26 @@ def store_options() -> list[click.Parameter]:
     ]
 
 
+def laid_out(text: str) -> str:
+    """Return a help text in which lists and examples (paragraphs with indented lines) keep their lines."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(f"\b\n{each}" if "\n  " in each else each for each in paragraphs)
+
+
 class StoreCommand(click.Command):
     """A command on a store."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += store_options()
+        self.help = laid_out(self.help or "")
 
 
 class Family(click.Group):
     """Commands on a store."""
 
     command_class = StoreCommand
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = laid_out(self.help or "")

@@ -41,10 +41,11 @@ class _Left:
 )
 @click.pass_obj
 def sync(session: Session, timeout_s: float) -> None:
-    """Store what processes that died left on this machine, and record how their runs ended.
+    """Store what dead processes left.
 
-    Every client does this by the way; here you see it happen, and why something stays. Journals of processes that
-    live are theirs and are not touched. Exit code 1 when something is still there.
+    Their runs get their true end. Every client does this by the way; here you see it happen, and why something
+    stays. Journals of processes that live are theirs and are not touched. Exit code 1 when something is still
+    there.
 
     JSON: {"stored": journals, "left": [{folder, run_id, run, living, pid, size_bytes, reason}], "living": journals
     of processes that live}

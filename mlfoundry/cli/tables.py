@@ -12,10 +12,11 @@ import csv
 import json
 import os
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import MlfoundryError
+from ..errors import MissingExtra
 from . import documents
 
 if TYPE_CHECKING:
@@ -29,15 +30,6 @@ ATTRIBUTES = {
     "ended_at": "time", "duration_s": "float", "description": "str", "error": "str", "deleted_at": "time",
 }  # fmt: skip
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-
-
-class ParquetMissing(MlfoundryError):
-    """Parquet was asked for, and pyarrow is not installed."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Parquet needs pyarrow, which is not installed. Run: pip install pyarrow. Or export with --format csv."
-        )
 
 
 class PointTable(Protocol):
@@ -108,8 +100,7 @@ class ColumnTypes:
     def learn(self, run: Mapping[str, Any]) -> None:
         """Take in a run as `documents.run` gives it."""
         for name, kind in run["param_types"].items():
-            exceeds = kind == "int" and abs(run["params"][name]) >= 2**53
-            self._params.setdefault(name, set()).add("large" if exceeds else kind)
+            self._params.setdefault(name, set()).add(_width(run["params"][name]) if kind == "int" else kind)
         self._metrics.update(run["metrics"])
         self._tags.update(run["tags"])
 
@@ -123,12 +114,20 @@ class ColumnTypes:
         }
 
 
+def _width(number: int) -> str:
+    """Return which ints this one is of: those that a float holds exactly, those of 64 bits, or larger ones."""
+    if abs(number) <= 2**53:
+        return "int"
+    return "int64" if -(2**63) <= number < 2**63 else "large"
+
+
 def _common(kinds: set[str]) -> str:
     """Return the narrowest type that holds values of all these types and changes none."""
     kinds = kinds - {"none"}
-    if len(kinds) == 1 and kinds < {"int", "float", "bool"}:
-        return kinds.pop()
-    return "float" if kinds == {"int", "float"} else "str"
+    for allowed, common in (({"bool"}, "bool"), ({"int", "int64"}, "int"), ({"int", "float"}, "float")):
+        if kinds and kinds <= allowed:
+            return common
+    return "str"
 
 
 def run_row(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,14 +208,12 @@ def pyarrow() -> tuple[Any, Any]:
     """Return pyarrow and its Parquet module.
 
     Raises:
-        ParquetMissing: It is not installed.
+        MissingExtra: It is not installed.
     """
     try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
-        raise ParquetMissing from error
-    return pa, pq
+        raise MissingExtra("pyarrow", "exporting to Parquet (--format csv needs nothing)") from error
 
 
 class _ParquetPoints:
@@ -224,8 +221,14 @@ class _ParquetPoints:
         self._pa, pq = pyarrow()
         text, time = self._pa.string(), self._pa.timestamp("us", tz="UTC")
         self._schema = self._pa.schema(
-            [("run_id", text), ("run_name", text), ("metric", text)]
-            + [("step", self._pa.int64()), ("time", time), ("value", self._pa.float64())]
+            {
+                "run_id": text,
+                "run_name": text,
+                "metric": text,
+                "step": self._pa.int64(),
+                "time": time,
+                "value": self._pa.float64(),
+            }
         )
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._held: list[Any] = []

@@ -51,7 +51,7 @@ class LeftJournal:
     def _scan(self) -> None:
         found: dict[int, tuple[int, int, Path]] = {}
         for path in self.folder.iterdir():
-            if parsed := Segment.parse_name(path.name):
+            if (parsed := Segment.parse_name(path.name)) and self._is_ours(path, *parsed):
                 base, generation, preamble = parsed
                 found[base] = max(found.get(base, (-1, 0, path)), (generation, preamble, path))
         bases = sorted(found)
@@ -60,6 +60,17 @@ class LeftJournal:
             _, preamble, path = found[base]
             stop = bases[index + 1] if index + 1 < len(bases) else None
             self._scan_file(path, preamble, base, stop)
+
+    def _is_ours(self, path: Path, base: int, generation: int, preamble: int) -> bool:
+        """Return whether anything in a file checks as this journal's at the place that the file's name says."""
+        data = path.read_bytes()
+        head = slots.decode(data[: preamble * slots.SLOT], journal_id=self.journal_id, first=PREAMBLE_SLOT)
+        if head.documents:
+            return True
+        body = slots.decode(data[preamble * slots.SLOT :], journal_id=self.journal_id, first=base)
+        if body.end == base and any(data):
+            self.damage.append((base, len(data) // slots.SLOT))
+        return body.end > base and generation >= 0
 
     def _scan_file(self, path: Path, preamble: int, base: int, stop: int | None) -> None:
         data = path.read_bytes()
@@ -96,6 +107,11 @@ class LeftJournal:
     def durable(self) -> int:
         """All of it: what a dead process left is on the disk or was never there."""
         return self.tail
+
+    @property
+    def needs_room(self) -> bool:
+        """Whether a file could go if its records were settled."""
+        return len(self._files) > 1
 
     def skip_to(self, acked: int) -> None:
         """Begin behind what the store holds: records that were only in memory may have been stored."""

@@ -33,6 +33,7 @@ from zlib import crc32
 
 from .. import slots
 from ..errors import InvalidValue, shown
+from ..folders import make_private
 from ..names import legal_key, legal_metric_key
 from ..values import number, step_number
 from .keys import Key, KeySet
@@ -84,7 +85,10 @@ class Journal:
     def _reset(self) -> None:
         self.journal_id = secrets.randbits(63)
         self._seed = slots.seed(self.journal_id)
-        self._lock = threading.RLock()  # a signal handler may log while this thread does
+        self._lock = threading.RLock()  # for logging; a signal handler may log while its thread does
+        # For the list of segments, and never held while logging: what ships must not wait for a thread that
+        # was interrupted inside a log call by a handler which itself waits for the shipping.
+        self._segments_lock = threading.RLock()
         self._lock_fd = -1
         self.folder: Path | None = None
         self._segments: list[Segment] = []
@@ -95,6 +99,7 @@ class Journal:
         self._making_room = False
         self.tail = 0
         self.durable = 0
+        self._settled = 0
         self.accepted = 0
         self.lost = 0
         self._lost_unsaid = 0
@@ -329,8 +334,8 @@ class Journal:
     def _begin_segment(self, taken: int) -> None:
         first = not self._segments
         in_memory = bool(self._segments) and self._segments[-1].path is None
-        if in_memory:
-            return  # `sync` moves it into a file; a second one would only hide the trouble
+        if in_memory and self._settled < self.tail:
+            return  # `sync` moves it into a file; more memory would only hide the trouble
         segment = None
         if time.monotonic() >= self._retry_at:
             try:
@@ -339,8 +344,9 @@ class Journal:
                 self._troubled(error)
         if segment is None:
             segment = Segment(None, base=self.tail, preamble=b"", room=max(MEMORY_SLOTS, taken))
-        self._segments.append(segment)
-        self._use(segment)
+        with self._segments_lock:
+            self._segments.append(segment)
+            self._use(segment)
         if first and self.on_open is not None:
             self.on_open(self)
 
@@ -365,8 +371,11 @@ class Journal:
         if self.folder is None:
             name = f"{self.origin['run_id']}.{self.journal_id:016x}"
             self.folder, self._lock_fd = make_folder(self.root, name)
+        elif not self.folder.exists():  # somebody deleted it: begin another under its name
+            os.close(self._lock_fd)
+            self.folder, self._lock_fd = make_folder(self.root, self.folder.name)
         preamble = self._preamble()
-        usual = SEGMENT_SLOTS[min(len(self._segments), len(SEGMENT_SLOTS) - 1)]
+        usual = SEGMENT_SLOTS[min(self._generation, len(SEGMENT_SLOTS) - 1)]
         path = self.folder / Segment.file_name(base, preamble, self._generation)
         self._generation += 1
         segment = Segment(path, base=base, preamble=preamble, room=max(usual, room))
@@ -389,16 +398,16 @@ class Journal:
 
     # -- shipping --------------------------------------------------------------------------------
 
-    def _spans(self) -> list[tuple[Segment, int]]:
+    def _spans(self, tail: int) -> list[tuple[Segment, int]]:
         """Return each segment with the slot after its last record."""
-        stops = [segment.base for segment in self._segments[1:]] + [self.tail]
+        stops = [segment.base for segment in self._segments[1:]] + [tail]
         return list(zip(self._segments, stops, strict=True))
 
     def read(self, start: int) -> tuple[bytes, int]:
         """Return the records from slot `start` to the end of its segment, and the slot after them."""
-        with self._lock:
+        with self._segments_lock:
             if not self.closed:
-                for segment, stop in self._spans():
+                for segment, stop in self._spans(self.tail):
                     if segment.base <= start < stop:
                         return segment.read(start, stop), stop
         return b"", start
@@ -409,13 +418,16 @@ class Journal:
         A failed fsync is never tried again on the same file, because the kernel may have dropped the
         pages: a new segment gets what was not yet on the disk.
         """
-        with self._lock:
+        with self._segments_lock:
             if self.closed or not self._segments:
                 return self.durable
-            if self._segments[-1].path is None and time.monotonic() >= self._retry_at:
+            in_memory = self._segments[-1].path is None
+        if in_memory and time.monotonic() >= self._retry_at:
+            with self._lock:
                 self._move(self._segments[-1], self._segments[-1].base)
-            tail, spans = self.tail, self._spans()
-            dirty = [segment for segment, stop in spans if stop > self.durable]
+        with self._segments_lock:
+            tail = self.tail
+            dirty = [segment for segment, stop in self._spans(tail) if stop > self.durable]
         failed: Segment | None = None
         try:
             for segment in dirty:
@@ -423,24 +435,32 @@ class Journal:
                     return self.durable
                 failed = segment
                 os.fdatasync(segment.fd)
+            failed = None
             if not self._folder_synced and self.folder is not None:
-                failed = None
                 _sync_folder(self.folder)
                 _sync_folder(self.folder.parent)
                 self._folder_synced = True
         except OSError as error:
-            with self._lock:
-                if failed is not None and not self.closed:
-                    _log.warning("The disk did not keep %s (%s); a new file takes over.", failed.path, error)
-                    self._move(failed, max(self.durable, failed.base))
-                else:
-                    self._troubled(error)
+            self._disk_refused(failed, error)
             return self.durable
         self.durable = max(self.durable, tail)
         return self.durable
 
+    def _disk_refused(self, segment: Segment | None, error: OSError) -> None:
+        """After a failed fsync: a new file takes over from what is known to be on the disk."""
+        with self._lock, self._segments_lock:
+            if self.closed or (segment is not None and segment not in self._segments):
+                return  # it was all settled meanwhile
+            if segment is None:
+                self._troubled(error)
+                return
+            _log.warning("The disk did not keep %s (%s); a new file takes over.", segment.path, error)
+            self._move(segment, max(self.durable, segment.base))
+
     def _move(self, old: Segment, base: int) -> None:
         """Copy the records from slot `base` on into a new segment, which takes over from there."""
+        if self.closed or old not in self._segments:
+            return
         index = self._segments.index(old)
         last = old is self._segments[-1]
         stop = self.tail if last else self._segments[index + 1].base
@@ -450,12 +470,13 @@ class Journal:
             self._troubled(error)
             return
         new.write(base, old.read(base, stop))
-        self._segments.insert(index + 1, new)
-        if base == old.base:
-            self._segments.remove(old)
-            old.close(unlink=True)
-        if last:
-            self._use(new)
+        with self._segments_lock:
+            self._segments.insert(index + 1, new)
+            if last:
+                self._use(new)
+            if base == old.base:
+                self._segments.remove(old)
+                old.close(unlink=True)
         if self.trouble is not None:
             _log.warning("The journal in %s can grow again; %d records were lost.", self.folder, self.lost)
             self.trouble = None
@@ -469,18 +490,19 @@ class Journal:
         Args:
             settled: Slot number up to which the store would keep the records through a power cut.
         """
-        with self._lock:
+        with self._segments_lock:
+            self._settled = max(self._settled, settled)
             while len(self._segments) > 1 and self._segments[1].base <= settled:
                 self._segments.pop(0).close(unlink=True)
 
     def close(self, *, settled: bool) -> None:
         """Give the journal up: delete it when all of it is settled, else leave it to `recovery`."""
-        with self._lock:
+        with self._segments_lock:
             if self.closed:
                 return
             self.closed = True
             self._limit = 0
-            self._map = None
+            self._map = bytearray()  # takes what a call writes that a signal handler interrupted to end the run
             for segment in self._segments:
                 segment.close(unlink=settled)
             self._segments.clear()
@@ -491,9 +513,15 @@ class Journal:
                 self._lock_fd = -1
 
     @property
+    def needs_room(self) -> bool:
+        """Whether a segment could go if its records were settled."""
+        with self._segments_lock:
+            return len(self._segments) > 1 or bool(self._segments and self._segments[-1].path is None)
+
+    @property
     def in_memory(self) -> int:
         """Number of slots that are held in memory alone."""
-        with self._lock:
+        with self._segments_lock:
             last = self._segments[-1] if self._segments else None
             return self.tail - last.base if last is not None and last.path is None else 0
 
@@ -536,9 +564,7 @@ def make_folder(root: Path, name: str) -> tuple[Path, int]:
     Raises:
         OSError: The folder cannot be made.
     """
-    for parent in [p for p in (root, *root.parents) if not p.exists()][::-1]:
-        with contextlib.suppress(FileExistsError):
-            parent.mkdir(mode=0o700)
+    make_private(root)
     hidden = root / f".{name}"
     hidden.mkdir(mode=0o700)
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BackendUnavailable
+from ..folders import make_private
 from ..records import ArtifactRecord, RunKey
 from ..values import utc
 from .database import Transaction
@@ -42,7 +43,7 @@ class ArtifactFolder:
         digest = hashlib.sha256()
         size = 0
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(folder)
             with open(part, "xb", opener=_private) as file:
                 while block := source.read(BLOCK_BYTES):
                     digest.update(block)
@@ -53,7 +54,7 @@ class ArtifactFolder:
                 file.flush()
                 os.fsync(file.fileno())
             path = self._path(project_id, digest.hexdigest())
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            make_private(path.parent)
             part.replace(path)
         except OSError as error:
             raise BackendUnavailable(

@@ -86,6 +86,7 @@ class Database:
         self._writer: apsw.Connection | None = None
         self._readers: list[apsw.Connection] = []
         self._full_sync = False
+        self._opened: tuple[int, int] | None = None
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -97,8 +98,13 @@ class Database:
             settle: Return only when this commit, and all before it, would survive a power cut.
         """
         with self._write_lock, _translated(self.path):
+            if self._writer is not None and _identity(self.path) != self._opened:
+                # Commits would go into a file that has no name any more.
+                self._abandon()
+                raise BackendUnavailable(f"the store {self.path} was moved, deleted or replaced while it was in use")
             if self._writer is None:
                 self._writer = self._open_writer()
+                self._opened = _identity(self.path)
             connection = self._writer
             if settle is not self._full_sync:
                 connection.execute(f"PRAGMA synchronous = {'FULL' if settle else 'NORMAL'}")
@@ -134,11 +140,14 @@ class Database:
     def close(self) -> None:
         """Close all connections; a later use opens them again."""
         with self._write_lock:
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
-            while self._readers:
-                self._readers.pop().close()
+            self._abandon()
+
+    def _abandon(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        while self._readers:
+            self._readers.pop().close()
 
     # -- connections -----------------------------------------------------------------------------
 
@@ -299,6 +308,15 @@ def file_system(path: Path) -> str:
         if inside and len(mount) >= best:
             best, kind = len(mount), rest.split(" ")[0]
     return kind
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another that takes its name, None when there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _agree(connection: apsw.Connection) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BackendUnavailable
+from ..folders import make_private
 from ..records import (
     Acknowledgement,
     ArtifactRecord,
@@ -54,7 +55,7 @@ class EmbeddedBackend:
     def _rules(self) -> TrackingService:
         if not self._made:
             try:
-                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private(self.root)
             except OSError as error:
                 raise BackendUnavailable(
                     f"the store's folder {self.root} cannot be made ({error.strerror or error}). Set MLFOUNDRY_HOME "

@@ -296,7 +296,7 @@ class TrackingService:
             raise InvalidInput(
                 f"a batch of slots {batch.start} to {batch.stop} holds {len(batch.data)} bytes; it must hold 32 a slot"
             )
-        decoded = slots.decode(batch.data, journal_id=batch.journal_id, first=batch.start)
+        decoded = slots.decode(batch.data, journal_id=batch.journal_id, first=batch.start, is_written=True)
         names = dict(batch.names)
         for document in decoded.documents:
             documents.check(document)
