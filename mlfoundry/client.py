@@ -378,7 +378,7 @@ class Client:
         shipper = shipping.shipper()
         shipper.watch(self.backend, self.settings.journal_roots())
         shipper.wait(lambda: not shipper.adopted(), timeout_s, sweep=True)
-        return len(shipper.adopted())
+        return len(shipper.adopted()) + sum(map(recovery.count_dead, self.settings.journal_roots()))
 
     def _recovered(self) -> None:
         """Before the first look: give dead processes' journals a moment to be stored, so that it tells the truth."""
@@ -386,7 +386,7 @@ class Client:
             return
         self._has_recovered = True
         roots = self.settings.journal_roots()
-        if any(recovery.holds_dead(root) for root in roots):
+        if any(recovery.count_dead(root) for root in roots):
             with contextlib.suppress(MlfoundryError):
                 self.sync(timeout_s=2.0)
 

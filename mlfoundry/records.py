@@ -109,8 +109,7 @@ class MetricSummary:
 
     Attributes:
         count: Number of points.
-        last: Value with the greatest (step, time, value), as MLflow defines the latest. The sign of a zero is
-            not kept here; the points have it.
+        last: Value with the greatest (step, time, value), as MLflow defines the latest.
         last_step: Its step.
         last_at: Its time.
         min: Least value, NaN left out; NaN when there is no other.

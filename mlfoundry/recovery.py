@@ -15,15 +15,19 @@ last record. Nothing is written to a journal of a dead process, so a recovery th
 from __future__ import annotations
 
 import logging
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import MlfoundryError, NotFound
-from .journal.reader import LeftJournal, adopt, is_dead
+from .journal.reader import LeftJournal, adopt, is_dead, parse_folder
 from .records import NewRun, RunKey, RunStatus
 from .tracking.backend import Backend
+
+UNFINISHED_S = 60.0
 
 _log = logging.getLogger("mlfoundry")
 
@@ -45,21 +49,22 @@ def origin(new: NewRun, *, user: str, uri: str, role: str, pid: int) -> dict[str
     }
 
 
-def holds_dead(root: Path) -> bool:
-    """Return whether a folder holds a journal whose process is gone."""
+def count_dead(root: Path) -> int:
+    """Return how many journals in a folder have no owner: their process is gone and nobody adopted them."""
     try:
-        return any(is_dead(folder) for folder in root.iterdir())
+        return sum(is_dead(folder) for folder in root.iterdir())
     except OSError:
-        return False
+        return 0
 
 
 def left_behind(roots: list[Path]) -> Iterator[LeftJournal]:
     """Adopt, one after the other, the journals in these folders that nobody owns any more."""
     for root in roots:
         try:
-            folders = sorted(folder for folder in root.iterdir() if not folder.name.startswith("."))
+            folders = sorted(root.iterdir())
         except OSError:
             continue
+        _clear_unfinished([folder for folder in folders if folder.name.startswith(".")])
         for folder in folders:
             try:
                 left = adopt(folder)
@@ -68,6 +73,17 @@ def left_behind(roots: list[Path]) -> Iterator[LeftJournal]:
                 continue
             if left is not None:
                 yield left
+
+
+def _clear_unfinished(hidden: list[Path]) -> None:
+    """Remove folders whose process died before it could show them: nothing was ever logged there."""
+    for folder in hidden:
+        try:
+            is_old = time.time() - folder.lstat().st_mtime > UNFINISHED_S
+        except OSError:
+            continue
+        if is_old and parse_folder(folder.name[1:]) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from . import folders
-from .errors import InvalidName, InvalidSetting
+from .errors import InvalidName, InvalidSetting, shown
 from .names import legal_name
 
 # name: (environment variable, default, what it means); `mlfoundry doctor` and the docs print this table.
@@ -95,7 +95,6 @@ def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Setti
     values["home"] = Path(values["home"]).expanduser().absolute() if values["home"] else _platform_home()
     values["tracking_uri"] = values["tracking_uri"] or str(values["home"])
     values["user"] = values["user"] or _login_name()
-    _folder(values["tracking_uri"])
     return Settings(**values)
 
 
@@ -152,7 +151,9 @@ def _typed(name: str, value: Any, default: object, source: str) -> Any:
             raise InvalidSetting(f"{source}: {error}") from error
     text = os.fsdecode(value) if isinstance(value, (bytes, os.PathLike)) else str(value)
     if "\0" in text:
-        raise InvalidSetting(f"{source} holds a NUL character: {text!r}")
+        raise InvalidSetting(f"{source} holds a NUL character")
+    if name == "tracking_uri":
+        _folder(text, source)
     return text
 
 
@@ -165,19 +166,19 @@ def seconds(name: str, value: Any, source: str = "") -> float:
     least, most = (0.1, 3600.0) if name == "system_metrics_interval_s" else (0.0, 86400.0)
     try:
         given = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         given = -1.0
     if isinstance(value, bool) or not least <= given <= most:
-        raise InvalidSetting(f"{source or name} is {value!r}; give seconds from {least:g} to {most:g}")
+        raise InvalidSetting(f"{source or name} is {shown(value)}; give seconds from {least:g} to {most:g}")
     return given
 
 
-def _folder(uri: str) -> Path:
+def _folder(uri: str, source: str = "tracking_uri") -> Path:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", uri):
         parts = urlsplit(uri)
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
             raise InvalidSetting(
-                f"tracking_uri is {uri!r}; this version keeps runs in a folder: give a path or file:///path"
+                f"{source} is {uri!r}; this version keeps runs in a folder: give a path or file:///path"
             )
         return Path(unquote(parts.path))
     return Path(uri).expanduser().absolute()

@@ -26,7 +26,7 @@ STEP_MIN, STEP_MAX = -(2**63), 2**63 - 1
 ParamValue = str | int | float | bool | None
 
 _TIMES = "a datetime, or seconds since 1970 as time.time() gives them"
-_NUMBERS = "an int, float, bool, Decimal, numpy number or a tensor with one element"
+_NUMBERS = "an int, float, bool, Decimal, numpy number or an array or tensor of one element (log its mean, say)"
 
 
 def number(key: str, value: object) -> float:
@@ -48,9 +48,7 @@ def _float(what: str, value: object, allowed: str) -> float:
     if callable(size):  # torch: a method; numpy: a number
         size = math.prod(size())
     if size != 1:
-        raise InvalidValue(
-            f"{what} got an array of {size} elements; allowed is {allowed}. Log its mean, or one metric per element."
-        )
+        raise InvalidValue(f"{what} got an array of {size} elements; allowed is {allowed}")
     try:
         item = getattr(value, "item", None)
         plain = value if item is None else item()

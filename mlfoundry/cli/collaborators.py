@@ -53,48 +53,48 @@ def list_(session: Session, project: str) -> None:
 
 @collaborators.command()
 @click.argument("project")
-@click.argument("user")
+@click.argument("person", metavar="USER")
 @_permission(default="READ")
 @click.pass_obj
-def add(session: Session, project: str, user: str, permission: str) -> None:
+def add(session: Session, project: str, person: str, permission: str) -> None:
     """Give USER access to PROJECT.
 
     Needs ADMIN.     JSON: {"project", "user", "permission"}
     """
-    session.client.add_collaborator(project, user, permission)
-    _tell(session, project, user, permission, f"{user} has {permission.upper()} on {project} now.")
+    session.client.add_collaborator(project, person, permission)
+    _tell(session, project, person, permission, f"{person} has {permission.upper()} on {project} now.")
 
 
 @collaborators.command("set")
 @click.argument("project")
-@click.argument("user")
+@click.argument("person", metavar="USER")
 @_permission(default=None)
 @click.pass_obj
-def set_(session: Session, project: str, user: str, permission: str) -> None:
+def set_(session: Session, project: str, person: str, permission: str) -> None:
     """Change what USER may do in PROJECT.
 
     Needs ADMIN.     JSON: {"project", "user", "permission"}
     """
-    session.client.set_permission(project, user, permission)
-    _tell(session, project, user, permission, f"{user} has {permission.upper()} on {project} now.")
+    session.client.set_permission(project, person, permission)
+    _tell(session, project, person, permission, f"{person} has {permission.upper()} on {project} now.")
 
 
 @collaborators.command()
 @click.argument("project")
-@click.argument("user")
+@click.argument("person", metavar="USER")
 @click.pass_obj
-def remove(session: Session, project: str, user: str) -> None:
+def remove(session: Session, project: str, person: str) -> None:
     """Take the access of USER away.
 
     Needs ADMIN on PROJECT, or is about yourself. What USER logged stays. JSON: {"project", "user", "permission": null}
     """
-    session.client.remove_collaborator(project, user)
-    _tell(session, project, user, None, f"{user} has no access to {project} any more.")
+    session.client.remove_collaborator(project, person)
+    _tell(session, project, person, None, f"{person} has no access to {project} any more.")
 
 
-def _tell(session: Session, project: str, user: str, permission: str | None, text: str) -> None:
+def _tell(session: Session, project: str, person: str, permission: str | None, text: str) -> None:
     if session.json:
         level = None if permission is None else permission.upper()
-        output.json_data({"project": project, "user": user, "permission": level})
+        output.json_data({"project": project, "user": person, "permission": level})
     else:
         output.echo(output.safe(text))

@@ -277,7 +277,7 @@ def _verified(database: Database, key: RunKey, verify: Callable[[Transaction, Ru
 def _journals(found: Diagnosis, settings: Settings) -> None:
     roots = settings.journal_roots()
     found.journals = pending(roots)
-    left = [journal for journal in found.journals if journal.living is not True]
+    left = [journal for journal in found.journals if journal.living is not True and not journal.parked]
     if left:
         size = displays.size(sum(journal.size_bytes for journal in left))
         runs = ", ".join(sorted({journal.run for journal in left})[:5])
@@ -285,6 +285,11 @@ def _journals(found: Diagnosis, settings: Settings) -> None:
         found.problem(
             f"{count} ({size}) of processes that are gone are not stored yet: {runs}",
             "Store them: mlfoundry sync",
+        )
+    if parked := [journal for journal in found.journals if journal.parked]:
+        found.notes.append(
+            f"{len(parked)} journals are put aside in {parked[0].folder.parent}: their runs or projects were deleted. "
+            "Delete the folder, or restore the runs and move the journals one folder up to store them."
         )
     elsewhere = [journal for journal in found.journals if roots[0] not in journal.folder.parents]
     if elsewhere:

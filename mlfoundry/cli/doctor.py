@@ -24,7 +24,7 @@ def doctor(session: Session, check: bool) -> None:
     JSON: {"versions": {mlfoundry, python, platform, sqlite, packages}, "store": {uri, folder, exists, writable,
     file_system, is_network, disk_free_bytes, disk_total_bytes, database_bytes, artifacts_bytes, journal_mode,
     schema_version}, "gpus": {driver, devices: [{index, name, memory_bytes}], message}, "journals": [{folder, run_id,
-    run, living, pid, size_bytes}], "settings": {name: {value, source}}, "settings_file": path,
+    run, living, parked, pid, size_bytes}], "settings": {name: {value, source}}, "settings_file": path,
     "checked": runs that --check read or null, "problems": [{problem, remedy}], "notes": [text]}
 
     Examples:
@@ -108,7 +108,8 @@ def _journals(journals: list[dict[str, Any]]) -> str:
 
 def _process(journal: dict[str, Any]) -> str:
     pid = "" if journal["pid"] is None else f" ({journal['pid']})"
-    return {True: "lives", False: "is gone", None: "cannot be told"}[journal["living"]] + pid
+    parked = ", put aside" if journal["parked"] else ""
+    return {True: "lives", False: "is gone", None: "cannot be told"}[journal["living"]] + pid + parked
 
 
 def _shown(value: Any) -> str:

@@ -16,6 +16,8 @@ from .. import slots
 from ..journal.reader import parse_folder
 from ..journal.segment import PREAMBLE_SLOT, Segment
 
+PARKED = "parked"  # where `LeftJournal.park` puts them
+
 
 @dataclass(frozen=True)
 class PendingJournal:
@@ -27,6 +29,7 @@ class PendingJournal:
         journal_id: The journal.
         living: Whether some process holds it; None when that cannot be told.
         size_bytes: What its files take.
+        parked: Whether it was put aside, because the store will never take it as things are.
         origin: What it says of itself (see `recovery`); empty when that cannot be read.
     """
 
@@ -35,6 +38,7 @@ class PendingJournal:
     journal_id: int
     living: bool | None
     size_bytes: int
+    parked: bool = False
     origin: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,17 +56,18 @@ class PendingJournal:
             "run_id": self.run_id,
             "run": self.run,
             "living": self.living,
+            "parked": self.parked,
             "pid": self.origin.get("pid"),
             "size_bytes": self.size_bytes,
         }
 
 
 def pending(roots: list[Path]) -> list[PendingJournal]:
-    """Return all journals in these folders, oldest folder name first."""
+    """Return all journals in these folders, and those put aside there."""
     found = []
-    for root in roots:
+    for place in [*roots, *(root / PARKED for root in roots)]:
         try:
-            folders = sorted(root.iterdir())
+            folders = sorted(place.iterdir())
         except OSError:
             continue
         for folder in folders:
@@ -75,11 +80,12 @@ def pending(roots: list[Path]) -> list[PendingJournal]:
 def _look(folder: Path, run_id: str, journal_id: int) -> PendingJournal:
     size, origin = 0, dict[str, Any]()
     with suppress(OSError):
-        for path in sorted(folder.iterdir()):
-            size += path.stat().st_size
+        for path in sorted(folder.rglob("*")):
+            size += path.stat().st_size if path.is_file() else 0
             if parsed := Segment.parse_name(path.name):
                 origin = _origin(path, parsed[2], journal_id) or origin
-    return PendingJournal(folder, run_id, journal_id, _lives(folder), size, origin)
+    parked = folder.parent.name == PARKED
+    return PendingJournal(folder, run_id, journal_id, _lives(folder), size, parked, origin)
 
 
 def _origin(path: Path, preamble_slots: int, journal_id: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .journals import PendingJournal
 
 _ROUND_S = 0.5
+_PARKED = "its run or project was deleted, so it is put aside; `mlfoundry restore` the run and move it one folder up"
 
 
 @dataclass(frozen=True)
@@ -47,19 +48,21 @@ def sync(session: Session, timeout_s: float) -> None:
     stays. Journals of processes that live are theirs and are not touched. Exit code 1 when something is still
     there.
 
-    JSON: {"stored": journals, "left": [{folder, run_id, run, living, pid, size_bytes, reason}], "living": journals
-    of processes that live}
+    JSON: {"stored": journals, "left": [{folder, run_id, run, living, parked, pid, size_bytes, reason}],
+    "living": journals of processes that live}
     """
     from .journals import pending
 
     client = session.client
     roots = client.settings.journal_roots()
-    begun = [journal for journal in pending(roots) if journal.living is not True]
+    begun = [journal for journal in pending(roots) if journal.living is not True and not journal.parked]
     if begun:
         client.backend.list_projects()  # a store that cannot be reached is said at once
         _store(session, begun, time.monotonic() + timeout_s)
     left = [_Left(journal, _reason(session, journal)) for journal in begun if journal.folder.exists()]
     left = [each for each in left if each.journal.folder.exists()]
+    names = {journal.folder.name for journal in begun}
+    left += [_Left(journal, _PARKED) for journal in pending(roots) if journal.parked and journal.folder.name in names]
     ours = {each.journal.folder for each in left}  # some of them held by this very process now
     living = sum(journal.living is True and journal.folder not in ours for journal in pending(roots))
     _tell(session, stored=len(begun) - len(left), left=left, living=living)

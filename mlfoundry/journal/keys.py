@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from .. import slots
 
@@ -22,6 +23,23 @@ class Key:
         self.number = key_number
         self.next = 0
         self.holder: KeySet | None = None
+
+
+class KeySpace:
+    """The keys and key sets of one kind: those that a user logs, or system metrics.
+
+    Attributes:
+        legal: Returns the normal form of a name, or raises.
+        keys: Keys by each name that was used for them, and by their normal form.
+        sets: Key sets by the names in their order.
+    """
+
+    __slots__ = ("keys", "legal", "sets")
+
+    def __init__(self, legal: Callable[[object], str]) -> None:
+        self.legal = legal
+        self.keys: dict[str, Key] = {}
+        self.sets: dict[tuple[str, ...], KeySet] = {}
 
 
 class KeySet:

@@ -31,7 +31,8 @@ class LeftJournal:
         documents: All documents, in order.
         tail: Slot number after the last record (and what `append` added).
         damage: (first slot, number of slots) of what does not check or is missing.
-        last_at_us: Time of the last record, None when there is none.
+        last_at_us: When the last record was written, None when there is none. Users may give points times of
+            their own: one that lies after the last change of the file is not believed.
     """
 
     def __init__(self, folder: Path, run_id: str, journal_id: int, lock_fd: int) -> None:
@@ -60,6 +61,10 @@ class LeftJournal:
             _, preamble, path = found[base]
             stop = bases[index + 1] if index + 1 < len(bases) else None
             self._scan_file(path, preamble, base, stop)
+            changed_us = path.stat().st_mtime_ns // 1000
+        started_us = self.origin.get("started_at_us", 0)
+        if self.last_at_us is not None and not started_us <= self.last_at_us <= changed_us + 1_000_000:
+            self.last_at_us = changed_us
 
     def _is_ours(self, path: Path, base: int, generation: int, preamble: int) -> bool:
         """Return whether anything in a file checks as this journal's at the place that the file's name says."""
@@ -185,6 +190,8 @@ def is_dead(folder: Path) -> bool:
         return False
     try:
         fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return folder.is_dir()  # a deletion that was interrupted
     except OSError:
         return False
     try:
@@ -206,8 +213,9 @@ def adopt(folder: Path) -> LeftJournal | None:
     if parsed is None:
         return None
     try:
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+        # A living journal always has its lock; where it is missing, a deletion was interrupted.
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

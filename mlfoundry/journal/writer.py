@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import logging
 import os
 import secrets
@@ -36,7 +37,7 @@ from ..errors import InvalidValue, shown
 from ..folders import make_private
 from ..names import legal_key, legal_metric_key
 from ..values import number, step_number
-from .keys import Key, KeySet
+from .keys import Key, KeySet, KeySpace
 from .segment import PREAMBLE_SLOT, Segment
 
 SEGMENT_SLOTS = (8 * 1024, 32 * 1024, 128 * 1024)  # 256 KiB, 1 MiB, then 4 MiB each
@@ -77,8 +78,10 @@ class Journal:
         self.root = root
         self.origin = origin
         self.on_open: Callable[[Journal], None] | None = None
-        self._keys: dict[str, Key] = {}
-        self._sets: dict[tuple[str, ...], KeySet] = {}
+        self._metrics = KeySpace(legal_metric_key)
+        self._system = KeySpace(lambda name: legal_key("system metric", name))
+        self._keys = self._metrics.keys
+        self._numbers = itertools.count(1)
         self.names: dict[int, tuple[str, ...]] = {}
         self._reset()
 
@@ -129,7 +132,7 @@ class Journal:
         with self._lock:
             if len(metrics) != 1:
                 if metrics:
-                    self._row(metrics, step, at_us)
+                    self._row(self._metrics, metrics, step, at_us)
                 return
             for name, value in metrics.items():  # the one; written out here, because a call costs as much as it does
                 if type(value) is not float:
@@ -138,7 +141,7 @@ class Journal:
                 if key is None:
                     if step is not None:
                         step = step_number(step)  # before the key is defined
-                    key = self._define_key(name)
+                    key = self._define_key(self._metrics, name)
                 while True:
                     if key.holder is not None:
                         key.holder.release()
@@ -162,14 +165,12 @@ class Journal:
 
     def log_system(self, metrics: Mapping[str, float]) -> None:
         """Record a sample of system metrics; the keys begin with ``system/``."""
-        with self._lock:
-            for name in metrics:
-                if name not in self._keys:
-                    self._define_key(name, legal_key("system metric", name))
-            self.log(dict(metrics), None)
+        if metrics:
+            with self._lock:
+                self._row(self._system, dict(metrics), None, time_ns() // 1000)
 
-    def write(self, content: Mapping[str, Any], at_us: int | None = None) -> None:
-        """Record a document: plain JSON with a "kind".
+    def write(self, content: Mapping[str, Any], at_us: int | None = None, *, weight: int = 1) -> None:
+        """Record a document: plain JSON with a "kind"; it counts as `weight` records when it is lost.
 
         Raises:
             InvalidValue: Its JSON is longer than 2 MiB.
@@ -184,22 +185,22 @@ class Journal:
                         f"{content.get('kind')} of one call take {len(data):,} bytes, at most "
                         f"{DOCUMENT_LIMIT:,} are taken. Make several calls, or log a file as an artifact."
                     )
-                if self._put(tail, data, 1) is not None:
+                if self._put(tail, data, weight) is not None:
                     return
 
-    def _row(self, metrics: dict[str, Any], step: int | None, at_us: int) -> None:
+    def _row(self, space: KeySpace, metrics: dict[str, Any], step: int | None, at_us: int) -> None:
         values: Any = metrics.values()
         if set(map(type, values)) != {float}:
             values = [v if type(v) is float else number(k, v) for k, v in metrics.items()]
         names = tuple(metrics)
-        known = self._sets.get(names)
+        known = space.sets.get(names)
         if known is None:
             if step is not None:
                 step = step_number(step)  # before a key is defined
-            known = self._define_set(names)
+            known = self._define_set(space, names)
         while True:
             if known is None or not (known.holds or known.take()):
-                self._uneven_row(names, known, list(values), step, at_us)
+                self._uneven_row([space.keys[name] for name in names], known, list(values), step, at_us)
                 return
             own = known.next if step is None else step
             tail = self.tail
@@ -216,10 +217,9 @@ class Journal:
                 return
 
     def _uneven_row(
-        self, names: tuple[str, ...], known: KeySet | None, values: list[float], step: int | None, at_us: int
+        self, keys: list[Key], known: KeySet | None, values: list[float], step: int | None, at_us: int
     ) -> None:
         """Write a row whose keys stand at different steps, or whose key set has no number."""
-        keys = [self._keys[name] for name in names]
         while True:
             for key in keys:
                 if key.holder is not None:
@@ -234,7 +234,7 @@ class Journal:
                 else:
                     data = self._points(keys, steps, at_us, values, self._seed + tail)
             except struct.error:
-                raise _beyond(names[0], step) from None
+                raise _beyond(self.names[keys[0].number][0], step) from None
             written = self._put(tail, data, len(keys))
             if written:
                 self.accepted += len(keys)
@@ -271,44 +271,41 @@ class Journal:
 
     # -- keys ------------------------------------------------------------------------------------
 
-    def _define_key(self, name: str, legal: str | None = None) -> Key:
-        if legal is None:
-            legal = legal_metric_key(name)
-        key = self._keys.get(legal)
+    def _define_key(self, space: KeySpace, name: str) -> Key:
+        legal = space.legal(name)
+        key = space.keys.get(legal)
         if key is None:
-            if len(self._keys) >= KEY_LIMIT:
+            if len(space.keys) >= KEY_LIMIT:
                 raise _too_many_keys(name)
-            key = Key(len(self.names) + 1)
-            self.names[key.number] = (legal,)
-            self._keys[legal] = key
-            self._write_names(key.number)
-        self._keys[name] = key
+            key = Key(next(self._numbers))
+            self._name(key.number, (legal,))
+            space.keys[legal] = key
+        space.keys[name] = key
         return key
 
-    def _define_set(self, names: tuple[str, ...]) -> KeySet | None:
+    def _define_set(self, space: KeySpace, names: tuple[str, ...]) -> KeySet | None:
         # All that can be wrong with any of them, before the first is defined.
-        legal = [name if name in self._keys else legal_metric_key(name) for name in names]
-        if len(set(legal)) < len(legal):
-            raise InvalidValue(f"two of the keys {shown(list(names))} have one Unicode normal form; log one")
-        new = [name for name in legal if name not in self._keys]
-        if len(self._keys) + len(new) > KEY_LIMIT:
+        legal = [name if name in space.keys else space.legal(name) for name in names]
+        new = [name for name in legal if name not in space.keys]
+        if len(space.keys) + len(new) > KEY_LIMIT:
             raise _too_many_keys(new[0])
-        keys = [self._keys.get(name) or self._define_key(name) for name in names]
-        if len({key.number for key in keys}) < len(keys):
+        numbers = [space.keys[name].number for name in legal if name in space.keys]
+        if len(set(new)) < len(new) or len(set(numbers)) < len(numbers):
             raise InvalidValue(f"two of the keys {shown(list(names))} have one Unicode normal form; log one")
-        if len(self._sets) >= SET_LIMIT:
+        keys = [space.keys.get(name) or self._define_key(space, name) for name in names]
+        if len(space.sets) >= SET_LIMIT:
             return None
-        known = KeySet(len(self.names) + 1, keys)
-        self.names[known.number] = tuple(self.names[key.number][0] for key in keys)
-        self._sets[names] = known
-        self._write_names(known.number)
+        known = KeySet(next(self._numbers), keys)
+        self._name(known.number, tuple(self.names[key.number][0] for key in keys))
+        space.sets[names] = known
         return known
 
-    def _write_names(self, key_number: int) -> None:
-        """Write what a number means, twice: every later record leans on it."""
-        content = {"kind": "keys", "names": {str(key_number): list(self.names[key_number])}}
+    def _name(self, number: int, names: tuple[str, ...]) -> None:
+        """Write what a number means before anything uses it; twice, as every later record leans on it."""
+        content = {"kind": "keys", "names": {str(number): list(names)}}
         for _ in range(2):
-            self.write(content)
+            self.write(content, weight=0)
+        self.names[number] = names
 
     # -- segments --------------------------------------------------------------------------------
 
@@ -400,7 +397,7 @@ class Journal:
 
     def _spans(self, tail: int) -> list[tuple[Segment, int]]:
         """Return each segment with the slot after its last record."""
-        stops = [segment.base for segment in self._segments[1:]] + [tail]
+        stops = [*(segment.base for segment in self._segments[1:]), tail][: len(self._segments)]
         return list(zip(self._segments, stops, strict=True))
 
     def read(self, start: int) -> tuple[bytes, int]:
@@ -444,6 +441,8 @@ class Journal:
             self._disk_refused(failed, error)
             return self.durable
         self.durable = max(self.durable, tail)
+        if self.trouble is not None and self.trouble.startswith("not durable"):
+            self.trouble = None
         return self.durable
 
     def _disk_refused(self, segment: Segment | None, error: OSError) -> None:
@@ -452,7 +451,9 @@ class Journal:
             if self.closed or (segment is not None and segment not in self._segments):
                 return  # it was all settled meanwhile
             if segment is None:
-                self._troubled(error)
+                if self.trouble is None:
+                    _log.warning("The folder %s cannot be forced to the disk (%s); tried again.", self.folder, error)
+                self.trouble = f"not durable: {error.strerror or error}: {self.folder}"
                 return
             _log.warning("The disk did not keep %s (%s); a new file takes over.", segment.path, error)
             self._move(segment, max(self.durable, segment.base))

@@ -286,8 +286,11 @@ def _too_new(version: int, newest: int) -> StoreTooNew:
 
 
 def _for_sqlite(sql: str) -> str:
-    """Keep tables that are read by ranges of their key in the order of the key."""
-    return re.sub(r"\);\s*-- clustered", ") WITHOUT ROWID;", sql)
+    """Keep tables that are read by ranges of their key in its order, and the sign of a zero in columns of floats.
+
+    A column of real affinity keeps whole numbers as integers, and there is no integer -0.
+    """
+    return re.sub(r"\);\s*-- clustered", ") WITHOUT ROWID;", sql).replace("DOUBLE PRECISION", "")
 
 
 # -- the world around ----------------------------------------------------------------------------

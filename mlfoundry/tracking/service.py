@@ -261,25 +261,25 @@ class TrackingService:
 
     def delete_run(self, user: str, run: RunKey) -> None:
         """See `Backend.delete_run`."""
-        with self._on_run(user, run, Permission.WRITE) as (tx, project):
-            self._check_may_delete(tx, user, project, run)
+        with self.database.write() as tx:
+            self._require_may_delete(tx, user, run)
             runs.delete(tx, run, self._now_us())
 
     def restore_run(self, user: str, run: RunKey) -> RunRecord:
         """See `Backend.restore_run`."""
-        with self._on_run(user, run, Permission.WRITE) as (tx, project):
-            self._check_may_delete(tx, user, project, run)
+        with self.database.write() as tx:
+            project = self._require_may_delete(tx, user, run)
             runs.restore(tx, run)
             record = runs.get(tx, project, run.run_id)
         assert record is not None
         return record
 
-    def _check_may_delete(self, tx: Transaction, user: str, project: Project, run: RunKey) -> None:
+    def _require_may_delete(self, tx: Transaction, user: str, run: RunKey) -> Project:
         """ADMIN deletes and restores any run; WRITE the caller's own."""
+        project = self._run_project(tx, user, _run_key(run), Permission.READ)
         record = runs.get(tx, project, run.run_id)
-        if record is not None and record.created_by != user:
-            permission = members.permission(tx, project.project_id, user)
-            _check_level(user, project, permission or Permission.READ, Permission.ADMIN)
+        is_own = record is not None and record.created_by == user
+        return self._require(tx, user, run.project_id, Permission.WRITE if is_own else Permission.ADMIN)
 
     def get_facts(self, user: str, run: RunKey) -> dict[str, str]:
         """See `Backend.get_facts`."""
