@@ -378,7 +378,7 @@ class Client:
         shipper = shipping.shipper()
         shipper.watch(self.backend, self.settings.journal_roots())
         shipper.wait(lambda: not shipper.adopted(), timeout_s, sweep=True)
-        return len(shipper.adopted()) + sum(map(recovery.count_dead, self.settings.journal_roots()))
+        return shipper.count_left(self.settings.journal_roots())
 
     def _recovered(self) -> None:
         """Before the first look: give dead processes' journals a moment to be stored, so that it tells the truth."""

@@ -273,10 +273,10 @@ def _told(metric: MetricSummary) -> str:
 def runs_text(records: Sequence[RunRecord], caption: str) -> str:
     """Return a table of runs as text."""
     if not records:
-        return caption
+        return plain(caption)
     columns = RunColumns(records)
     rows = [[shown for shown, _ in columns.cells(record)] for record in records]
-    return f"{caption}\n{text_table(columns.headers, rows, columns.numeric)}"
+    return f"{plain(caption)}\n{text_table(columns.headers, rows, columns.numeric)}"
 
 
 def runs_html(records: Sequence[RunRecord], caption: str) -> Html:

@@ -31,6 +31,9 @@ Everything else imports it, and it imports nothing of ours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 
 class MlfoundryError(Exception):
     """The base of every error that MLFoundry raises on purpose."""
@@ -79,10 +82,13 @@ class ParamChanged(MlfoundryError, ValueError):
 
     def __init__(self, name: str, old: object, new: object) -> None:
         super().__init__(
-            f"param {name!r} is {old!r} already and cannot become {new!r}: params do not change "
+            f"param {name!r} is {shown(old)} already and cannot become {shown(new)}: params do not change "
             "during a run. Log the new value under another name, or as a tag, or start a new run."
         )
-        self.name = name
+        self.name, self._given = name, (name, old, new)
+
+    def __reduce__(self) -> tuple[type[ParamChanged], tuple[str, object, object]]:
+        return type(self), self._given
 
 
 class NotFound(MlfoundryError, LookupError):
@@ -141,6 +147,9 @@ class JournalGap(MlfoundryError):
         self.expected = expected
         self.got = got
 
+    def __reduce__(self) -> tuple[Callable[..., JournalGap], tuple[()]]:
+        return partial(JournalGap, expected=self.expected, got=self.got), ()
+
 
 class JournalUnreadable(MlfoundryError):
     """A journal holds records that this version cannot read."""
@@ -171,7 +180,10 @@ class MissingExtra(MlfoundryError, ImportError):
 
     def __init__(self, package: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}, which is not installed. Run: pip install {package}")
-        self.package = package
+        self.package, self.purpose = package, purpose
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        return type(self), (self.package, self.purpose)
 
 
 class MlfoundryWarning(UserWarning):
@@ -184,6 +196,7 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception as error:  # a stranger's __repr__ may raise anything at all
         text = f"<no repr: {type(error).__name__}>"
+    text = " ".join(text.split())
     if len(text) > 80:
         text = text[:79] + "…"
     return f"{text} ({type(value).__name__})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 from .errors import InvalidName, shown
 
@@ -145,7 +146,19 @@ def first_free(name: str, taken: Iterable[str]) -> str:
 
 
 def random_name() -> str:
-    """Return two random English words joined by a dash, such as ``steel-numbat``."""
-    from coolname import generate_slug
+    """Return two random English words joined by a dash, such as ``steel-numbat``.
 
-    return str(generate_slug(2))
+    The program's own random numbers stay as they would be without us, and a program that seeds them does
+    not get the same name each time.
+    """
+    if not _generator:
+        from random import SystemRandom
+
+        from coolname import RandomGenerator
+        from coolname.data import config
+
+        _generator.append(RandomGenerator(config, SystemRandom()))  # type: ignore[arg-type]
+    return str(_generator[0].generate_slug(2))
+
+
+_generator: list[Any] = []

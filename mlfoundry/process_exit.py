@@ -20,7 +20,7 @@ from typing import Any
 from .records import RunStatus
 
 _on_exit: list[Callable[[RunStatus, str], None]] = []
-_wrapped: list[tuple[Any, str, Any]] = []
+_wrapped: list[tuple[Any, str, Any, Any]] = []
 _main: FrameType | None = None
 _noted: list[Any] = []
 _before: BaseException | None = None
@@ -47,8 +47,9 @@ def unwatch(on_exit: Callable[[RunStatus, str], None]) -> None:
         _on_exit.remove(on_exit)
     if not _on_exit:
         atexit.unregister(_ended)
-        for place, name, original in _wrapped:
-            setattr(place, name, original)
+        for place, name, original, noting in _wrapped:
+            if getattr(place, name, None) is noting:  # else somebody put another in its place, which stays
+                setattr(place, name, original)
         _wrapped.clear()
         _noted.clear()
         _unwatch_raised()
@@ -103,8 +104,9 @@ def _wrap(place: Any, name: str) -> None:
         def __getattr__(self, attribute: str) -> Any:
             return getattr(original, attribute)
 
-    setattr(place, name, Noting())
-    _wrapped.append((place, name, original))
+    noting = Noting()
+    setattr(place, name, noting)
+    _wrapped.append((place, name, original, noting))
 
 
 def _ended() -> None:
@@ -174,18 +176,29 @@ def _main_frame() -> FrameType | None:
 
 
 def _raised_code() -> Any:
-    """Return the code of a SystemExit that was raised without `sys.exit`, as far as it can be told.
+    """Return the code of a SystemExit that could not be noted, as far as it can be told (Python 3.11).
 
-    ``raise SystemExit(3)`` of the main program itself is read from its code; ``raise SystemExit(main())`` there
-    is the usual end of a program that went well; one that comes from deeper is an error.
+    ``raise SystemExit(3)`` and an imported ``exit(3)`` of the main program itself are read from its code;
+    ``raise SystemExit(main())`` there is the usual end of a program that went well; one that comes from
+    deeper is an error.
     """
     if _main is None:
         return None
-    if not _stopped_at(_main).startswith("RAISE"):
-        return "with a code that is not known"
-    steps = [i for i in dis.get_instructions(_main.f_code) if i.offset < _main.f_lasti and i.opname != "PRECALL"]
-    is_constant = steps[-1].opname == "CALL" and steps[-2].opname in ("LOAD_CONST", "LOAD_SMALL_INT")
-    return steps[-2].argval if is_constant else None
+    steps = [i for i in dis.get_instructions(_main.f_code) if i.offset <= _main.f_lasti and i.opname != "PRECALL"]
+    raises = steps[-1].opname.startswith("RAISE")
+    call = steps[-2] if raises else steps[-1]
+    before = steps[: steps.index(call)]
+    constant = before[-1].argval if before[-1].opname in ("LOAD_CONST", "LOAD_SMALL_INT") else None
+    if raises:
+        return constant if call.opname == "CALL" else None
+    callee = before[-2 if call.arg else -1].argval
+    if call.opname == "CALL" and _main.f_globals.get(callee) is _original_exit():
+        return constant if call.arg else None
+    return "with a code that is not known"
+
+
+def _original_exit() -> Any:
+    return next((original for place, name, original, _ in _wrapped if (place, name) == (sys, "exit")), sys.exit)
 
 
 def _stopped_at(frame: FrameType) -> str:

@@ -2,7 +2,7 @@
 
 Rows of SQL, JSON of the wire and DataFrames are each made from these and into these at one edge.
 Points in time are datetimes in UTC; ids of runs are 32 hex digits, ids of projects are ints.
-Imports nothing of ours.
+Imports nothing of ours, but for `displays` when somebody looks at a record.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from .journal.reader import LeftJournal, adopt, is_dead, parse_folder
 from .records import NewRun, RunKey, RunStatus
 from .tracking.backend import Backend
 
-UNFINISHED_S = 60.0
+UNFINISHED_S = 0.2  # making one takes far less
 
 _log = logging.getLogger("mlfoundry")
 
@@ -110,12 +110,15 @@ def prepare(left: LeftJournal, backend: Backend) -> Recovered | None:
     told = left.origin
     backend = backend.on_behalf_of(str(told.get("user", backend.user)))
     run = _home(left, backend)
-    if run is None and left.tail == left.first:
-        left.close(settled=True)  # its process died before the run was made
+    if left.tail == left.first and (run is None or not told):
+        left.close(settled=True)  # its process died before the run was made, or while it deleted the journal
         return None
     if run is None and not told:
         _log.warning("It is not known where the journal belongs; its records are kept in %s.", left.park())
         return None
+    acked = 0 if run is None else backend.acked(run, left.journal_id)
+    if acked < left.first:
+        left.damage.insert(0, (acked, left.first - acked))
     if left.damage:
         slots = sum(count for _, count in left.damage)
         _log.warning(
@@ -125,8 +128,7 @@ def prepare(left: LeftJournal, backend: Backend) -> Recovered | None:
             slots,
             left.tail,
         )
-    if run is not None:
-        left.skip_to(backend.acked(run, left.journal_id))
+    left.skip_to(acked)
     ended = any(document.content.get("kind") == "end" for document in left.documents)
     if not ended and _ends_run(left):
         at_us = left.last_at_us or int(told.get("started_at_us", 0))

@@ -293,7 +293,8 @@ class Comparison:
 
     def _caption(self) -> str:
         same = len(self.params) - len(self.differing)
-        hidden = f"; {same} params that are the same in all are not shown" if same else ""
+        which = "1 param that is the same in all is" if same == 1 else f"{same} params that are the same in all are"
+        hidden = f"; {which} not shown" if same else ""
         return f"{len(self.runs)} runs, metrics by last value{hidden}"
 
     def __repr__(self) -> str:

@@ -71,6 +71,7 @@ class Run(StoredRun):
         self._ended = False
         self._end_lock = threading.RLock()
         self._sampler: Any = None
+        self._sampling = False
         self._capture: threading.Thread | None = None
         self._capture_begun: threading.Event | None = None
         self._started = _steady_us()
@@ -94,7 +95,9 @@ class Run(StoredRun):
         self._record = record
         self._made = True
         self._journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
-        self._journal.write({"kind": "created", "project_id": record.key.project_id})
+        if not self._ended:
+            with contextlib.suppress(RunEnded):
+                self._journal.write({"kind": "created", "project_id": record.key.project_id})
 
     # -- logging ---------------------------------------------------------------------------------
 
@@ -284,7 +287,13 @@ class Run(StoredRun):
         def stored() -> bool:
             return shipment.done.is_set() or ((shipment.acked or 0) >= target and shipment.run is not None)
 
-        return stored() or shipping.shipper().wait(stored, timeout_s)
+        def settled() -> bool:
+            return stored() or (shipment.refused and shipment.attempts > attempts)
+
+        attempts = shipment.attempts
+        if not stored():
+            shipping.shipper().wait(settled, timeout_s)
+        return stored()
 
     def end(self, status: RunStatus | str = RunStatus.FINISHED) -> None:
         """End the run and wait, for a bounded time, until all of it is stored. Twice is a no-op.
@@ -316,7 +325,7 @@ class Run(StoredRun):
                 trace = {"error.traceback": process_exit.traced(traceback)}
                 self._journal.write({"kind": "facts", "values": trace})
             content = {"kind": "end", "status": status.value, "error": error, "elapsed_us": elapsed_us}
-            self._journal.write(content)
+            self._journal.finish(content)
             self._record = _ended_record(self._record, status, error, elapsed_us)
         shipment = getattr(self, "_shipment", None)
         if shipment is None:
@@ -328,10 +337,12 @@ class Run(StoredRun):
 
     def _await_stored(self, shipment: shipping.Shipment, timeout_s: float) -> None:
         shipper = shipping.shipper()
+        attempts = shipment.attempts
 
         def stored() -> bool:
             own = [each for each in shipper.adopted() if each.new.run_id == self.run_id]
-            return shipment.done.is_set() and all(each.refused for each in own)
+            refused = shipment.refused and shipment.attempts > attempts
+            return (shipment.done.is_set() or refused) and all(each.refused for each in own)
 
         shipper.wait(stored, timeout_s, sweep=True)
         if shipment.done.is_set():
@@ -421,20 +432,23 @@ class Run(StoredRun):
 
         def begin() -> None:
             with self._end_lock:
-                if not self._ended:
+                if not self._ended and not self._sampling:
+                    self._sampling = True
                     sampler.start()
 
+        self._begin_sampling = begin
         shipping.shipper().later(begin)
 
     def _stop_sampling(self) -> None:
         if self._sampler is not None and self._pid == os.getpid():
+            self._begin_sampling()  # for a run that ends before the sampler came to its first sample
             self._sampler.stop()
 
     def _start_capture(self) -> None:
         from . import capture
 
         def note(facts: dict[str, str]) -> None:
-            if not self._ended:
+            with contextlib.suppress(RunEnded):
                 self._journal.write({"kind": "facts", "values": facts})
 
         def begin() -> None:

@@ -44,6 +44,7 @@ SWEEP_S = 5.0
 BACK_OFF_S = (0.5, 30.0)
 REFUSED_S = 60.0
 
+_random = random.Random()  # one's own: the program's random numbers stay as they would be without us
 _log = logging.getLogger("mlfoundry")
 _REFUSALS = (PermissionDenied, NotFound, RunDeleted, NotAuthenticated, JournalUnreadable)
 
@@ -82,6 +83,7 @@ class Shipment:
 
     Attributes:
         acked: Slot up to which the backend has it, None when it must be asked.
+        attempts: How often shipping was tried.
         trouble: Why it is not shipped just now, empty when all is well.
         refused: Whether the backend will not take it as things are.
         gone: Whether that is because the run is deleted or unknown, or the journal is too new.
@@ -110,6 +112,7 @@ class Shipment:
         self.gone = False
         self.last = last
         self.done = threading.Event()
+        self.attempts = 0
         self._on_made = on_made
         self._failures = 0
         self.retry_at = 0.0
@@ -123,7 +126,7 @@ class Shipment:
     def ship(self) -> None:
         """Give the backend what is new; note what went wrong instead of raising it."""
         try:
-            self._ship()
+            self._ship(last=self.last)
         except JournalGap as gap:
             # A store that stands lower than before lost its last commits, or another node answers: go on
             # from where it stands. The journal keeps all that is not settled.
@@ -142,8 +145,10 @@ class Shipment:
             if self.trouble:
                 _log.warning("%s is reachable again; shipping goes on.", self.backend.uri)
             self.trouble, self.refused, self._failures = "", False, 0
+        self.attempts += 1
 
-    def _ship(self) -> None:
+    def _ship(self, *, last: bool) -> None:
+        """Ship all there is; with `last`, which was asked for before, nothing can come after it."""
         if self.run is None:
             record = self.backend.create_run(self.new)
             self.run = record.key
@@ -158,7 +163,7 @@ class Shipment:
             self._send(self.run, data, stop, settle=self.journal.needs_room)
         self._send_files(self.run)
         now = time.monotonic()
-        if self.last:
+        if last:
             if self.settled < self.acked or not self.acked:
                 self._send(self.run, b"", self.acked, settle=True)
             self.journal.close(settled=True)
@@ -187,7 +192,7 @@ class Shipment:
     def _failed(self, message: str, *, delay_s: float | None = None) -> None:
         least, most = BACK_OFF_S
         if delay_s is None:
-            delay_s = min(most, least * 2**self._failures) * random.uniform(0.7, 1.3)
+            delay_s = min(most, least * 2 ** min(self._failures, 20)) * _random.uniform(0.7, 1.3)
         self._failures += 1
         self.retry_at = time.monotonic() + delay_s
         if not self.trouble:
@@ -207,7 +212,8 @@ class Shipper:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._later: list[Callable[[], object]] = []
-        self._sweep_count = 0
+        self._sweeps_wanted = self._sweeps_begun = self._sweeps_done = 0
+        self._sweeping = threading.Lock()
         self.cpu_s = 0.0
 
     def add(self, shipment: Shipment) -> None:
@@ -260,13 +266,11 @@ class Shipper:
         """
         deadline = time.monotonic() + timeout_s
         with self._changed:
-            swept = self._sweep_count
-            if sweep:
-                self._swept_at = 0.0
+            swept = self._sweeps_begun + 1 if sweep else 0
+            self._sweeps_wanted = max(self._sweeps_wanted, swept)
             for shipment in self._shipments:
-                if not shipment.refused:
-                    shipment.retry_at = 0.0
-            while not until() or (sweep and self._sweep_count == swept and self._sweeps):
+                shipment.retry_at = 0.0
+            while not until() or (self._sweeps and self._sweeps_done < swept):
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._threads:
                     return until()
@@ -332,17 +336,27 @@ class Shipper:
                     shipment.done.set()
 
     def _sweep(self) -> None:
-        """Adopt what dead processes left."""
-        if time.monotonic() - self._swept_at < SWEEP_S and self._swept_at:
-            return
+        """Adopt what dead processes left, now and then and when somebody waits for it."""
+        with self._changed:
+            is_wanted = self._sweeps_wanted > self._sweeps_begun
+            if not is_wanted and self._swept_at and time.monotonic() - self._swept_at < SWEEP_S:
+                return
+            self._sweeps_begun += 1
+            begun = self._sweeps_begun
+        with self._sweeping:
+            for backend, roots in list(self._sweeps.values()):
+                for left in recovery.left_behind(roots):
+                    shipment = self._adopted(left, backend)
+                    if shipment is not None:
+                        with self._changed:
+                            self._shipments.append(shipment)
         self._swept_at = time.monotonic()
-        for backend, roots in list(self._sweeps.values()):
-            for left in recovery.left_behind(roots):
-                shipment = self._adopted(left, backend)
-                if shipment is not None:
-                    with self._changed:
-                        self._shipments.append(shipment)
-        self._sweep_count += 1
+        self._sweeps_done = begun
+
+    def count_left(self, roots: list[Path]) -> int:
+        """Return how many journals of dead processes are not stored: on their way, or left where they lie."""
+        with self._sweeping:
+            return len(self.adopted()) + sum(map(recovery.count_dead, roots))
 
     def _adopted(self, left: LeftJournal, backend: Backend) -> Shipment | None:
         try:

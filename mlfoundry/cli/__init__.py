@@ -9,16 +9,9 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from .artifacts import artifacts
-from .collaborators import collaborators
-from .deletion import delete, restore
-from .doctor import doctor
+from . import artifacts, collaborators, deletion, doctor, export, projects, runs, sync
 from .exits import Program
-from .export import export
-from .projects import projects
-from .runs import compare, runs, show
 from .session import store_options
-from .sync import sync
 
 __all__ = ["main"]
 
@@ -67,5 +60,17 @@ def main() -> None:
     """Run the command line; see `_HELP`."""
 
 
-for _command in (projects, runs, show, compare, sync, export, delete, restore, collaborators, artifacts, doctor):
+for _command in (
+    projects.projects,
+    runs.runs,
+    runs.show,
+    runs.compare,
+    sync.sync,
+    export.export,
+    deletion.delete,
+    deletion.restore,
+    collaborators.collaborators,
+    artifacts.artifacts,
+    doctor.doctor,
+):
     main.add_command(_command)

@@ -14,14 +14,12 @@ from .session import Family, Session
 _LEVELS = [level.name for level in Permission]
 
 
-def _permission(*, default: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _permission(**more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option(
         "--permission",
         type=click.Choice(_LEVELS, case_sensitive=False),
-        default=default,
-        required=default is None,
-        show_default=default is not None,
         help="READ sees the project, WRITE also logs, ADMIN also manages collaborators and deletes.",
+        **more,
     )
 
 
@@ -54,7 +52,7 @@ def list_(session: Session, project: str) -> None:
 @collaborators.command()
 @click.argument("project")
 @click.argument("person", metavar="USER")
-@_permission(default="READ")
+@_permission(default="READ", show_default=True)
 @click.pass_obj
 def add(session: Session, project: str, person: str, permission: str) -> None:
     """Give USER access to PROJECT.
@@ -68,7 +66,7 @@ def add(session: Session, project: str, person: str, permission: str) -> None:
 @collaborators.command("set")
 @click.argument("project")
 @click.argument("person", metavar="USER")
-@_permission(default=None)
+@_permission(required=True)
 @click.pass_obj
 def set_(session: Session, project: str, person: str, permission: str) -> None:
     """Change what USER may do in PROJECT.

@@ -102,8 +102,7 @@ def _reason(session: Session, journal: PendingJournal) -> str:
     except OSError as error:
         return f"it cannot be read ({error.strerror or error})"
     if left is None:
-        whole = (journal.folder / "lock").exists()
-        return "another process is storing it" if whole else "it has no lock file, so it is no journal; move it away"
+        return "another process is storing it"
     try:
         recovery.prepare(left, session.client.backend)
     except MlfoundryError as error:

@@ -96,9 +96,8 @@ class LeftJournal:
         self.last_at_us = max(filter(None, (self.last_at_us, decoded.last_at_us)), default=None)
         end = decoded.end
         if stop is not None and end < stop:
-            cut = base + len(body) // slots.SLOT
-            if cut < stop:
-                self.damage.append((cut, stop - cut))
+            self.damage = [each for each in self.damage if not end <= each[0] < stop]
+            self.damage.append((end, stop - end))
             end = stop
         self._files.append((path, preamble, base, end))
         self.written = end

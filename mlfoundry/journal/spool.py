@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -31,7 +32,7 @@ class Spool:
         """
         self._folder.mkdir(mode=0o700, exist_ok=True)
         # Names sort by time, so that of two files for one path the later is stored last.
-        stem = f"{len(list(self._folder.glob('*.json'))):08d}-{secrets.token_hex(4)}"
+        stem = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         data, told = self._folder / f"{stem}.data", self._folder / f"{stem}.json"
         digest, size = hashlib.sha256(), 0
         try:

@@ -11,6 +11,7 @@ with "locked" later.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import BackendUnavailable, StoreBusy, StoreTooNew
 
@@ -35,6 +36,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 Row = tuple[Any, ...]
+Answer = TypeVar("Answer")
+_random = random.Random()  # one's own: the program's random numbers stay as they would be without us
 
 
 class Transaction:
@@ -97,7 +100,7 @@ class Database:
         Args:
             settle: Return only when this commit, and all before it, would survive a power cut.
         """
-        with self._write_lock, _translated(self.path):
+        with _passing(), self._write_lock, _translated(self.path):
             if self._writer is not None and _identity(self.path) != self._opened:
                 # Commits would go into a file that has no name any more.
                 self._abandon()
@@ -121,7 +124,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Begin a transaction that reads one consistent state."""
-        with _translated(self.path):
+        with _passing(), _translated(self.path):
             try:
                 connection = self._readers.pop()
             except IndexError:
@@ -158,8 +161,9 @@ class Database:
             self._make()
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
         _agree(connection)
+        check_version(connection)
         mode = "DELETE" if file_system(self.path.parent) in NETWORK_FILE_SYSTEMS else "WAL"
-        connection.execute(f"PRAGMA journal_mode = {mode}")
+        _patiently(lambda: connection.execute(f"PRAGMA journal_mode = {mode}"))
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         self._full_sync = False
@@ -184,21 +188,20 @@ class Database:
                 pass
         try:
             connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
-            version = _version(connection)
+            _agree(connection)
+            version = _patiently(lambda: _version(connection))
         except (apsw.CantOpenError, apsw.ReadOnlyError):
             # A folder that cannot be written: WAL needs no -shm when nobody can write.
             uri = f"file:{str(self.path).replace('?', '%3f').replace('#', '%23')}?immutable=1"
             connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+            _agree(connection)
             version = _version(connection)
-        newest = newest_version()
-        if version > newest:
-            raise _too_new(version, newest)
-        if version < newest:
+        check_version(connection)
+        if version < newest_version():
             connection.close()
             with self.write():
                 pass
             return self._open_reader()
-        _agree(connection)
         connection.execute("PRAGMA query_only = 1")
         return connection
 
@@ -274,6 +277,17 @@ def migrate(connection: apsw.Connection, upto: int | None = None) -> None:
         raise
 
 
+def check_version(connection: apsw.Connection) -> None:
+    """Refuse a store that is newer than this code, before anything of it is touched.
+
+    Raises:
+        StoreTooNew: Names both versions.
+    """
+    version, newest = _patiently(lambda: _version(connection)), newest_version()
+    if version > newest:
+        raise _too_new(version, newest)
+
+
 def _version(connection: apsw.Connection) -> int:
     return int(connection.pragma("user_version"))
 
@@ -333,6 +347,20 @@ def _lower(*texts: Any) -> Any:
     return texts[0].lower() if isinstance(texts[0], str) else texts[0]
 
 
+def _patiently(ask: Callable[[], Answer]) -> Answer:
+    """Ask again while the store is busy: for what SQLite answers "busy" to without asking its handler."""
+    import apsw
+
+    wait = _patience()
+    for attempt in itertools.count():
+        try:
+            return ask()
+        except apsw.BusyError:
+            if not wait(attempt):
+                raise
+    raise AssertionError("there is always another attempt")
+
+
 def _patience() -> Callable[[int], bool]:
     """Return a busy handler that asks often and at random, which is fairer than SQLite's own steps."""
     began = 0.0
@@ -343,7 +371,7 @@ def _patience() -> Callable[[int], bool]:
             began = time.monotonic()
         if time.monotonic() - began > BUSY_S:
             return False
-        time.sleep(random.uniform(0.0005, 0.002 if attempt < 20 else 0.02))
+        time.sleep(_random.uniform(0.0005, 0.002 if attempt < 20 else 0.02))
         return True
 
     return wait
@@ -374,6 +402,58 @@ def _translated(path: Path) -> Iterator[None]:
 
 _databases: list[Database] = []
 
+# -- forks ---------------------------------------------------------------------------------------
+
+FORK_WAIT_S = 2.0
+
+
+class _Gate:
+    """Lets a fork wait until no thread is inside SQLite.
+
+    SQLite keeps a table of its own locks in memory. A child that is forked inside a transaction inherits
+    the table with the lock taken, and could never write; a mutex that was held would stay so.
+    """
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.inside: list[int] = []  # identities of threads, once for each transaction
+        self.forking = False
+
+    def others(self) -> bool:
+        own = threading.get_ident()
+        return any(thread != own for thread in self.inside)
+
+
+_gate = _Gate()
+
+
+@contextmanager
+def _passing() -> Iterator[None]:
+    gate, own = _gate, threading.get_ident()
+    with gate.changed:
+        while gate.forking and own not in gate.inside:
+            gate.changed.wait(FORK_WAIT_S)
+        gate.inside.append(own)
+    try:
+        yield
+    finally:
+        with gate.changed:
+            gate.inside.remove(own)
+            gate.changed.notify_all()
+
+
+def _before_fork() -> None:
+    with _gate.changed:
+        _gate.forking = True
+        _gate.changed.wait_for(lambda: not _gate.others(), timeout=FORK_WAIT_S)
+    _gate.changed.acquire()  # so that none enters until the fork is done
+
+
+def _in_parent() -> None:
+    _gate.forking = False
+    _gate.changed.notify_all()
+    _gate.changed.release()
+
 
 def _leave_to_parent() -> None:
     """In a forked child: forget the parent's connections without closing them.
@@ -381,6 +461,8 @@ def _leave_to_parent() -> None:
     Closing would run SQLite's checkpoint on files that the parent uses. The objects get one
     reference that nobody gives back, so that not even the end of the interpreter closes them.
     """
+    global _gate
+    _gate = _Gate()
     for database in _databases:
         inherited = [database._writer, *database._readers]
         database._forget()
@@ -391,4 +473,4 @@ def _leave_to_parent() -> None:
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_leave_to_parent)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..errors import InvalidFilter, InvalidInput
 from ..names import SYSTEM_PREFIX
 from ..query import parse_filter, parse_order
 from ..query_tree import And, Comparison, Field, Node, Not, Or, OrderTerm, attribute_value, find_attribute
+from ..query_tree import format as format_filter
 from ..records import RunPage, RunQuery
 from . import keys, runs
 from .database import Transaction
@@ -105,7 +107,9 @@ def _after(cursor: str | None, order: list[tuple[str, list[Any], bool]]) -> Comp
 def _is_bindable(value: Any) -> bool:
     if isinstance(value, int):
         return -(2**63) <= value < 2**63
-    return value is None or isinstance(value, (float, str, bytes))
+    if isinstance(value, str):
+        return value.isascii() or value.encode("utf-8", "replace").decode() == value
+    return value is None or isinstance(value, (float, bytes))
 
 
 # -- compiling -----------------------------------------------------------------------------------
@@ -187,6 +191,8 @@ class _Compiler:
 
     def _comparison(self, node: Comparison) -> Compiled:
         field = self._resolved(node.field, node.position, node.length)
+        if node.field.kind is None:
+            node = _checked(node, field)
         if field.kind == "metrics":
             return self._metric(field, node)
         if field.kind == "attributes":
@@ -254,6 +260,20 @@ class _Compiler:
         return condition, bound
 
 
+def _checked(node: Comparison, field: Field) -> Comparison:
+    """Return the comparison of a bare name as if its kind had been written, with all that the language asks of it.
+
+    Raises:
+        InvalidFilter: What the name turned out to be is not compared in this way.
+    """
+    try:
+        written = parse_filter(format_filter(replace(node, field=field)))
+    except InvalidFilter as error:
+        raise InvalidFilter(str(error.args[0]), position=node.position, length=node.length) from None
+    assert isinstance(written, Comparison)
+    return replace(written, position=node.position, length=node.length)
+
+
 def _stored(name: str, literal: Any) -> Any:
     """Return an attribute's literal as its column holds it."""
     value = attribute_value(name, literal)
@@ -309,18 +329,20 @@ def _attr_compared(operator: str, value: Any) -> Compiled:
         if isinstance(value, (int, float)):
             return ("1 = 0", []) if math.isnan(value) else (f"a.num {operator} ?", [float(value)])
         return _compared("a.text", operator, value)
-    choices, bound = [], []
+    texts: list[Any] = []
+    numbers: list[Any] = []
     for each in _listed(value):
         if isinstance(each, str):
-            condition, values = _compared("a.text", "=", each)
+            texts += [each, each.capitalize()] if each.lower() in ("true", "false") else [each]
         elif isinstance(each, float) and math.isnan(each):
-            condition, values = "LOWER(a.text) = 'nan'", []
+            texts += ["nan", "NaN"]
         elif isinstance(each, int) and abs(each) > 2**53:  # beyond what the number column can tell apart
-            condition, values = "a.text = ?", [str(each)]
+            texts.append(str(each))
         else:
-            condition, values = "(a.num IS NOT NULL AND a.num = ?)", [float(each)]
-        choices.append(condition)
-        bound += values
+            numbers.append(float(each))
+    choices = [f"a.text IN ({', '.join('?' for _ in texts)})"] if texts else []
+    choices += [f"(a.num IS NOT NULL AND a.num IN ({', '.join('?' for _ in numbers)}))"] if numbers else []
+    bound = texts + numbers
     found = f"({' OR '.join(choices)})"
     return (found if operator in ("=", "IN") else f"NOT {found}"), bound
 
