@@ -82,7 +82,7 @@ class ParamChanged(MlfoundryError, ValueError):
 
     def __init__(self, name: str, old: object, new: object) -> None:
         super().__init__(
-            f"param {name!r} is {shown(old)} already and cannot become {shown(new)}: params do not change "
+            f"param {name!r} is {_brief(old)} already and cannot become {_brief(new)}: params do not change "
             "during a run. Log the new value under another name, or as a tag, or start a new run."
         )
         self.name, self._given = name, (name, old, new)
@@ -190,8 +190,13 @@ class MlfoundryWarning(UserWarning):
     """Something did not go as asked, and the program goes on."""
 
 
+def _brief(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
 def shown(value: object) -> str:
-    """Return a value and its type for a message, in at most 80 characters and the type's name."""
+    """Return a value for a message, in at most 80 characters of one line, and its type's name."""
     try:
         text = repr(value)
     except Exception as error:  # a stranger's __repr__ may raise anything at all

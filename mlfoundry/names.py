@@ -152,12 +152,14 @@ def random_name() -> str:
     not get the same name each time.
     """
     if not _generator:
-        from random import SystemRandom
+        import random
 
+        state = random.getstate()  # coolname draws from the program's numbers when it is imported
         from coolname import RandomGenerator
         from coolname.data import config
 
-        _generator.append(RandomGenerator(config, SystemRandom()))  # type: ignore[arg-type]
+        _generator.append(RandomGenerator(config, random.SystemRandom()))  # type: ignore[arg-type]
+        random.setstate(state)
     return str(_generator[0].generate_slug(2))
 
 

@@ -1,7 +1,7 @@
 """The threads that bring journals to the disk and into a backend, and the table of what is on its way.
 
-One `Shipper` a process, made with the first run. Its *disk* thread forces journals to the disk twice
-a second, which keeps the promise "durable at most 1 s later" also while a backend is slow. Its
+One `Shipper` a process, made with the first run. Its *disk* thread forces journals to the disk before a
+second is over, which keeps the promise "durable at most 1 s later" also while a backend is slow. Its
 *shipping* thread gives what is new to the backends; a failure backs off and tries again for ever, and
 nothing of it reaches the program that logs. Journals that dead processes left are adopted here as
 well and go the same way (see `recovery`).
@@ -38,7 +38,8 @@ from .records import Batch, NewRun, RunKey, RunRecord
 from .tracking.backend import Backend
 
 SHIP_S = 0.5
-SYNC_S = 0.4
+SYNC_S = 0.8
+QUIET_S = 2.0
 HEARTBEAT_S = 15.0
 SWEEP_S = 5.0
 BACK_OFF_S = (0.5, 30.0)
@@ -63,6 +64,7 @@ class Shippable(Protocol):
     def needs_room(self) -> bool: ...  # noqa: D102
     @property
     def durable(self) -> int: ...  # noqa: D102
+    def is_quiet(self, acked: int) -> bool: ...  # noqa: D102
     def read(self, start: int) -> tuple[bytes, int]: ...  # noqa: D102
     def sync(self) -> int: ...  # noqa: D102
     def acknowledge(self, settled: int) -> None: ...  # noqa: D102
@@ -83,6 +85,7 @@ class Shipment:
 
     Attributes:
         acked: Slot up to which the backend has it, None when it must be asked.
+        is_awaited: Whether somebody waits for it.
         attempts: How often shipping was tried.
         trouble: Why it is not shipped just now, empty when all is well.
         refused: Whether the backend will not take it as things are.
@@ -113,6 +116,8 @@ class Shipment:
         self.last = last
         self.done = threading.Event()
         self.attempts = 0
+        self.is_awaited = False
+        self._tried_at = 0.0
         self._on_made = on_made
         self._failures = 0
         self.retry_at = 0.0
@@ -123,9 +128,17 @@ class Shipment:
         """Number of slots that the backend does not have."""
         return self.journal.tail - (self.acked or 0)
 
+    def is_due(self, now: float) -> bool:
+        """Return whether it is time to ship: samples of the machine alone can wait a little."""
+        if self.retry_at > now:
+            return False
+        is_quiet = self.acked is not None and not self.last and self.journal.is_quiet(self.acked)
+        return not is_quiet or self.is_awaited or now - self._tried_at >= QUIET_S
+
     def ship(self) -> None:
         """Give the backend what is new; note what went wrong instead of raising it."""
         try:
+            self._tried_at = time.monotonic()
             self._ship(last=self.last)
         except JournalGap as gap:
             # A store that stands lower than before lost its last commits, or another node answers: go on
@@ -146,6 +159,7 @@ class Shipment:
                 _log.warning("%s is reachable again; shipping goes on.", self.backend.uri)
             self.trouble, self.refused, self._failures = "", False, 0
         self.attempts += 1
+        self.is_awaited = False
 
     def _ship(self, *, last: bool) -> None:
         """Ship all there is; with `last`, which was asked for before, nothing can come after it."""
@@ -270,6 +284,7 @@ class Shipper:
             self._sweeps_wanted = max(self._sweeps_wanted, swept)
             for shipment in self._shipments:
                 shipment.retry_at = 0.0
+                shipment.is_awaited = True
             while not until() or (self._sweeps and self._sweeps_done < swept):
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._threads:
@@ -328,7 +343,7 @@ class Shipper:
         self._sweep()
         now = time.monotonic()
         for shipment in list(self._shipments):
-            if shipment.retry_at <= now and not self._stopping.is_set():
+            if shipment.is_due(now) and not self._stopping.is_set():
                 shipment.ship()
                 if shipment.gone and isinstance(shipment.journal, LeftJournal):
                     parked = shipment.journal.park()

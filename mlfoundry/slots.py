@@ -135,7 +135,11 @@ def decode(data: bytes, *, journal_id: int, first: int, is_written: bool = False
     count = len(data) // SLOT
     words = np.frombuffer(data, dtype="<u4", count=count * 8).reshape(count, 8)
     start = seed(journal_id) + first
-    point_checks = (_checks(words[:, 1:], start) == words[:, 0]).tolist()
+    checks = _checks(words[:, 1:], start) == words[:, 0]
+    if count and bool((checks & (words[:, 1] < HIGH)).all()):  # nothing but points
+        rows_found = _points(words, np.arange(count), first)
+        return Decoded(rows_found, end=first + count, last_at_us=max(int(r.times[-1]) for r in rows_found))
+    point_checks = checks.tolist()
     kinds: list[int] = words[:, 1].tolist()
     points: list[int] = []
     rows: dict[tuple[int, int, int], list[int]] = {}
@@ -211,10 +215,11 @@ def _content(body: bytes) -> dict[str, Any] | None:
 def _points(words: NDArray[Any], places: NDArray[np.int64], first: int) -> list[Rows]:
     import numpy as np
 
-    slots = words[places]
+    slots = words if len(places) == len(words) else words[places]
     numbers = slots[:, 1]
-    order = np.argsort(numbers, kind="stable")
-    slots, numbers, places = slots[order], numbers[order], places[order]
+    if not bool((numbers == numbers[0]).all()):
+        order = np.argsort(numbers, kind="stable")
+        slots, numbers, places = slots[order], numbers[order], places[order]
     cuts = np.flatnonzero(np.diff(numbers)) + 1
     steps = np.ascontiguousarray(slots[:, 2:4]).view("<i8")[:, 0]
     times = np.ascontiguousarray(slots[:, 4:6]).view("<i8")[:, 0]

@@ -12,7 +12,7 @@ import json
 import math
 import operator
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .errors import InvalidValue, shown
@@ -20,6 +20,7 @@ from .names import legal_key
 
 TEXT_LIMIT = 65_536
 NAMES_PER_CALL = 10_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PARAM_TYPES = ("int", "float", "bool", "none", "str", "json")
 STEP_MIN, STEP_MAX = -(2**63), 2**63 - 1
 
@@ -117,7 +118,7 @@ def in_calendar(at_us: int) -> bool:
 
 def utc(at_us: int) -> datetime:
     """Return microseconds since 1970 as a datetime in UTC."""
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)
+    return _EPOCH + timedelta(microseconds=at_us)
 
 
 def flatten(params: object, kind: str = "param") -> dict[str, Any]:

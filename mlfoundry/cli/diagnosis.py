@@ -239,7 +239,7 @@ def _size(folder: Path) -> int:
 def _check(found: Diagnosis, database: Database, bar: output.Progress) -> None:
     """Let SQLite check its file, then read every series of every run."""
     from ..records import RunKey
-    from ..store import series
+    from ..store import points
 
     remedy = "Restore a backup of the store, or export what can be read: mlfoundry export PROJECT --to FOLDER"
     try:
@@ -252,7 +252,7 @@ def _check(found: Diagnosis, database: Database, bar: output.Progress) -> None:
             ]
         bar.length = len(keys)
         for key in keys:
-            for wrong in _verified(database, key, series.verify):
+            for wrong in _verified(database, key, points.verify):
                 found.problem(f"Points are damaged: {wrong}", remedy)
             bar.update(1)
     except MlfoundryError as error:

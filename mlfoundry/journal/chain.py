@@ -29,7 +29,7 @@ from ..errors import RunEnded
 from ..folders import make_private
 from .segment import Segment
 
-SEGMENT_SLOTS = (8 * 1024, 32 * 1024, 128 * 1024)  # 256 KiB, 1 MiB, then 4 MiB each
+SEGMENT_SLOTS = (8 * 1024, 32 * 1024)  # 256 KiB, then 1 MiB each: one segment is what is shipped at once
 MEMORY_SLOTS = 512 * 1024  # 16 MiB
 RETRY_S = 1.0
 

@@ -117,6 +117,10 @@ class LeftJournal:
         """Whether a file could go if its records were settled."""
         return len(self._files) > 1
 
+    def is_quiet(self, acked: int) -> bool:
+        """Return False: what a dead process left is stored at once."""
+        return acked < 0
+
     def skip_to(self, acked: int) -> None:
         """Begin behind what the store holds: records that were only in memory may have been stored."""
         if not self._added:

@@ -58,6 +58,7 @@ class Journal(Chain):
         self._numbers = itertools.count(1)
         self.names: dict[int, tuple[str, ...]] = {}
         self.accepted = 0
+        self._quiet_from = self._quiet_until = 0  # the stretch of samples at the journal's end
         super().__init__(root, origin["run_id"])
 
     def become_child(self) -> None:
@@ -124,7 +125,15 @@ class Journal(Chain):
         """Record a sample of system metrics; the keys begin with ``system/``."""
         if metrics:
             with self._lock:
+                before = self.tail
                 self._row(self._system, dict(metrics), None, time_ns() // 1000)
+                if self._quiet_until != before:
+                    self._quiet_from = before
+                self._quiet_until = self.tail
+
+    def is_quiet(self, acked: int) -> bool:
+        """Return whether nothing but samples of the machine came after slot `acked`."""
+        return self._quiet_from <= acked and self._quiet_until == self.tail
 
     def write(self, content: Mapping[str, Any], at_us: int | None = None, *, weight: int = 1) -> None:
         """Record a document: plain JSON with a "kind"; it counts as `weight` records when it is lost.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -27,18 +27,22 @@ OVERVIEW_FROM = 256
 OVERVIEW_STRETCHES = 4
 _PLAIN, _ZSTD = b"\x00", b"\x01"
 _COMPRESS_FROM = 32
-_COUNT = struct.Struct("<I")
+_COUNTS = struct.Struct("<III")
 _HEAD = struct.Struct("<qqB")
+_ONE = struct.Struct("<qqd")
 
 
 def encode(points: Points) -> bytes:
     """Return (steps, times, values) of one length as bytes.
 
-    The layout after the first byte, little-endian: count u32; then for steps and for times the first value
-    i64, the least difference i64 and the width u8 (0, 1, 2, 4 or 8 bytes) of what differences exceed it by;
-    then zstd of those excesses and of the values, each column by place of its bytes (all lowest bytes first).
+    The layout after the first byte, little-endian: u32 count, u32 lengths of the first two frames; then for
+    steps and for times the first value i64, the least difference i64 and the width u8 (0, 1, 2, 4 or 8
+    bytes) of what differences exceed it by; then three zstd frames: those excesses; the six lower bytes of
+    the values; the two upper ones; each column by place of its bytes (all lowest bytes first).
     """
     steps, times, values = points
+    if len(steps) == 1:
+        return _PLAIN + _ONE.pack(steps[0], times[0], values[0])
     if len(steps) < _COMPRESS_FROM:
         return _PLAIN + steps.astype("<i8").tobytes() + times.astype("<i8").tobytes() + values.astype("<f8").tobytes()
     heads, columns = [], []
@@ -46,8 +50,11 @@ def encode(points: Points) -> bytes:
         head, excess = _differences(column.astype("<i8", copy=False))
         heads.append(head)
         columns.append(_grouped(excess))
-    columns.append(_grouped(values.astype("<f8", copy=False)))
-    return _ZSTD + _COUNT.pack(len(steps)) + b"".join(heads) + zstd.compress(b"".join(columns), 1)
+    places = _grouped(values.astype("<f8", copy=False))
+    # Frames of their own: one Huffman table for all would be spoiled by the lowest bytes, which are noise.
+    cut = 6 * len(steps)
+    frames = [zstd.compress(part, 1) for part in (b"".join(columns), places[:cut], places[cut:])]
+    return b"".join([_ZSTD, _COUNTS.pack(len(steps), len(frames[0]), len(frames[1])), *heads, *frames])
 
 
 def decode(data: bytes) -> Points:
@@ -62,7 +69,7 @@ def size(data: bytes) -> int:
     """Return the number of points of an encoded stretch."""
     if data[:1] == _PLAIN:
         return (len(data) - 1) // 24
-    return int(_COUNT.unpack_from(data, 1)[0])
+    return int(_COUNTS.unpack_from(data, 1)[0])
 
 
 def decode_into(data: bytes, points: Points) -> None:
@@ -72,13 +79,17 @@ def decode_into(data: bytes, points: Points) -> None:
         columns = np.frombuffer(data, "<i8", offset=1).reshape(3, -1)
         steps[:], times[:], values[:] = columns[0], columns[1], columns[2].view("<f8")
         return
-    raw = np.frombuffer(zstd.decompress(memoryview(data)[1 + _COUNT.size + 2 * _HEAD.size :]), np.uint8)
-    count, at = len(steps), 0
+    count, first_length, second_length = _COUNTS.unpack_from(data, 1)
+    at = 1 + _COUNTS.size + 2 * _HEAD.size
+    ends = (at, at + first_length, at + first_length + second_length, len(data))
+    view = memoryview(data)
+    frames = [zstd.decompress(view[start:stop]) for start, stop in pairwise(ends)]
+    raw, at = np.frombuffer(frames[0], np.uint8), 0
     for i, column in enumerate((steps, times)):
-        first, least, width = _HEAD.unpack_from(data, 1 + _COUNT.size + i * _HEAD.size)
+        first, least, width = _HEAD.unpack_from(data, 1 + _COUNTS.size + i * _HEAD.size)
         _summed(_ungrouped(raw[at : at + count * width], f"<u{width}") if width else None, first, least, column)
         at += count * width
-    values[:] = _ungrouped(raw[at:], "<f8")
+    values[:] = _ungrouped(np.frombuffer(frames[1] + frames[2], np.uint8), "<f8")
 
 
 def _differences(column: NDArray[np.int64]) -> tuple[bytes, NDArray[Any]]:
@@ -163,8 +174,12 @@ def thin(points: Points, buckets: int) -> Points:
     starts = edges[:-1]
     # A NaN in a stretch would win both searches: it is replaced by what can win neither.
     absent = np.isnan(values)
-    least = _positions(np.where(absent, np.inf, values), edges, np.minimum)
-    greatest = _positions(np.where(absent, -np.inf, values), edges, np.maximum)
+    if count % buckets == 0 and not bool(absent.any()):
+        table = values.reshape(buckets, -1)
+        least, greatest = starts + table.argmin(axis=1), starts + table.argmax(axis=1)
+    else:
+        least = _positions(np.where(absent, np.inf, values), edges, np.minimum)
+        greatest = _positions(np.where(absent, -np.inf, values), edges, np.maximum)
     kept = np.unique(np.concatenate([starts, edges[1:] - 1, least, greatest]))
     return steps[kept], times[kept], values[kept]
 
@@ -192,5 +207,8 @@ def read_overview(data: bytes) -> Points:
 
 def extremes(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
     """Return the least and the greatest value, NaN left out; None twice when there is no other."""
+    if len(values) == 1:
+        only = float(values[0])
+        return (None, None) if only != only else (only, only)
     least = float(np.fmin.reduce(values))
     return (None, None) if least != least else (least, float(np.fmax.reduce(values)))

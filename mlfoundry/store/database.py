@@ -163,8 +163,8 @@ class Database:
         _agree(connection)
         check_version(connection)
         mode = "DELETE" if file_system(self.path.parent) in NETWORK_FILE_SYSTEMS else "WAL"
-        _patiently(lambda: connection.execute(f"PRAGMA journal_mode = {mode}"))
         connection.execute("PRAGMA synchronous = NORMAL")
+        _patiently(lambda: connection.execute(f"PRAGMA journal_mode = {mode}"))
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         self._full_sync = False
         migrate(connection)

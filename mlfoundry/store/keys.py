@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 
 from ..records import RunKey
@@ -11,6 +12,7 @@ from .database import Transaction
 KINDS = ("metric", "system", "param", "tag")
 
 
+@lru_cache(maxsize=10_000)
 def key_id(name: str) -> int:
     """Return the id of a name: 63 bits of its hash, the same in every process and project."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") >> 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -55,10 +55,10 @@ def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
     compiler = _Compiler(tx, project.project_id)
     condition, values = compiler.filter(query.filter)
     order = compiler.order(query.order_by)
-    columns = "".join(f", {expression} AS o{i}" for i, (expression, _, _) in enumerate(order))
-    column_values = [value for _, bound, _ in order for value in bound]
+    columns = "".join(f", {term.expression} AS o{i}" for i, term in enumerate(order))
+    column_values = [value for term in order for value in term.values]
     after, after_values = _after(query.cursor, order)
-    ways = ", ".join(f"o{i} IS NULL, o{i} {'DESC' if down else 'ASC'}" for i, (_, _, down) in enumerate(order))
+    ways = ", ".join(term.way(f"o{i}") for i, term in enumerate(order))
     rows = tx.rows(
         f"SELECT {runs.COLUMNS}{''.join(f', o{i}' for i in range(len(order)))} FROM ("
         f"SELECT run.*{columns} FROM run WHERE run.project_id = ? AND {_VIEWS[query.view]} AND {condition}) found "
@@ -79,8 +79,30 @@ def _cursor(values: tuple[Any, ...]) -> str:
     return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode()
 
 
-def _after(cursor: str | None, order: list[tuple[str, list[Any], bool]]) -> Compiled:
-    """Return the condition for rows behind the cursor; NULLs come last in either direction."""
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """One term of an order; NULLs come last in either direction.
+
+    An index can serve the order only where no NULL has to be looked for, so that is done only where there
+    can be one.
+    """
+
+    expression: str
+    values: list[Any]
+    descending: bool
+    may_be_null: bool
+
+    def way(self, column: str) -> str:
+        plain = f"{column} {'DESC' if self.descending else 'ASC'}"
+        return f"{column} IS NULL, {plain}" if self.may_be_null else plain
+
+    def behind(self, column: str) -> str:
+        plain = f"{column} {'<' if self.descending else '>'} ?"
+        return f"({plain} OR {column} IS NULL)" if self.may_be_null else plain
+
+
+def _after(cursor: str | None, order: list[_Term]) -> Compiled:
+    """Return the condition for rows behind the cursor."""
     if cursor is None:
         return "1 = 1", []
     try:
@@ -91,17 +113,21 @@ def _after(cursor: str | None, order: list[tuple[str, list[Any], bool]]) -> Comp
         fits = False
     if not fits:
         raise InvalidInput(f"cursor {cursor[:40]!r} is none of this list; begin again without one")
-    choices, values = [], []
+    choices, values = [], list[Any]()
     same, same_values = "1 = 1", list[Any]()
-    for i, ((_, _, down), value) in enumerate(zip(order, last, strict=True)):
+    for i, (term, value) in enumerate(zip(order, last, strict=True)):
         if value is None:
             same += f" AND o{i} IS NULL"
             continue
-        choices.append(f"({same} AND (o{i} {'<' if down else '>'} ? OR o{i} IS NULL))")
+        choices.append(f"({same} AND {term.behind(f'o{i}')})")
         values += [*same_values, value]
         same += f" AND o{i} = ?"
         same_values.append(value)
-    return f"({' OR '.join(choices)})" if choices else "1 = 0", values
+    condition = f"({' OR '.join(choices)})" if choices else "1 = 0"
+    if last[0] is not None and not order[0].may_be_null:  # where an index is entered
+        condition = f"(o0 {'<=' if order[0].descending else '>='} ? AND {condition})"
+        values = [last[0], *values]
+    return condition, values
 
 
 def _is_bindable(value: Any) -> bool:
@@ -135,21 +161,21 @@ class _Compiler:
                 ) from None
             raise
 
-    def order(self, terms: tuple[str, ...]) -> list[tuple[str, list[Any], bool]]:
-        """Return (expression, values, descending) of each term; the run's id decides at the end."""
-        order: list[tuple[str, list[Any], bool]] = []
+    def order(self, terms: tuple[str, ...]) -> list[_Term]:
+        """Return the terms; the run's id decides at the end."""
+        order: list[_Term] = []
         for term in parse_order(terms) or (OrderTerm(Field("attributes", "started_at"), descending=True),):
             field = self._resolved(term.field, term.position, term.length)
             if field.kind in ("params", "tags"):
-                for column in ("num", "text"):
-                    expression, values = self._attr(field, column)
-                    order.append((expression, values, term.descending))
+                columns = [self._attr(field, column) for column in ("num", "text")]
+                order += [_Term(*column, term.descending, may_be_null=True) for column in columns]
             elif field.kind == "metrics":
-                expression, values = self._series(field, _AGGREGATES[field.aggregate])
-                order.append((expression, values, term.descending))
+                expression = self._series(field, _AGGREGATES[field.aggregate])
+                order.append(_Term(*expression, term.descending, may_be_null=True))
             else:
-                order.append((_ATTRIBUTES[field.name], [], term.descending))
-        return [*order, ("run.run_id", [], order[-1][2])]
+                is_nullable = field.name == "ended_at"
+                order.append(_Term(_ATTRIBUTES[field.name], [], term.descending, may_be_null=is_nullable))
+        return [*order, _Term("run.run_id", [], order[-1].descending, may_be_null=False)]
 
     def _node(self, node: Node) -> Compiled:
         match node:

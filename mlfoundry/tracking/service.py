@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import BinaryIO
+from functools import lru_cache
+from typing import TYPE_CHECKING, BinaryIO
 
 from .. import documents, slots
 from ..errors import (
@@ -46,10 +47,12 @@ from ..records import (
 )
 from ..store import artifacts, journals, keys, members, projects, runs, search, series
 from ..store.artifacts import ArtifactFolder
-from ..store.chunks import Points
 from ..store.database import Database, Transaction
 from ..store.projects import Project
 from ..values import in_calendar, plain_text, tag_texts, utc
+
+if TYPE_CHECKING:
+    from ..store.chunks import Points
 
 LEAST_POINTS = 4  # first, last, least and greatest
 
@@ -290,6 +293,8 @@ class TrackingService:
 
     def ingest(self, user: str, batch: Batch) -> Acknowledgement:
         """See `Backend.ingest`."""
+        from ..store import points
+
         run = _run_key(batch.run)
         whole = 0 <= batch.start <= batch.stop and len(batch.data) == slots.SLOT * (batch.stop - batch.start)
         if not whole or not 0 <= batch.journal_id < 1 << 63:
@@ -301,12 +306,12 @@ class TrackingService:
         for document in decoded.documents:
             documents.check(document)
             names.update(documents.names_of(document))
-        points, nameless = series.columns(decoded.rows, names)
-        _check_points(points)
+        columns, nameless = points.columns(decoded.rows, names)
+        _check_points(columns)
         with self.database.write(settle=batch.settle) as tx:
             self._require_open(tx, user, run)
             if journals.advance(tx, batch):
-                series.write(tx, run, points)
+                points.write(tx, run, columns)
                 for document in decoded.documents:
                     self._apply(tx, run, document)
                 damaged = sum(count for _, count in decoded.damage) + nameless
@@ -356,6 +361,8 @@ class TrackingService:
 
     def read_series(self, user: str, query: SeriesQuery) -> list[Series]:
         """See `Backend.read_series`."""
+        from ..store import points
+
         if query.max_points is not None and query.max_points < LEAST_POINTS:
             raise InvalidInput(
                 f"max_points is {query.max_points}; give at least {LEAST_POINTS}, or None for all points"
@@ -365,7 +372,7 @@ class TrackingService:
             if names is None:
                 names = tuple(series.summaries(tx, query.run, system=query.system))
             return [
-                series.read(tx, query.run, name, max_points=query.max_points, since=query.since.get(name, 0))
+                points.read(tx, query.run, name, max_points=query.max_points, since=query.since.get(name, 0))
                 for name in names
             ]
 
@@ -398,14 +405,19 @@ class TrackingService:
         return self._folder.open(run.project_id, record.sha256)
 
 
-def _check_points(points: Mapping[str, Points]) -> None:
+def _check_points(columns: Mapping[str, Points]) -> None:
     try:
-        for name, (_, times, _) in points.items():
-            legal_key("metric key", name)
+        for name, (_, times, _) in columns.items():
+            _check_key(name)
             if not (in_calendar(int(times.min())) and in_calendar(int(times.max()))):
                 raise InvalidInput(f"metric {name!r} has a time outside of the years 1 to 9999")
     except InvalidInput as error:
         raise JournalUnreadable(f"the journal holds points that cannot be kept: {error}") from error
+
+
+@lru_cache(maxsize=10_000)
+def _check_key(name: str) -> None:
+    legal_key("metric key", name)
 
 
 def _run_key(run: RunKey) -> RunKey:

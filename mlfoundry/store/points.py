@@ -1,0 +1,231 @@
+"""The points of metrics: stored in chunks, merged as they grow, read whole, thinned, or from a count on.
+
+The chunks of a series lie one behind the other: ``seq`` is the number of points before a chunk, so a
+reader that has n points asks for those after n, whatever was merged meanwhile. Points stand in the
+order in which their batches were committed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..names import SYSTEM_PREFIX
+from ..records import RunKey, Series
+from ..slots import Rows
+from . import chunks, keys
+from .chunks import SEALED, Points
+from .database import Transaction
+from .keys import key_id
+
+MERGE_PIECES = 64
+SEAL_FROM = 1024
+_BLOCK = 200  # rows of one statement
+
+
+def columns(rows: Iterable[Rows], names: Mapping[int, Sequence[str]]) -> tuple[dict[str, Points], int]:
+    """Return decoded rows as one column a metric, in the order of logging.
+
+    Returns:
+        The columns, and the number of points whose key nobody knows (its definition is damaged).
+    """
+    parts: dict[str, list[tuple[Any, Points]]] = {}
+    nameless = 0
+    for each in rows:
+        known = names.get(each.number)
+        if known is None or len(known) != each.values.shape[1]:
+            nameless += each.values.size
+            continue
+        for column, name in enumerate(known):
+            steps = each.steps if each.steps.ndim == 1 else each.steps[:, column]
+            parts.setdefault(name, []).append((each.order, (steps, each.times, each.values[:, column])))
+    found = {}
+    for name, stretches in parts.items():
+        points = chunks.join([stretch for _, stretch in stretches])
+        if len(stretches) > 1:
+            order = np.argsort(np.concatenate([order for order, _ in stretches]), kind="stable")
+            points = (points[0][order], points[1][order], points[2][order])
+        found[name] = points
+    return found, nameless
+
+
+@dataclass(slots=True)
+class _Growth:
+    """A series after its row has grown by `points`."""
+
+    system: int
+    key: int
+    points: Points
+    n: int
+    pieces: int
+    sealed: int
+
+
+def write(tx: Transaction, run: RunKey, new: Mapping[str, Points]) -> None:
+    """Append points to the series of a run."""
+    by_key = {key_id(name): (name, points) for name, points in new.items() if len(points[0])}
+    ordered = sorted(by_key)  # all writers lock series in one order
+    grown: list[_Growth] = []
+    for start in range(0, len(ordered), _BLOCK):
+        block = ordered[start : start + _BLOCK]
+        values: list[Any] = []
+        for key in block:
+            values += _series_values(run, key, *by_key[key])
+        rows = tx.rows(_UPSERT.format(rows=", ".join([_UPSERT_ROW] * len(block))), values)
+        grown += [_Growth(system, key, by_key[key][1], *counts) for system, key, *counts in rows]
+    for kind in ("metric", "system"):
+        system = int(kind == "system")
+        keys.note(tx, run, kind, [by_key[g.key][0] for g in grown if g.n == len(g.points[0]) and g.system == system])
+    pieces = []
+    for growth in grown:
+        # The threshold differs from key to key, so that keys logged together do not all merge at once.
+        if growth.pieces >= MERGE_PIECES + growth.key % 16 or growth.n - growth.sealed >= SEALED:
+            _merge(tx, run, growth)
+        else:
+            pieces.append(_chunk_values(run, growth.key, growth.n - len(growth.points[0]), growth.points))
+    tx.run_many(_INSERT_CHUNK, pieces)
+
+
+_UPSERT_ROW = "(?, ?, ?, ?, ?, 1, 0, ?, ?, ?, ?, ?)"
+_UPSERT = """
+INSERT INTO series (project_id, run_id, system, key_id, n, pieces, sealed, last_step, last_at, last, lowest, highest)
+VALUES {rows}
+ON CONFLICT (project_id, run_id, system, key_id) DO UPDATE SET
+  n = series.n + excluded.n,
+  pieces = series.pieces + 1,
+  last = CASE WHEN (excluded.last_step, excluded.last_at) > (series.last_step, series.last_at)
+    OR (excluded.last_step, excluded.last_at) = (series.last_step, series.last_at)
+    AND (series.last IS NULL OR excluded.last >= series.last) THEN excluded.last ELSE series.last END,
+  last_at = CASE WHEN (excluded.last_step, excluded.last_at) > (series.last_step, series.last_at)
+    THEN excluded.last_at ELSE series.last_at END,
+  last_step = CASE WHEN excluded.last_step > series.last_step THEN excluded.last_step ELSE series.last_step END,
+  lowest = CASE WHEN series.lowest IS NULL OR excluded.lowest < series.lowest
+    THEN excluded.lowest ELSE series.lowest END,
+  highest = CASE WHEN series.highest IS NULL OR excluded.highest > series.highest
+    THEN excluded.highest ELSE series.highest END
+RETURNING system, key_id, n, pieces, sealed
+"""
+_INSERT_CHUNK = "INSERT INTO chunk (project_id, run_id, key_id, seq, n, overview, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+def _series_values(run: RunKey, key: int, name: str, points: Points) -> list[Any]:
+    steps, times, values = points
+    at = len(steps) - 1
+    if at and not bool((steps[1:] > steps[:-1]).all()):
+        # At one step and time the greatest value is the last; a NaN only when there is no number there.
+        at = int(np.lexsort((np.where(np.isnan(values), -np.inf, values), ~np.isnan(values), times, steps))[-1])
+    last = float(values[at])
+    lowest, highest = chunks.extremes(values)
+    system = int(name.startswith(SYSTEM_PREFIX))
+    head = [run.project_id, bytes.fromhex(run.run_id), system, key, len(steps)]
+    return [*head, int(steps[at]), int(times[at]), None if math.isnan(last) else last, lowest, highest]
+
+
+def _chunk_values(run: RunKey, key: int, seq: int, points: Points) -> list[Any]:
+    blob = bytes.fromhex(run.run_id)
+    return [run.project_id, blob, key, seq, len(points[0]), chunks.overview(points), chunks.encode(points)]
+
+
+def _merge(tx: Transaction, run: RunKey, growth: _Growth, *, finish: bool = False) -> None:
+    """Write the open chunks of a series and its new points as few large chunks; seal the full ones."""
+    where = (run.project_id, bytes.fromhex(run.run_id), growth.key)
+    rows = tx.rows(
+        "SELECT data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq >= ? ORDER BY seq",
+        (*where, growth.sealed),
+    )
+    tx.run("DELETE FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq >= ?", (*where, growth.sealed))
+    points = chunks.join([chunks.decode_all([data for (data,) in rows]), growth.points])
+    made = []
+    seq, count = growth.sealed, len(points[0])
+    start = 0
+    while count - start >= SEALED:
+        made.append(_chunk_values(run, growth.key, seq + start, chunks.cut(points, start, start + SEALED)))
+        start += SEALED
+    rest = count - start
+    if rest:
+        made.append(_chunk_values(run, growth.key, seq + start, chunks.cut(points, start)))
+        if rest >= SEAL_FROM and not finish:
+            start, rest = count, 0
+    tx.run_many(_INSERT_CHUNK, made)
+    tx.run(
+        "UPDATE series SET pieces = ?, sealed = ? WHERE project_id = ? AND run_id = ? AND key_id = ? AND system = ?",
+        (1 if rest else 0, growth.sealed + start, *where, growth.system),
+    )
+
+
+def compact(tx: Transaction, run: RunKey) -> None:
+    """Merge what is left open of every series of a run, because the run has ended."""
+    empty = chunks.join([])
+    rows = tx.rows(
+        "SELECT system, key_id, n, pieces, sealed FROM series WHERE project_id = ? AND run_id = ? AND pieces > 1",
+        (run.project_id, bytes.fromhex(run.run_id)),
+    )
+    for system, key, n, pieces, sealed in rows:
+        _merge(tx, run, _Growth(system, key, empty, n, pieces, sealed), finish=True)
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def read(tx: Transaction, run: RunKey, name: str, *, max_points: int | None, since: int) -> Series:
+    """Return the points of one metric after the first `since`; an unknown metric has none."""
+    where = (run.project_id, bytes.fromhex(run.run_id), key_id(name))
+    found = tx.row(
+        "SELECT n FROM series WHERE project_id = ? AND run_id = ? AND system = ? AND key_id = ?",
+        (*where[:2], int(name.startswith(SYSTEM_PREFIX)), where[2]),
+    )
+    count = 0 if found is None else int(found[0])
+    wanted = count - since
+    if wanted <= 0:
+        return Series(name, *chunks.join([]), count)
+    coarse = (
+        max_points is not None
+        and not since
+        and wanted / (chunks.SEALED // chunks.OVERVIEW_STRETCHES) >= max_points / 16
+    )
+    points = _overviews(tx, where) if coarse else _points(tx, where, since)
+    points = chunks.in_order(points)
+    if max_points is not None:
+        points = chunks.thin(points, max(1, max_points // 4))
+    return Series(name, *points, count)
+
+
+def _points(tx: Transaction, where: tuple[int, bytes, int], since: int) -> Points:
+    # A chunk has at most SEALED points, or what one merge left open: fewer than SEALED as well.
+    rows = tx.rows(
+        "SELECT seq, data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq > ? ORDER BY seq",
+        (*where, since - SEALED),
+    )
+    points = chunks.decode_all([data for _, data in rows])
+    return chunks.cut(points, max(0, since - rows[0][0])) if rows else points
+
+
+def _overviews(tx: Transaction, where: tuple[int, bytes, int]) -> Points:
+    rows = tx.rows(
+        "SELECT overview, CASE WHEN overview IS NULL THEN data END FROM chunk "
+        "WHERE project_id = ? AND run_id = ? AND key_id = ? ORDER BY seq",
+        where,
+    )
+    return chunks.join([chunks.read_overview(o) if o is not None else chunks.decode(d) for o, d in rows])
+
+
+def verify(tx: Transaction, run: RunKey) -> list[str]:
+    """Return what does not agree between the series of a run and their chunks; empty when all does."""
+    where = (run.project_id, bytes.fromhex(run.run_id))
+    wrong = []
+    for key, n in tx.rows("SELECT key_id, n FROM series WHERE project_id = ? AND run_id = ?", where):
+        at = 0
+        for seq, size, data in tx.rows(
+            "SELECT seq, n, data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? ORDER BY seq",
+            (*where, key),
+        ):
+            if seq != at or len(chunks.decode(data)[0]) != size:
+                wrong.append(f"run {run.run_id}, key {key}: chunk at {seq} does not follow {at}")
+            at = seq + size
+        if at != n:
+            wrong.append(f"run {run.run_id}, key {key}: {n} points counted, {at} found")
+    return wrong

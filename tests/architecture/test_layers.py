@@ -1,0 +1,152 @@
+"""Who may import whom. The table is the architecture: a room imports only from the rooms beside it."""
+
+import sys
+
+import pytest
+
+from tests.architecture.imports import imports, room, sources
+
+EVERYBODY_MAY = {"errors", "records", "names", "values"}
+
+# A room is a file or a folder of mlfoundry/. From top to bottom: nobody imports from a row above its own.
+LAYERS = {
+    "mlfoundry_jupyter": {"client", "run", "stored_run", "results", "displays", "settings", ""},
+    "cli": {
+        "client", "run", "stored_run", "results", "displays", "settings", "query", "query_tree",
+        "system_metrics", "tracking",
+        "recovery", "shipper", "journal", "documents", "folders", "slots", "store", "",
+    },
+    "": set(),  # the package itself loads its names when they are used
+    "client": {
+        "run", "stored_run", "results", "query", "settings", "recovery", "shipper", "journal", "tracking",
+        "folders",
+    },
+    "run": {
+        "stored_run", "results", "displays", "figures", "process_exit", "shipper", "journal", "slots",
+        "documents", "folders", "system_metrics", "capture",
+    },
+    "stored_run": {"results", "displays"},
+    "results": {"displays"},
+    "shipper": {"recovery", "journal", "tracking"},
+    "recovery": {"journal", "tracking", "documents", "folders"},
+    "tracking": {"store", "slots", "documents", "folders"},
+    "store": {"slots", "query", "query_tree", "folders"},
+    "journal": {"slots", "folders"},
+    "documents": {"slots"},
+    "capture": {""},
+    "system_metrics": set(),
+    "displays": set(),
+    "figures": set(),
+    "process_exit": set(),
+    "settings": {"folders"},
+    "folders": set(),
+    "query": {"query_tokens", "query_tree"},
+    "query_tree": {"query_tokens"},
+    "query_tokens": set(),
+    "slots": set(),
+    "values": {"names", "errors"},
+    "names": {"errors"},
+    "records": set(),
+    "errors": set(),
+}  # fmt: skip
+LEAVES = ("records", "errors", "names", "values")
+
+# Imports inside functions that close a circle, and why they may.
+CIRCLES = {
+    ("run", "client"): "a run that was pickled joins through a client of its own in the other process",
+    ("records", "displays"): "a record that is looked at asks how it looks; nothing else of it looks upwards",
+}
+
+EXECUTED = [i for i in imports() if i.when != "typing"]
+OURS = [i for i in EXECUTED if i.imported.split(".")[0] in ("mlfoundry", "mlfoundry_jupyter")]
+EDGES = sorted({(room(i.importer), room(i.imported)) for i in OURS if room(i.importer) != room(i.imported)})
+
+
+def test_every_room_has_a_row_and_every_row_a_room():
+    assert {room(module) for module in sources()} == set(LAYERS)
+
+
+def test_a_room_imports_only_what_its_row_allows():
+    def allowed(importer):
+        return LAYERS[importer] | (set() if importer in LEAVES else EVERYBODY_MAY)
+
+    assert [
+        f"{i.importer}:{i.line} imports {i.imported}"
+        for i in OURS
+        if room(i.imported) not in allowed(room(i.importer)) | {room(i.importer)}
+        and (room(i.importer), room(i.imported)) not in CIRCLES
+    ] == []
+
+
+def test_the_rows_themselves_point_downwards():
+    order = list(LAYERS)
+    for importer, others in LAYERS.items():
+        assert [other for other in others if order.index(other) <= order.index(importer) and other] == []
+
+
+def test_every_exception_is_still_needed():
+    for circle in CIRCLES:
+        assert circle in EDGES
+
+
+def test_modules_import_each_other_in_no_circle_not_even_inside_functions():
+    graph = {module: set() for module in sources()}
+    for i in OURS:
+        if (room(i.importer), room(i.imported)) not in CIRCLES and i.imported != i.importer:
+            graph[i.importer].add(i.imported)
+    assert find_circle(graph) == []
+
+
+def find_circle(graph):
+    """Return the modules of a circle, none when there is none."""
+    done = set()
+
+    def walk(module, path):
+        if module in path:
+            return [*path[path.index(module) :], module]
+        if module in done:
+            return []
+        for other in sorted(graph.get(module, ())):
+            if circle := walk(other, [*path, module]):
+                return circle
+        done.add(module)
+        return []
+
+    return next((circle for module in graph if (circle := walk(module, []))), [])
+
+
+@pytest.mark.parametrize(
+    ("graph", "circle"),
+    [
+        ({"a": {"b"}, "b": {"c"}, "c": {"b"}}, ["b", "c", "b"]),
+        ({"a": {"b", "c"}, "b": {"c"}, "c": set()}, []),
+    ],
+)
+def test_a_circle_is_found_where_there_is_one(graph, circle):
+    assert find_circle(graph) == circle
+
+
+def test_the_core_never_imports_the_notebook_package():
+    assert [
+        i for i in imports() if i.imported.startswith("mlfoundry_jupyter") and i.importer.startswith("mlfoundry.")
+    ] == []
+
+
+def test_click_is_the_command_lines_and_sqlite_the_stores():
+    homes = {
+        "click": {"cli"},
+        "apsw": {"store", "cli"},
+        "sqlite3": set(),
+    }  # the system's SQLite may be one that corrupts
+    for i in EXECUTED:
+        package = i.imported.split(".")[0]
+        assert room(i.importer) in homes.get(package, LAYERS), f"{i.importer}:{i.line} imports {package}"
+
+
+def test_what_is_imported_from_outside_is_declared():
+    declared = {
+        "apsw", "backports", "click", "coolname", "numpy", "platformdirs", "psutil", "pynvml", "requests",  # the core
+        "pandas", "pyarrow",  # extras, imported when asked for
+    }  # fmt: skip
+    outside = {i.imported.split(".")[0] for i in EXECUTED} - {"mlfoundry", "mlfoundry_jupyter"}
+    assert outside - set(sys.stdlib_module_names) - declared <= {"compression"}  # of Python 3.14

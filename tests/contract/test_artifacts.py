@@ -1,0 +1,139 @@
+"""Files of runs: stored whole, replaced, shared by content, never anywhere else than with their run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+
+import pytest
+
+from mlfoundry.errors import ArtifactNotFound, InvalidInput, InvalidName, RunDeleted, RunNotFound
+from mlfoundry.records import RunKey
+
+
+@pytest.fixture
+def run(make_run):
+    return make_run()
+
+
+def content(backend, run, path):
+    with backend.open_artifact(run.key, path) as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_000_000])
+def test_a_file_comes_back_byte_for_byte(run, backend, size):
+    data = os.urandom(size)
+    record = backend.put_artifact(run.key, "model.bin", io.BytesIO(data))
+    assert (record.path, record.size_bytes) == ("model.bin", size)
+    assert record.sha256 == hashlib.sha256(data).hexdigest()
+    assert backend.list_artifacts(run.key) == [record]
+    assert content(backend, run, "model.bin") == data
+
+
+def test_a_file_at_the_same_path_takes_the_place_of_the_one_before(run, backend):
+    backend.put_artifact(run.key, "a.txt", io.BytesIO(b"first"))
+    second = backend.put_artifact(run.key, "a.txt", io.BytesIO(b"second"))
+    assert backend.list_artifacts(run.key) == [second]
+    assert content(backend, run, "a.txt") == b"second"
+
+
+def test_the_same_bytes_may_lie_at_many_paths_and_in_many_runs(make_run, backend):
+    runs = [make_run() for _ in range(2)]
+    for run in runs:
+        for path in ("a", "b/c", "b/d"):
+            backend.put_artifact(run.key, path, io.BytesIO(b"same"))
+    backend.put_artifact(runs[0].key, "a", io.BytesIO(b"other"))
+    assert [content(backend, runs[0], path) for path in ("a", "b/c", "b/d")] == [b"other", b"same", b"same"]
+    assert [content(backend, runs[1], path) for path in ("a", "b/c", "b/d")] == [b"same"] * 3
+
+
+def test_files_come_by_path(run, backend):
+    paths = ["plots/z.png", "a", "plots/a.png", "Z", "plots.txt", "ä", "with space/x y.txt"]
+    for path in paths:
+        backend.put_artifact(run.key, path, io.BytesIO(b""))
+    assert [record.path for record in backend.list_artifacts(run.key)] == sorted(paths)
+
+
+HOSTILE = [
+    "", ".", "..", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a/", "/", "\\\\server\\x", "a\\..\\b",
+    "C:/x", "c:", "a\0b", "a\nb", "a/ b", "a /b", "\u202egnp.exe", "x" * 1001, "y" * 256, "ü" * 128, "a/" + "..",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", HOSTILE)
+def test_a_path_that_leads_elsewhere_is_refused_for_writing_and_for_reading(run, backend, path):
+    with pytest.raises(InvalidName, match="artifact path"):
+        backend.put_artifact(run.key, path, io.BytesIO(b"x"))
+    with pytest.raises((InvalidName, ArtifactNotFound)):
+        backend.open_artifact(run.key, path)
+    assert backend.list_artifacts(run.key) == []
+
+
+def test_two_spellings_of_a_path_are_one_file(run, backend):
+    backend.put_artifact(run.key, "gro\u0308\u00dfe", io.BytesIO(b"1"))
+    backend.put_artifact(run.key, "gr\u00f6\u00dfe", io.BytesIO(b"2"))
+    assert len(backend.list_artifacts(run.key)) == 1
+    assert content(backend, run, "gro\u0308\u00dfe") == b"2"
+
+
+def test_a_file_that_is_not_there_is_an_error_that_names_it(make_run, run, backend):
+    backend.put_artifact(make_run().key, "a.txt", io.BytesIO(b"of another run"))
+    for path in ("a.txt", "A.TXT", "a"):
+        with pytest.raises(ArtifactNotFound, match=f"no artifact '{path}'"):
+            backend.open_artifact(run.key, path)
+
+
+def test_a_deleted_or_missing_run_takes_no_files(run, backend):
+    backend.delete_run(run.key)
+    with pytest.raises(RunDeleted):
+        backend.put_artifact(run.key, "a", io.BytesIO(b"x"))
+    with pytest.raises(RunNotFound):
+        backend.put_artifact(RunKey(run.key.project_id, "e" * 32), "a", io.BytesIO(b"x"))
+    backend.restore_run(run.key)
+    assert backend.list_artifacts(run.key) == []
+
+
+def test_a_source_that_fails_half_way_stores_nothing(run, backend):
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell():
+                raise ValueError("the source broke")
+            return super().read(10)
+
+    with pytest.raises(ValueError, match="the source broke"):
+        backend.put_artifact(run.key, "a", Broken(b"x" * 100))
+    assert backend.list_artifacts(run.key) == []
+
+
+def test_a_client_stores_folders_and_gets_them_back(client, tmp_path):
+    source = tmp_path / "source"
+    (source / "plots").mkdir(parents=True)
+    (source / "plots" / "loss.txt").write_text("0.1")
+    (source / "model.bin").write_bytes(b"\0\1")
+    with client.create_run("iris") as run:
+        run.log_artifact(source, "out")
+        run.log_artifact(source / "model.bin")
+        run.log_text("größe", "notes.txt")
+    stored = client.get_run(run.run_id)
+    paths = [artifact.path for artifact in stored.list_artifacts()]
+    assert paths == ["model.bin", "notes.txt", "out/model.bin", "out/plots/loss.txt"]
+    stored.download_artifact("out", tmp_path / "copy")
+    assert (tmp_path / "copy/out/plots/loss.txt").read_text() == "0.1"
+    assert stored.download_artifact("notes.txt", tmp_path).read_text(encoding="utf-8") == "größe"
+    with pytest.raises(ArtifactNotFound, match="no artifact 'missing'"):
+        stored.download_artifact("missing", tmp_path)
+
+
+def test_a_folder_with_links_is_refused_before_anything_is_stored(client, tmp_path):
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "a").write_text("x")
+    (folder / "link").symlink_to("/etc/passwd")
+    with client.create_run("iris") as run:
+        with pytest.raises(InvalidInput, match="links are not followed"):
+            run.log_artifact(folder)
+        with pytest.raises(InvalidInput, match="no file or folder"):
+            run.log_artifact(tmp_path / "missing")
+    assert list(client.get_run(run.run_id).list_artifacts()) == []

@@ -1,0 +1,101 @@
+"""The README is true: its code runs, its output is real, its tables are those of the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import mlfoundry
+from mlfoundry.query import parse_filter
+from mlfoundry.query_tree import ATTRIBUTES
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", README, re.DOTALL)
+
+# What differs from one execution to the next, and the widths of columns that follow from it.
+CHANGING = [
+    (r"\b[0-9a-f]{32}\b", "ID"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "TIME"),
+    (r"just now|\d+ (s|min) ago", "AGE"),
+    (r"\b\d+\.\d s\b|\b\d+ s\b", "SPAN"),
+    (r"─+", "─"),
+    (r"[ \t]+", " "),
+]
+
+
+def settled(text):
+    for pattern, word in CHANGING:
+        text = re.sub(pattern, word, text)
+    return "\n".join(line.strip() for line in text.strip().splitlines())
+
+
+def shown_by(code, namespace):
+    """Run a block as a notebook does: what its last expression is, as text."""
+    *statements, last = code.rstrip().split("\n")
+    try:
+        compile(last, "README.md", "eval")
+    except SyntaxError:
+        exec(compile(code, "README.md", "exec"), namespace)
+        return ""
+    exec(compile("\n".join(statements), "README.md", "exec"), namespace)
+    return repr(eval(last, namespace))
+
+
+@pytest.fixture
+def as_ann(monkeypatch):
+    monkeypatch.setenv("MLFOUNDRY_USER", "ann")
+
+
+def test_its_code_runs_in_order_and_shows_what_it_says(as_ann):
+    namespace = {}
+    for code, output in BLOCKS:
+        assert settled(shown_by(code, namespace)) == settled(output), code
+    assert len(BLOCKS) == README.count("```python")
+
+
+def test_its_first_code_is_six_lines_and_stands_before_the_first_heading():
+    first, _, _ = README.partition("\n## ")
+    assert "make demo" in first
+    assert "make test" in first
+    lines = [line for line in BLOCKS[0][0].splitlines() if line and not line.startswith("import")]
+    assert len(lines) <= 6
+    assert BLOCKS[0][0] in first
+
+
+def filters():
+    table = README.partition("| filter | finds runs |")[2].partition("\n\n")[0]
+    return [re.match(r"\| (`+)(.*?)\1 \|", line)[2] for line in table.splitlines()[2:]]
+
+
+@pytest.mark.parametrize("text", filters())
+def test_every_filter_of_its_table_is_understood(text, tmp_path):
+    client = mlfoundry.get_client(tmp_path, user="ann")
+    with client.create_run("demo", log_system_metrics=False, capture=False) as run:
+        run.log_params({"C": 1.0})
+        run.log_metrics({"loss": 0.5})
+    assert parse_filter(text) is not None
+    assert len(client.search_runs("demo", text)) <= 1
+
+
+def test_it_names_every_attribute_that_a_filter_may_use():
+    sentence = README.partition("The attributes are")[2].partition(".")[0]
+    assert re.findall(r"`(\w+)`", sentence) == list(ATTRIBUTES)
+
+
+def test_it_names_every_command():
+    from mlfoundry.cli import main
+
+    table = README.partition("| command | what it does |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"mlfoundry ([a-z]+)", table)) == set(main.commands)
+
+
+def test_it_never_tells_a_reader_to_fetch_the_package_by_its_name():
+    pages = [README, *(path.read_text(encoding="utf-8") for path in ROOT.glob("*/*.md"))]
+    assert not [page for page in pages if re.search(r"install\s+(-\S+\s+)*[\"']?mlfoundry\b", page)]
+
+
+def test_every_link_to_a_file_leads_to_one():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

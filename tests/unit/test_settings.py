@@ -1,0 +1,257 @@
+"""Settings: argument before environment before file before default, and errors that name the source."""
+
+import getpass
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlfoundry import folders, settings
+from mlfoundry.errors import InvalidSetting
+
+
+@pytest.fixture
+def file(home):
+    """Write the settings file."""
+
+    def write(text):
+        home.mkdir(exist_ok=True)
+        (home / "settings.toml").write_text(text, encoding="utf-8")
+
+    return write
+
+
+# -- where a value comes from --------------------------------------------------------------------
+
+
+def test_without_anything_said_the_defaults_hold(home):
+    resolved = settings.resolve()
+    assert resolved.home == home
+    assert resolved.tracking_uri == str(home)
+    assert resolved.folder == home
+    assert resolved.user == getpass.getuser()
+    assert resolved.api_key is None
+    assert (resolved.system_metrics, resolved.system_metrics_interval_s) == (True, 1.0)
+    assert (resolved.capture, resolved.end_timeout_s) == (True, 10.0)
+
+
+def test_without_a_home_the_platforms_data_folder_is_used():
+    import platformdirs
+
+    assert settings.resolve({}).home == platformdirs.user_data_path("mlfoundry")
+    assert settings.settings_file({}) == platformdirs.user_config_path("mlfoundry") / "settings.toml"
+
+
+def test_an_argument_comes_before_the_environment_and_that_before_the_file(file, monkeypatch):
+    file('user = "from-file"\n')
+    assert settings.resolve().user == "from-file"
+    monkeypatch.setenv("MLFOUNDRY_USER", "from-environment")
+    assert settings.resolve().user == "from-environment"
+    assert settings.resolve(user="from-argument").user == "from-argument"
+
+
+def test_every_setting_can_be_made_in_the_file(home, tmp_path, monkeypatch):
+    lines = [
+        f'home = "{tmp_path}/elsewhere"',
+        f'tracking_uri = "{tmp_path}/store"',
+        'api_key = "k"',
+        'user = "ann"',
+        "system_metrics = false",
+        "system_metrics_interval_s = 5",
+        "capture = false",
+        "end_timeout_s = 0.5",
+    ]
+    (home / "settings.toml").write_text("\n".join(lines))
+    monkeypatch.setattr(settings, "settings_file", lambda environment=None: home / "settings.toml")
+    resolved = settings.resolve({})
+    assert resolved == settings.Settings(
+        tmp_path / "elsewhere", f"{tmp_path}/store", "k", "ann", False, 5.0, False, 0.5
+    )
+    assert len(lines) == len(settings.SETTINGS)
+
+
+def test_every_setting_can_be_made_in_the_environment(tmp_path):
+    environment = {
+        "MLFOUNDRY_HOME": str(tmp_path / "home"),
+        "MLFOUNDRY_TRACKING_URI": str(tmp_path / "store"),
+        "MLFOUNDRY_API_KEY": "k",
+        "MLFOUNDRY_USER": "ann",
+        "MLFOUNDRY_SYSTEM_METRICS": "0",
+        "MLFOUNDRY_SYSTEM_METRICS_INTERVAL": "5",
+        "MLFOUNDRY_CAPTURE": "no",
+        "MLFOUNDRY_END_TIMEOUT": "0.5",
+    }
+    assert set(environment) == {variable for variable, _, _ in settings.SETTINGS.values()}
+    assert settings.resolve(environment) == settings.Settings(
+        tmp_path / "home", str(tmp_path / "store"), "k", "ann", False, 5.0, False, 0.5
+    )
+
+
+def test_an_empty_variable_is_as_if_it_were_not_set(home):
+    environment = {variable: "" for variable, _, _ in settings.SETTINGS.values()} | {"MLFOUNDRY_HOME": str(home)}
+    assert settings.resolve(environment) == settings.resolve()
+
+
+def test_the_store_is_the_home_when_no_other_place_is_given(tmp_path):
+    assert settings.resolve(home=tmp_path).folder == tmp_path
+    assert settings.resolve(home=tmp_path, tracking_uri=tmp_path / "store").folder == tmp_path / "store"
+
+
+@pytest.mark.parametrize("text", ["1", "true", "YES", " on ", "True"])
+def test_the_words_for_yes(text, home):
+    assert settings.resolve({"MLFOUNDRY_HOME": str(home), "MLFOUNDRY_CAPTURE": text}).capture is True
+
+
+@pytest.mark.parametrize("text", ["0", "false", "No", "off"])
+def test_the_words_for_no(text, home):
+    assert settings.resolve({"MLFOUNDRY_HOME": str(home), "MLFOUNDRY_CAPTURE": text}).capture is False
+
+
+# -- places --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "folder"),
+    [
+        ("/data/runs", Path("/data/runs")),
+        ("file:///data/runs", Path("/data/runs")),
+        ("file://localhost/data/runs", Path("/data/runs")),
+        ("file:///data/my%20runs%23", Path("/data/my runs#")),
+        ("~/runs", Path.home() / "runs"),
+        (b"/data/runs", Path("/data/runs")),
+        (Path("/data/runs"), Path("/data/runs")),
+    ],
+)
+def test_a_path_or_a_file_uri_means_a_folder(uri, folder):
+    assert settings.resolve(tracking_uri=uri).folder == folder
+
+
+def test_a_relative_path_is_one_of_where_the_program_stands_when_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    resolved = settings.resolve(tracking_uri="runs", home="home")
+    assert (resolved.folder, resolved.home) == (tmp_path / "runs", tmp_path / "home")
+
+
+@pytest.mark.parametrize("uri", ["http://server", "https://server:5000/x", "s3://bucket", "file://", "file://host/x"])
+def test_a_uri_that_is_no_folder_is_refused(uri):
+    with pytest.raises(InvalidSetting, match="this version keeps runs in a folder: give a path or file:///path"):
+        settings.resolve(tracking_uri=uri)
+
+
+def test_journals_lie_with_the_store_or_in_a_temporary_folder_of_this_account_and_store(tmp_path):
+    first, second = settings.resolve(tracking_uri=tmp_path / "a").journal_roots()
+    assert first == tmp_path / "a" / "journals"
+    assert second != settings.resolve(tracking_uri=tmp_path / "b").journal_roots()[1]
+    assert second == settings.resolve(tracking_uri=f"file://{tmp_path}/a").journal_roots()[1]
+
+
+def test_a_folder_is_writable_when_files_can_be_made_in_it(tmp_path):
+    assert folders.is_writable(tmp_path / "new" / "deep")
+    assert (tmp_path / "new" / "deep").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    assert folders.is_own(tmp_path / "new")
+    assert not any(folders.is_own(tmp_path / name) for name in ("link", "shared", "file"))  # anybody may have put it
+    assert not folders.is_writable(tmp_path / "file" / "x")
+
+
+# -- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "value", "message"),
+    [
+        ("system_metrics", "MLFOUNDRY_SYSTEM_METRICS", "maybe", "is 'maybe'; give 1 or 0 (true/false, yes/no, on/off)"),
+        ("end_timeout_s", "MLFOUNDRY_END_TIMEOUT", "soon", "is 'soon' (str); give seconds from 0 to 86400"),
+        ("end_timeout_s", "MLFOUNDRY_END_TIMEOUT", "-1", "is '-1' (str); give seconds from 0 to 86400"),
+        ("end_timeout_s", "MLFOUNDRY_END_TIMEOUT", "nan", "is 'nan' (str); give seconds from 0 to 86400"),
+        (
+            "system_metrics_interval_s",
+            "MLFOUNDRY_SYSTEM_METRICS_INTERVAL",
+            "0",
+            "is '0' (str); give seconds from 0.1 to 3600",
+        ),
+        ("user", "MLFOUNDRY_USER", "a/b", ": user name 'a/b'"),
+        ("tracking_uri", "MLFOUNDRY_TRACKING_URI", "http://x", "is 'http://x'; this version keeps runs in a folder"),
+    ],
+)
+def test_a_wrong_value_is_told_with_the_place_it_came_from(name, variable, value, message, home, file):
+    for source, resolve in (
+        (f"argument {name}", lambda: settings.resolve(**{name: value})),
+        (variable, lambda: settings.resolve({"MLFOUNDRY_HOME": str(home), variable: value})),
+    ):
+        with pytest.raises(InvalidSetting) as caught:
+            resolve()
+        assert str(caught.value).startswith(source)
+        assert message in str(caught.value)
+    file(f'{name} = "{value}"\n')
+    with pytest.raises(InvalidSetting) as caught:
+        settings.resolve()
+    assert str(caught.value).startswith(f"{home / 'settings.toml'}: {name}")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [True, 10**400, [1], float("inf")], ids=["a bool", "huge", "a list", "infinite"])
+def test_a_time_that_is_none_is_refused(value):
+    with pytest.raises(InvalidSetting, match="give seconds from 0 to 86400"):
+        settings.resolve(end_timeout_s=value)
+
+
+def test_a_nul_character_in_a_place_is_refused_at_once():
+    with pytest.raises(InvalidSetting, match="argument tracking_uri holds a NUL character"):
+        settings.resolve(tracking_uri="a\0b")
+
+
+def test_a_key_is_never_shown():
+    with pytest.raises(InvalidSetting) as caught:
+        settings.resolve(api_key="se\0cret")
+    assert "cret" not in str(caught.value)
+    resolved = settings.resolve(api_key="secret")
+    assert "secret" not in repr(resolved)
+    assert repr(resolved).endswith("api_key=set)")
+    assert repr(settings.resolve()).endswith("api_key=not set)")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"user = ", "is no TOML: "),
+        (b"colour = 1\nuser = 'a'", "sets colour, which is none of: home, tracking_uri, api_key, user,"),
+        (b'user = "\xff"', "is no UTF-8"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_used_is_named(content, message, home):
+    (home / "settings.toml").write_bytes(content)
+    with pytest.raises(InvalidSetting) as caught:
+        settings.resolve()
+    assert str(caught.value).startswith(f"{home / 'settings.toml'} {message[:3]}")
+    assert message in str(caught.value)
+
+
+def test_an_account_without_a_name_works_under_its_number(monkeypatch, home):
+    def nobody():
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert settings.resolve().user.startswith("uid-")
+    monkeypatch.setattr(getpass, "getuser", lambda: "not/legal")
+    assert settings.resolve().user.startswith("uid-")
+
+
+def test_nothing_is_resolved_at_import():
+    code = (
+        "import builtins, os, sys\n"
+        "class Watched(dict):\n"
+        "    def __getitem__(self, name): print('read', name); return super().__getitem__(name)\n"
+        "    def get(self, name, default=None): print('read', name); return super().get(name, default)\n"
+        "os.environ = Watched(os.environ)\n"
+        "import mlfoundry, mlfoundry.settings, mlfoundry.client, mlfoundry.run\n"
+        "print(mlfoundry.get_client)\n"
+    )
+    environment = {"MLFOUNDRY_CAPTURE": "wrong", "MLFOUNDRY_TRACKING_URI": "http://wrong", "PATH": "/usr/bin"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=Path.cwd())
+    assert done.returncode == 0, done.stderr
+    assert "read MLFOUNDRY" not in done.stdout

@@ -1,0 +1,433 @@
+"""The shipper: how it backs off, what it makes of each refusal, and that nothing ends its threads."""
+
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from mlfoundry import shipper as shipping
+from mlfoundry import slots
+from mlfoundry.errors import (
+    BackendUnavailable,
+    JournalGap,
+    JournalUnreadable,
+    NotAuthenticated,
+    PermissionDenied,
+    RunDeleted,
+    RunNotFound,
+    StoreBusy,
+)
+from mlfoundry.journal import Journal, chain
+from mlfoundry.journal.reader import adopt
+from mlfoundry.records import Acknowledgement, NewRun, RunKey, RunRecord, RunStatus
+from mlfoundry.shipper import BACK_OFF_S, HEARTBEAT_S, REFUSED_S, Shipment, Shipper
+
+RUN = "ab" * 16
+KEY = RunKey(7, RUN)
+NEW = NewRun(RUN, "p", "r", None, {}, "", 0)
+
+
+class Store:
+    """Stands for a backend: keeps slots as the real one does, and fails as it is told to."""
+
+    uri, user = "double", "ann"
+
+    def __init__(self):
+        self.data = b""
+        self.calls = []
+        self.errors = []
+        self.error = None  # for as long as it is set
+        self._changed = threading.Condition()
+
+    def _called(self, verb, *how):
+        with self._changed:
+            self.calls.append((verb, *how))
+            self._changed.notify_all()
+        if self.error is not None:
+            raise self.error
+        if self.errors:
+            raise self.errors.pop(0)
+
+    def wait_for(self, condition):
+        with self._changed:
+            assert self._changed.wait_for(condition, 10), self.calls
+
+    def create_run(self, new):
+        self._called("create_run")
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        return RunRecord(KEY, "ann", "p", "r-2", RunStatus.RUNNING, "ann", at, None, at)
+
+    def acked(self, run, journal_id):
+        self._called("acked")
+        return len(self.data) // 32
+
+    def ingest(self, batch):
+        self._called("ingest", batch.start, batch.stop, batch.settle)
+        held = len(self.data) // 32
+        if batch.start > held:
+            raise JournalGap(expected=held, got=batch.start)
+        self.data += batch.data[(held - batch.start) * 32 :]
+        held = len(self.data) // 32
+        return Acknowledgement(held, held if batch.settle else 0)
+
+    def steps(self, journal):
+        return [
+            int(s) for rows in slots.decode(self.data, journal_id=journal.journal_id, first=0).rows for s in rows.steps
+        ]
+
+    @property
+    def batches(self):
+        return [call[1:] for call in self.calls if call[0] == "ingest"]
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    thread_time = staticmethod(time.thread_time)
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(shipping, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal(tmp_path / "journals", {"run_id": RUN, "role": "owner"})
+    journal.open()
+    yield journal
+    journal.close(settled=True)
+
+
+@pytest.fixture
+def shipment(journal, store):
+    return Shipment(journal, store, NEW, run=KEY, fresh=True)
+
+
+@pytest.fixture
+def shipper(monkeypatch):
+    """A shipper with its threads, which does not dawdle."""
+    monkeypatch.setattr(shipping, "SHIP_S", 0.01)
+    monkeypatch.setattr(shipping, "SYNC_S", 0.01)
+    shipper = Shipper()
+    yield shipper
+    shipper.stop(10)
+
+
+# -- what is sent --------------------------------------------------------------------------------
+
+
+def test_what_is_new_is_sent_once_and_in_order(shipment, journal, store):
+    for _ in range(5):
+        journal.log({"a": 0.0}, None)
+    shipment.ship()
+    assert store.steps(journal) == [0, 1, 2, 3, 4]
+    assert (shipment.acked, shipment.pending) == (journal.tail, 0)
+    shipment.ship()
+    assert len(store.batches) == 1
+    journal.log({"a": 0.0}, None)
+    assert shipment.pending == 1
+    shipment.ship()
+    assert store.steps(journal) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_batch_knows_the_names_that_it_uses(shipment, journal, store, monkeypatch):
+    journal.log({"a": 0.0, "b": 1.0}, None)
+    seen, ingest = [], store.ingest
+    monkeypatch.setattr(store, "ingest", lambda batch: (seen.append(dict(batch.names)), ingest(batch))[1])
+    shipment.ship()
+    assert seen == [{1: ("a",), 2: ("b",), 3: ("a", "b")}]
+
+
+def test_an_old_journal_asks_first_how_far_the_store_is(journal, store):
+    journal.log({"a": 0.0}, None)
+    whole, _ = journal.read(0)
+    store.data = whole[:64]
+    Shipment(journal, store, NEW, run=KEY).ship()
+    assert [call[0] for call in store.calls] == ["acked", "ingest"]
+    assert store.batches[0][0] == 2
+    assert store.data == whole
+
+
+def test_a_run_that_the_store_does_not_have_is_made_first_and_once(journal, store):
+    made = []
+    shipment = Shipment(journal, store, NEW, run=None, on_made=made.append, fresh=True)
+    journal.log({"a": 0.0}, None)
+    shipment.ship()
+    shipment.ship()
+    assert [record.run_name for record in made] == ["r-2"]
+    assert shipment.run == KEY
+    assert [call[0] for call in store.calls].count("create_run") == 1
+
+
+def test_the_store_is_asked_to_settle_only_when_a_file_can_go(shipment, journal, store, monkeypatch):
+    monkeypatch.setattr(chain, "SEGMENT_SLOTS", (32,))
+    journal.log({"a": 0.0}, None)
+    shipment.ship()
+    assert [settle for _, _, settle in store.batches] == [False]
+    store.calls.clear()
+    for _ in range(8300):
+        journal.log({"a": 0.0}, None)
+    files = len(list(journal.folder.glob("*.seg")))
+    assert files > 1
+    shipment.ship()
+    assert any(settle for _, _, settle in store.batches)
+    assert len(list(journal.folder.glob("*.seg"))) == 1
+    store.calls.clear()
+    journal.log({"a": 0.0}, None)
+    shipment.ship()
+    assert [settle for _, _, settle in store.batches] == [False]
+
+
+def test_the_last_shipment_is_settled_deleted_and_done(shipment, journal, store):
+    journal.log({"a": 0.0}, None)
+    folder = journal.folder
+    shipment.last = True
+    shipment.ship()
+    assert store.batches[-1] == (journal.tail, journal.tail, True)
+    assert shipment.done.is_set()
+    assert not folder.exists()
+
+
+def test_a_silent_run_is_heard_of_by_a_heartbeat(clock, journal, store):
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    journal.log({"a": 0.0}, None)
+    shipment.ship()
+    clock.now += HEARTBEAT_S - 1
+    shipment.ship()
+    assert len(store.batches) == 1
+    clock.now += 2
+    shipment.ship()
+    assert store.batches[1:] == [(journal.tail, journal.tail, False)]
+    clock.now += 1
+    shipment.ship()
+    assert len(store.batches) == 2
+
+
+# -- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_failures_back_off_up_to_a_limit_and_a_success_forgets_them(clock, journal, store, caplog):
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    journal.log({"a": 0.0}, None)
+    store.error = BackendUnavailable("no route")
+    delays = []
+    for _ in range(12):
+        shipment.ship()
+        delays.append(shipment.retry_at - clock.now)
+        assert (shipment.trouble, shipment.refused) == ("no route", False)
+    least, most = BACK_OFF_S
+    expected = [min(most, least * 2**i) for i in range(12)]
+    assert all(0.7 * e <= d <= 1.3 * e for d, e in zip(delays, expected, strict=True)), delays
+    assert caplog.text.count("Not stored yet, and tried again until it is: no route") == 1
+    store.error = None
+    shipment.ship()
+    assert (shipment.trouble, shipment.pending) == ("", 0)
+    assert "double is reachable again; shipping goes on." in caplog.text
+    journal.log({"a": 0.0}, None)
+    store.errors = [StoreBusy("busy")]
+    shipment.ship()
+    assert shipment.retry_at - clock.now <= 1.3 * least
+
+
+def test_a_store_that_is_away_for_days_is_still_tried_again(clock, journal, store):
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    journal.log({"a": 0.0}, None)
+    store.error = BackendUnavailable("no route")
+    for _ in range(3000):
+        shipment.ship()
+    assert shipment.retry_at - clock.now <= 1.3 * BACK_OFF_S[1]
+    store.error = None
+    shipment.ship()
+    assert store.steps(journal) == [0]
+
+
+def test_the_wait_that_the_store_asks_for_is_honoured(clock, shipment, journal, store):
+    journal.log({"a": 0.0}, None)
+    store.errors = [BackendUnavailable("slow down", retry_after_s=17.0)]
+    shipment.ship()
+    assert shipment.retry_at == clock.now + 17.0
+
+
+@pytest.mark.parametrize(
+    ("error", "gone"),
+    [
+        (PermissionDenied("ask bob"), False),
+        (NotAuthenticated("no key"), False),
+        (RunDeleted("deleted"), True),
+        (RunNotFound("gone"), True),
+        (JournalUnreadable("too new"), True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_refusal_is_not_hammered_and_heals_when_it_is_lifted(clock, journal, store, error, gone):
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    journal.log({"a": 0.0}, None)
+    store.error = error
+    for _ in range(3):
+        shipment.ship()
+        assert (shipment.refused, shipment.gone, shipment.retry_at) == (True, gone, clock.now + REFUSED_S)
+    assert shipment.trouble == f"the store does not take it: {error}"
+    store.error = None
+    shipment.ship()
+    assert (shipment.refused, shipment.trouble, store.steps(journal)) == (False, "", [0])
+
+
+def test_a_gap_makes_it_go_on_from_where_the_store_stands(clock, journal, store):
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    for _ in range(5):
+        journal.log({"a": 0.0}, None)
+    shipment.ship()
+    store.data = store.data[:32]  # a power cut took its last commits
+    journal.log({"a": 0.0}, None)
+    shipment.ship()
+    assert shipment.acked == 1
+    assert f"the store asks for slot 1, not {journal.tail - 1}" in shipment.trouble
+    shipment.ship()
+    assert store.steps(journal) == [0, 1, 2, 3, 4, 5]
+    assert shipment.trouble == ""
+
+
+def test_a_store_that_is_further_than_this_process_knows_is_believed(shipment, journal, store):
+    journal.log({"a": 0.0}, None)
+    store.data, _ = journal.read(0)  # the answer to an earlier try was lost
+    shipment.ship()
+    journal.log({"a": 0.0}, None)
+    shipment.ship()
+    assert store.steps(journal) == [0, 1]
+
+
+def test_an_error_that_nobody_thought_of_is_told_and_tried_again(clock, journal, store):
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    journal.log({"a": 0.0}, None)
+    store.errors = [ZeroDivisionError("a bug")]
+    shipment.ship()
+    assert shipment.trouble == "ZeroDivisionError: a bug"
+    shipment.ship()
+    assert (shipment.trouble, store.steps(journal)) == ("", [0])
+
+
+# -- the threads ---------------------------------------------------------------------------------
+
+
+def test_what_is_logged_reaches_store_and_disk_without_being_asked(shipper, shipment, journal, store):
+    shipper.add(shipment)
+    journal.log({"a": 0.0}, None)
+    store.wait_for(lambda: store.batches)
+    assert shipper.wait(lambda: journal.durable == journal.tail, 10)
+
+
+def test_no_unexpected_error_ends_the_thread(shipper, shipment, journal, store, caplog, monkeypatch):
+    store.error = RuntimeError("a bug")
+    shipper.add(shipment)
+    shipper.later(lambda: 1 / 0)
+    journal.log({"a": 0.0}, None)
+    store.wait_for(lambda: len(store.batches) >= 1)
+    monkeypatch.setattr(journal, "sync", lambda: 1 / 0)
+    store.error = None
+    assert shipper.wait(lambda: shipment.pending == 0, 10)
+    assert all(thread.is_alive() for thread in shipper._threads)
+    began = []
+    shipper.later(lambda: began.append(True))
+    assert shipper.wait(lambda: bool(began), 10)
+
+
+def test_a_shipment_that_fails_does_not_hold_up_the_others(shipper, journal, store, tmp_path):
+    broken = Store()
+    broken.error = RuntimeError("a bug")
+    other = Journal(tmp_path / "journals", {"run_id": "cd" * 16, "role": "owner"})
+    other.open()
+    shipper.add(Shipment(other, broken, NEW, run=KEY, fresh=True))
+    shipper.add(Shipment(journal, store, NEW, run=KEY, fresh=True))
+    other.log({"a": 0.0}, None)
+    journal.log({"a": 0.0}, None)
+    store.wait_for(lambda: store.data)
+    other.close(settled=True)
+
+
+def test_waiting_gives_up_when_the_time_is_over_and_says_so(shipper, shipment, journal, store):
+    store.error = BackendUnavailable("no route")
+    shipper.add(shipment)
+    journal.log({"a": 0.0}, None)
+    assert shipper.wait(lambda: shipment.pending == 0, 0.05) is False
+
+
+@pytest.mark.parametrize("error", [BackendUnavailable("no route", retry_after_s=3600.0), PermissionDenied("ask bob")])
+def test_waiting_tries_once_more_at_once_what_was_put_off(shipper, shipment, journal, store, error):
+    store.error = error
+    shipper.add(shipment)
+    journal.log({"a": 0.0}, None)
+    assert shipper.wait(lambda: bool(shipment.trouble), 10)
+    store.error = None
+    assert shipment.pending > 0
+    assert shipper.wait(lambda: shipment.pending == 0, 10)
+    assert shipment.trouble == ""
+
+
+def test_waiting_does_not_hammer_a_store_that_refuses(shipper, shipment, journal, store):
+    store.error = PermissionDenied("ask bob")
+    shipper.add(shipment)
+    journal.log({"a": 0.0}, None)
+    assert shipper.wait(lambda: shipment.refused, 10)
+    count = shipment.attempts
+    assert not shipper.wait(lambda: shipment.pending == 0, 0.2)
+    assert shipment.attempts <= count + 2
+
+
+def test_what_is_done_is_taken_off_the_table(shipper, shipment, journal, store):
+    shipper.add(shipment)
+    assert shipper._shipments == [shipment]
+    journal.log({"a": 0.0}, None)
+    shipment.last = True
+    assert shipper.wait(lambda: shipment.done.is_set(), 10)
+    assert shipper.wait(lambda: shipper._shipments == [], 10)
+
+
+def test_stopping_leaves_the_journals_to_others_and_twice_is_a_no_op(shipper, shipment, journal, store):
+    store.error = BackendUnavailable("no route")
+    shipper.add(shipment)
+    journal.log({"a": 0.0}, None)
+    threads, folder = list(shipper._threads), journal.folder
+    shipper.stop(10)
+    shipper.stop(10)
+    assert not any(thread.is_alive() for thread in threads)
+    left = adopt(folder)
+    assert left is not None
+    assert left.names == {1: ("a",)}
+    left.close(settled=True)
+
+
+def test_no_thread_starts_before_there_is_something_to_do():
+    shipper = Shipper()
+    assert shipper._threads == []
+    assert shipper.wait(lambda: False, 5) is False
+    shipper.stop()
+
+
+def test_a_process_has_one_shipper_and_after_a_stop_another():
+    first = shipping.shipper()
+    assert shipping.shipper() is first is shipping.current()
+    shipping.stop()
+    assert shipping.current() is None
+    assert shipping.shipper() is not first
+
+
+def test_the_threads_say_what_they_are_and_keep_no_process_alive(shipper, shipment):
+    shipper.add(shipment)
+    assert shipper.wait(lambda: len(shipper._threads) == 2, 10)
+    assert {thread.name for thread in shipper._threads} == {"mlfoundry-shipper", "mlfoundry-disk"}
+    assert all(thread.daemon for thread in shipper._threads)
