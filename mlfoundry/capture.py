@@ -18,6 +18,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from . import forks
+
 # subprocess, platform, importlib.metadata, psutil and pynvml are imported where they are used: in the
 # thread, so that neither `import mlfoundry` nor `create_run` pays for them.
 
@@ -119,6 +121,8 @@ def _deliver(done: Callable[[Facts], None], directory: Path | None) -> None:
     # Thread.start waits for the thread's first breath; without this pause the imports below would keep
     # the interpreter for a whole switch interval (5 ms) before the caller goes on.
     time.sleep(0.001)
+    with forks.held_up():
+        import subprocess  # noqa: F401
     for piece in _pieces(directory, _recent_git):
         if piece:
             try:

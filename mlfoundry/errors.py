@@ -201,7 +201,7 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception as error:  # a stranger's __repr__ may raise anything at all
         text = f"<no repr: {type(error).__name__}>"
-    text = " ".join(text.split())
+    text = " ".join(text.splitlines())
     if len(text) > 80:
         text = text[:79] + "…"
     return f"{text} ({type(value).__name__})"

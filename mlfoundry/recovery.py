@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from .errors import MlfoundryError, NotFound
-from .journal.reader import LeftJournal, adopt, is_dead, parse_folder
+from .journal.reader import LeftJournal, adopt, is_dead, is_free, parse_folder
 from .records import NewRun, RunKey, RunStatus
 from .tracking.backend import Backend
 
-UNFINISHED_S = 0.2  # making one takes far less
+UNFINISHED_S = 3600.0  # a folder without a lock is made and locked at once, however slow the machine
 
 _log = logging.getLogger("mlfoundry")
 
@@ -78,11 +78,14 @@ def left_behind(roots: list[Path]) -> Iterator[LeftJournal]:
 def _clear_unfinished(hidden: list[Path]) -> None:
     """Remove folders whose process died before it could show them: nothing was ever logged there."""
     for folder in hidden:
+        if parse_folder(folder.name[1:]) is None:
+            continue
         try:
+            is_unlocked = not (folder / "lock").exists()
             is_old = time.time() - folder.lstat().st_mtime > UNFINISHED_S
         except OSError:
             continue
-        if is_old and parse_folder(folder.name[1:]) is not None:
+        if is_old if is_unlocked else is_free(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 

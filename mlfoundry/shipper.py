@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import recovery
+from . import forks, recovery
 from .errors import (
     BackendUnavailable,
     JournalGap,
@@ -323,6 +323,10 @@ class Shipper:
             self.cpu_s += time.thread_time() - began
 
     def _ship(self) -> None:
+        with forks.held_up():
+            import numpy  # noqa: F401  what shipping needs: a child must not be forked while it is imported
+
+            from .store import points  # noqa: F401
         self._start("mlfoundry-disk", self._disk)
         while not self._stopping.is_set():
             began = time.thread_time()

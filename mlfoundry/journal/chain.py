@@ -107,11 +107,11 @@ class Chain:
 
         Returns:
             True when it is written, False when there is no room (`weight` is counted as lost), None
-            when a signal handler wrote in between and the record must be made anew.
+            when the record must be made anew: there is room now, or a signal handler wrote in between.
         """
         taken = len(data) // slots.SLOT
-        if tail + taken > self._limit and not self._make_room(taken, weight):
-            return False
+        if tail + taken > self._limit:
+            return None if self._make_room(taken, weight) else False
         size = len(data)
         if tail == self.tail and tail + taken <= self._limit:  # from here to the last store: no call, see the top
             offset = self._shift + tail * 32
@@ -198,14 +198,22 @@ class Chain:
         return segment
 
     def _make_folder(self, root: Path) -> None:
+        journal_id = self.journal_id
         try:
-            self.folder, self._lock_fd = make_folder(root, f"{self._run_id}.{self.journal_id:016x}")
+            folder, lock_fd = make_folder(root, f"{self._run_id}.{journal_id:016x}")
         except OSError as error:
-            # An interrupt just after the folder was made left its name taken; nothing is written yet.
+            # A handler's log call is making it, or an interrupt left the name taken; nothing is written yet.
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or self.tail:
                 raise
             self._identify()
-            self.folder, self._lock_fd = make_folder(root, f"{self._run_id}.{self.journal_id:016x}")
+            self._make_folder(root)
+            return
+        if self.folder is None and self.journal_id == journal_id:  # no call until it is taken over
+            self.folder = folder
+            self._lock_fd = lock_fd
+        else:
+            os.close(lock_fd)
+            shutil.rmtree(folder, ignore_errors=True)
 
     # -- to the disk -----------------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 
 from .. import slots
 
@@ -60,22 +62,34 @@ class KeySet:
         self.holds = False
         self.next = 0
 
-    def take(self) -> bool:
-        """Take over counting from the keys; False when they do not stand at one step."""
-        for key in self.keys:
-            if key.holder is not None:
-                key.holder.release()
-        if len({key.next for key in self.keys}) != 1:
-            return False
-        self.next = self.keys[0].next
-        self.holds = True
-        for key in self.keys:
-            key.holder = self
-        return True
-
     def release(self) -> None:
-        """Hand counting back to the keys."""
+        """Hand counting back to the keys; safe against a signal handler that does the same meanwhile."""
         self.holds = False
         for key in self.keys:
-            key.holder = None
-            key.next = self.next
+            if key.holder is self:
+                key.next = self.next
+                key.holder = None
+
+
+def release(keys: Iterable[Key]) -> None:
+    """Make each of the keys count for itself."""
+    for key in keys:
+        if key.holder is not None:
+            key.holder.release()
+
+
+# Setting an attribute of many keys without running a line of Python in between: no signal handler comes
+# between the first and the last.
+_set_next: Callable[[Key, int], None] = vars(Key)["next"].__set__
+_set_holder: Callable[[Key, KeySet], None] = vars(Key)["holder"].__set__
+at_once = deque[None](maxlen=0).extend
+
+
+def setting_next(keys: Iterable[Key], steps: Iterable[int]) -> Iterator[None]:
+    """Return what sets the next step of each key when `at_once` is called with it."""
+    return map(_set_next, keys, steps)
+
+
+def setting_holder(keys: Iterable[Key], holder: KeySet) -> Iterator[None]:
+    """Return what makes `holder` count for each key when `at_once` is called with it."""
+    return map(_set_holder, keys, repeat(holder))

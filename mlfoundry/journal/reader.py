@@ -188,13 +188,16 @@ def parse_folder(name: str) -> tuple[str, int] | None:
 
 
 def is_dead(folder: Path) -> bool:
-    """Return whether a folder is a journal that nobody owns; takes the lock for a moment."""
-    if parse_folder(folder.name) is None:
-        return False
+    """Return whether a folder is a journal that nobody owns."""
+    return parse_folder(folder.name) is not None and is_free(folder)
+
+
+def is_free(folder: Path) -> bool:
+    """Return whether a folder's lock can be taken, or is missing because its deletion was interrupted."""
     try:
         fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return folder.is_dir()  # a deletion that was interrupted
+        return folder.is_dir()
     except OSError:
         return False
     try:

@@ -24,7 +24,7 @@ from ..errors import InvalidValue, shown
 from ..names import legal_key, legal_metric_key
 from ..values import number, step_number
 from .chain import Chain
-from .keys import Key, KeySet, KeySpace
+from .keys import Key, KeySet, KeySpace, at_once, release, setting_holder, setting_next
 from .segment import PREAMBLE_SLOT
 
 KEY_LIMIT = 100_000
@@ -164,53 +164,83 @@ class Journal(Chain):
             if step is not None:
                 step = step_number(step)  # before a key is defined
             known = self._define_set(space, names)
+        counted = len(names) if space is self._metrics else 0
         while True:
-            if known is None or not (known.holds or known.take()):
-                before = self.accepted
-                self._uneven_row([space.keys[name] for name in names], known, list(values), step, at_us)
-                if space is self._system:
-                    self.accepted = before
+            if known is None or not (known.holds or self._take(known)):
+                self._uneven_row([space.keys[name] for name in names], known, list(values), step, at_us, counted)
                 return
             own = known.next if step is None else step
-            tail = self.tail
+            tail, taken = self.tail, known.taken
+            if tail + taken > self._limit:
+                if not self._make_room(taken, known.count):
+                    return
+                continue
             try:
                 data = slots.record(slots.ROW, known.number, own, at_us, known.pack(*values), self._seed + tail)
             except struct.error:
                 raise _beyond(names[0], step) from None
-            written = self._put(tail, data, known.count)
-            if written:
-                self.accepted += known.count if space is self._metrics else 0
+            size = len(data)
+            if tail == self.tail and tail + taken <= self._limit and known.holds:  # no call from here, see `chain`
+                offset = self._shift + tail * 32
+                self._map[offset : offset + size] = data
+                self.tail = tail + taken
+                self.accepted += counted
                 if own >= known.next:
                     known.next = own + 1
-            if written is not None:
                 return
 
+    def _take(self, known: KeySet) -> bool:
+        """Let a key set count for its keys; False when they do not stand at one step."""
+        while True:
+            tail = self.tail
+            release(known.keys)
+            steps = {key.next for key in known.keys}
+            if len(steps) != 1:
+                return False
+            step, setting = steps.pop(), setting_holder(known.keys, known)
+            if tail == self.tail:  # no signal handler logged meanwhile, and none comes before all is set
+                known.next = step
+                known.holds = True
+                at_once(setting)
+                return True
+
     def _uneven_row(
-        self, keys: list[Key], known: KeySet | None, values: list[float], step: int | None, at_us: int
+        self, keys: list[Key], known: KeySet | None, values: list[float], step: int | None, at_us: int, counted: int
     ) -> None:
         """Write a row whose keys stand at different steps, or whose key set has no number."""
+        count = len(keys)
         while True:
-            for key in keys:
-                if key.holder is not None:
-                    key.holder.release()
-            steps = [key.next if step is None else step for key in keys]
             tail = self.tail
+            release(keys)
+            steps = [key.next if step is None else step for key in keys]
+            following = [max(key.next, own + 1) for key, own in zip(keys, steps, strict=True)]
             try:
-                if known is not None:
-                    payload = struct.pack(f"<{len(keys)}q{len(keys)}d", *steps, *values)
-                    start = self._seed + tail
-                    data = slots.record(slots.ROW_WITH_STEPS, known.number, 0, at_us, payload, start)
-                else:
-                    data = self._points(keys, steps, at_us, values, self._seed + tail)
+                data = self._uneven_record(keys, known, steps, at_us, values, self._seed + tail)
             except struct.error:
                 raise _beyond(self.names[keys[0].number][0], step) from None
-            written = self._put(tail, data, len(keys))
-            if written:
-                self.accepted += len(keys)
-                for key, own in zip(keys, steps, strict=True):
-                    key.next = max(key.next, own + 1)
-            if written is not None:
+            size = len(data)
+            taken = size // slots.SLOT
+            if tail + taken > self._limit:
+                if not self._make_room(taken, count):
+                    return
+                continue
+            setting = setting_next(keys, following)
+            if tail == self.tail and tail + taken <= self._limit:  # one call from here, which runs no Python
+                offset = self._shift + tail * 32
+                self._map[offset : offset + size] = data
+                self.tail = tail + taken
+                self.accepted += counted
+                at_once(setting)
                 return
+
+    @staticmethod
+    def _uneven_record(
+        keys: list[Key], known: KeySet | None, steps: list[int], at_us: int, values: list[float], start: int
+    ) -> bytes:
+        if known is not None:
+            payload = struct.pack(f"<{len(keys)}q{len(keys)}d", *steps, *values)
+            return slots.record(slots.ROW_WITH_STEPS, known.number, 0, at_us, payload, start)
+        return Journal._points(keys, steps, at_us, values, start)
 
     @staticmethod
     def _points(keys: list[Key], steps: list[int], at_us: int, values: list[float], start: int) -> bytes:

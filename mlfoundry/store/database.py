@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .. import forks
 from ..errors import BackendUnavailable, StoreBusy, StoreTooNew
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Database:
         Args:
             settle: Return only when this commit, and all before it, would survive a power cut.
         """
-        with _passing(), self._write_lock, _translated(self.path):
+        with forks.held_up(), self._write_lock, _translated(self.path):
             if self._writer is not None and _identity(self.path) != self._opened:
                 # Commits would go into a file that has no name any more.
                 self._abandon()
@@ -124,7 +125,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Begin a transaction that reads one consistent state."""
-        with _passing(), _translated(self.path):
+        with forks.held_up(), _translated(self.path):
             try:
                 connection = self._readers.pop()
             except IndexError:
@@ -402,58 +403,6 @@ def _translated(path: Path) -> Iterator[None]:
 
 _databases: list[Database] = []
 
-# -- forks ---------------------------------------------------------------------------------------
-
-FORK_WAIT_S = 2.0
-
-
-class _Gate:
-    """Lets a fork wait until no thread is inside SQLite.
-
-    SQLite keeps a table of its own locks in memory. A child that is forked inside a transaction inherits
-    the table with the lock taken, and could never write; a mutex that was held would stay so.
-    """
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.inside: list[int] = []  # identities of threads, once for each transaction
-        self.forking = False
-
-    def others(self) -> bool:
-        own = threading.get_ident()
-        return any(thread != own for thread in self.inside)
-
-
-_gate = _Gate()
-
-
-@contextmanager
-def _passing() -> Iterator[None]:
-    gate, own = _gate, threading.get_ident()
-    with gate.changed:
-        while gate.forking and own not in gate.inside:
-            gate.changed.wait(FORK_WAIT_S)
-        gate.inside.append(own)
-    try:
-        yield
-    finally:
-        with gate.changed:
-            gate.inside.remove(own)
-            gate.changed.notify_all()
-
-
-def _before_fork() -> None:
-    with _gate.changed:
-        _gate.forking = True
-        _gate.changed.wait_for(lambda: not _gate.others(), timeout=FORK_WAIT_S)
-    _gate.changed.acquire()  # so that none enters until the fork is done
-
-
-def _in_parent() -> None:
-    _gate.forking = False
-    _gate.changed.notify_all()
-    _gate.changed.release()
-
 
 def _leave_to_parent() -> None:
     """In a forked child: forget the parent's connections without closing them.
@@ -461,8 +410,6 @@ def _leave_to_parent() -> None:
     Closing would run SQLite's checkpoint on files that the parent uses. The objects get one
     reference that nobody gives back, so that not even the end of the interpreter closes them.
     """
-    global _gate
-    _gate = _Gate()
     for database in _databases:
         inherited = [database._writer, *database._readers]
         database._forget()
@@ -473,4 +420,4 @@ def _leave_to_parent() -> None:
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_leave_to_parent)
+os.register_at_fork(after_in_child=_leave_to_parent)

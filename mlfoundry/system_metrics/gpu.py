@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from mlfoundry import forks
 from mlfoundry.system_metrics.source import Counted, Reading, Source, log
 
 PROBE_EVERY_S = 60.0
@@ -39,7 +40,8 @@ def load_nvml() -> Any:
             importlib.import_module("ctypes").CDLL("libnvidia-ml.so.1")
         except OSError:
             return None
-    return importlib.import_module("pynvml")
+    with forks.held_up():
+        return importlib.import_module("pynvml")
 
 
 class Device:

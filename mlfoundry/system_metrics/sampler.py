@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from mlfoundry import forks
 from mlfoundry.system_metrics.source import Counted, Failure, Source
 
 THREAD_NAME = "mlfoundry-sampler"
@@ -188,8 +189,9 @@ class Sampler:
     def _run(self) -> None:
         if self._sources is None:
             # Imported here: what the sources need costs milliseconds that create_run should not wait for.
-            sources = importlib.import_module("mlfoundry.system_metrics.sources")
-            self._sources = sources.find_sources(self._pid, self._failures)
+            with forks.held_up():
+                sources = importlib.import_module("mlfoundry.system_metrics.sources")
+                self._sources = sources.find_sources(self._pid, self._failures)
         self._pace.due_s = self._clock()
         while not self._stopping.is_set():
             self._tick()

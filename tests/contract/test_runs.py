@@ -149,7 +149,7 @@ def test_a_changed_param_is_an_error_and_nothing_of_its_call_is_kept(client):
     with client.create_run("iris") as run:
         run.log_params({"lr": 0.1})
         run.log_params({"lr": 0.1})
-        with pytest.raises(ParamChanged, match=r"param 'lr' is 0\.1( \(float\))? already and cannot become 0\.2( |:)"):
+        with pytest.raises(ParamChanged, match=r"param 'lr' is '?0\.1'? already and cannot become '?0\.2'?:"):
             run.log_params({"new": 1, "lr": 0.2})
         with pytest.raises((InvalidName, InvalidValue)):
             run.log_params({"other": 1, "bad\nname": 2})

@@ -165,6 +165,38 @@ def test_a_child_forked_inside_a_transaction_of_its_parent_can_use_the_store(sta
     assert look(store).values("child") == [1.0]
 
 
+FORKS_INSIDE_AN_IMPORT = """
+import importlib.abc, os, sys, threading
+import mlfoundry
+inside, never = threading.Event(), threading.Event()
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "numpy" and threading.current_thread() is not threading.main_thread():
+            inside.set()
+            never.wait(1.5)
+sys.meta_path.insert(0, Slow())
+run = mlfoundry.get_client(sys.argv[1], user="ann", end_timeout_s=15).create_run("p", "x")
+run.log_metrics({"a": 1.0})
+inside.wait(5)
+child = os.fork()
+if child == 0:
+    import numpy
+    run.log_metrics({"child": 1.0})
+    run.end()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+run.end()
+print("fine", flush=True)
+"""
+
+
+def test_a_child_forked_while_a_thread_of_ours_imports_is_not_blocked(start, look, store):
+    program = start("-c", FORKS_INSIDE_AN_IMPORT, store)
+    assert program.line(LIMIT_S) == "0", program.messages()
+    assert program.line(LIMIT_S) == "fine"
+    assert look(store).values("child") == [1.0]
+
+
 # -- threads and tasks -----------------------------------------------------------------------------
 
 

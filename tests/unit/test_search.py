@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import math
 import uuid
 
 import pytest
@@ -199,12 +198,3 @@ def test_a_number_of_any_size_is_answered_or_an_error_of_the_filter(backend, pro
     for value in NUMBERS:
         for comparison in (f"= {value}", f"< {value}", f"in ({value})"):
             place_of_error(backend, RunQuery(project_id, f"{field} {comparison}"))
-
-
-def test_a_cursor_keeps_floats_to_the_last_bit_and_texts_whatever_they_hold(backend):
-    for value in (0.1 + 0.2, 5e-324, math.inf, -math.inf, -0.0, "größe 🎉 \"'\\", None):
-        from mlfoundry.store.search import _after, _cursor
-
-        _, bound = _after(_cursor((value, b"\0\xff")), [("a", [], False), ("b", [], False)])
-        assert value is None or value in bound
-        assert b"\0\xff" in bound

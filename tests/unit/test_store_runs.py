@@ -9,7 +9,7 @@ import pytest
 
 from mlfoundry import slots
 from mlfoundry.records import Batch, NewRun, Permission
-from mlfoundry.store import projects, series
+from mlfoundry.store import points, projects
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 POINTS = 200
@@ -62,7 +62,7 @@ def test_the_end_of_a_run_merges_the_pieces_of_its_series(backend, make_run):
     with backend.database.read() as tx:
         assert tx.rows("SELECT pieces FROM series") == [(1,), (1,)]
         assert tx.rows("SELECT n FROM chunk") == [(POINTS // 20,), (POINTS // 20,)]
-        assert series.verify(tx, run) == []
+        assert points.verify(tx, run) == []
 
 
 def test_a_deleted_project_leaves_no_row_in_any_table_and_no_file(backend, make_run):
