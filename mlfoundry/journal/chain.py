@@ -31,6 +31,7 @@ from .segment import Segment
 
 SEGMENT_SLOTS = (8 * 1024, 32 * 1024)  # 256 KiB, then 1 MiB each: one segment is what is shipped at once
 MEMORY_SLOTS = 512 * 1024  # 16 MiB
+RESERVED_SLOTS = 256  # of memory, for the end of the run
 RETRY_S = 1.0
 
 _log = logging.getLogger("mlfoundry")
@@ -147,7 +148,8 @@ class Chain:
             except OSError as error:
                 self._troubled(error)
         if segment is None:
-            segment = Segment(None, base=tail, preamble=b"", room=max(MEMORY_SLOTS, taken))
+            segment = Segment(None, base=tail, preamble=b"", room=max(MEMORY_SLOTS, taken) + RESERVED_SLOTS)
+            segment.limit -= RESERVED_SLOTS
         try:
             self._use(segment, tail, last)
         finally:
@@ -159,10 +161,12 @@ class Chain:
 
     def _use(self, segment: Segment, tail: int, last: Segment | None) -> None:
         memory, shift, limit = segment.map, segment.shift, segment.limit
+        preamble, head = segment.preamble, len(segment.preamble)
         with self._segments_lock:
             current = self._segments
             grown = [*current, segment]
             if (current[-1] if current else None) is last and self._segments is current and self.tail == tail:
+                memory[:head] = preamble
                 self._segments = grown
                 self._map = memory
                 self._shift = shift
@@ -202,7 +206,9 @@ class Chain:
         try:
             folder, lock_fd = make_folder(root, f"{self._run_id}.{journal_id:016x}")
         except OSError as error:
-            # A handler's log call is making it, or an interrupt left the name taken; nothing is written yet.
+            if self.folder is not None:
+                return  # a signal handler logged meanwhile and made it
+            # An interrupt left the name taken, or this is the handler; nothing is written yet.
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or self.tail:
                 raise
             self._identify()
@@ -214,6 +220,15 @@ class Chain:
         else:
             os.close(lock_fd)
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _make_room_for_end(self) -> None:
+        """Look once more for room on the disk, and else take what is reserved in memory."""
+        if self.tail + RESERVED_SLOTS > self._limit:
+            self._retry_at = 0.0
+            self.sync()
+            last = self._segments[-1] if self._segments else None
+            if last is not None and last.path is None:
+                self._limit = last.limit + RESERVED_SLOTS
 
     # -- to the disk -----------------------------------------------------------------------------
 
@@ -284,6 +299,7 @@ class Chain:
         except OSError as error:
             self._troubled(error)
             return
+        new.map[: len(new.preamble)] = new.preamble
         new.write(base, old.read(base, stop))
         with self._segments_lock:
             index = self._segments.index(old)

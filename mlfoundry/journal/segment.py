@@ -18,7 +18,8 @@ class Segment:
     Args:
         path: The file to make (0600); None keeps the segment in memory.
         base: Number of the first slot.
-        preamble: What makes the segment readable alone, whole slots, before the first slot.
+        preamble: What makes the segment readable alone, whole slots, before the first slot. It is written when
+            the segment is taken into use: a file without it is none, whatever became of its making.
         room: Number of slots.
 
     Raises:
@@ -42,7 +43,7 @@ class Segment:
                 os.close(self.fd)
                 path.unlink(missing_ok=True)
                 raise
-        self.map[: len(preamble)] = preamble
+        self.preamble = preamble
         self.shift = len(preamble) - base * slots.SLOT
 
     @staticmethod

@@ -254,6 +254,10 @@ class Journal(Chain):
         """Record the end as a document; what is logged after it raises RunEnded."""
         with self._lock:
             if not self.finished:
+                self._make_room_for_end()
+                if self._lost_unsaid:
+                    count, self._lost_unsaid = self._lost_unsaid, 0
+                    self._say_lost(count)
                 self.write(content)
                 self.finished = True
                 self._limit = 0
@@ -302,7 +306,8 @@ class Journal(Chain):
         at_us = time_ns() // 1000
         documents: list[dict[str, Any]] = [{"kind": "origin", **self.origin}]
         if self.names:
-            names = {str(key_number): list(names) for key_number, names in self.names.items()}
+            # A copy, because a signal handler may define keys meanwhile.
+            names = {str(key_number): list(names) for key_number, names in dict(self.names).items()}
             documents.append({"kind": "keys", "names": names})
         out = b""
         for content in documents:

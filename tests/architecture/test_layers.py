@@ -6,7 +6,7 @@ import pytest
 
 from tests.architecture.imports import imports, room, sources
 
-EVERYBODY_MAY = {"errors", "records", "names", "values", "forks"}
+EVERYBODY_MAY = {"errors", "records", "names", "values"}
 
 # A room is a file or a folder of mlfoundry/. From top to bottom: nobody imports from a row above its own.
 LAYERS = {
@@ -40,7 +40,6 @@ LAYERS = {
     "process_exit": set(),
     "settings": {"folders"},
     "folders": set(),
-    "forks": set(),
     "forks": set(),
     "query": {"query_tokens", "query_tree"},
     "query_tree": {"query_tokens"},

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import stat
 import subprocess
 import threading
@@ -410,15 +411,9 @@ def test_a_clock_that_jumps_keeps_the_order_and_no_duration_is_negative(start, l
 
 
 def test_a_killed_run_whose_clock_jumped_back_ends_no_earlier_than_it_began(start, look, store):
-    text = (
-        "import sys, os, time, mlfoundry\n"
-        "run = mlfoundry.get_client(sys.argv[1], user='ann').create_run('p', 'x')\n"
-        "run.log_metrics({'a': 1.0}, timestamp=1_000_000.0)\n"
-        "os.kill(os.getpid(), 9)\n"
-    )
-    start("-c", text, store).exit_code()
-    run = look(store).run()
-    assert run.status is RunStatus.KILLED
+    program = start("worlds.py", store, "clock_back")
+    assert program.exit_code() == -signal.SIGKILL, program.messages()
+    run = check_stored(look, store, 10, status=RunStatus.KILLED).run()
     assert run.ended_at >= run.started_at
 
 

@@ -5,11 +5,14 @@ python worlds.py STORE WAY [BUSY_S]. Each call is timed; the slowest counts.
 
 import json
 import logging
+import os
+import signal
 import sys
 import threading
 import time
 
 import mlfoundry
+from mlfoundry import recovery
 from mlfoundry.store import database
 
 SLOW_S = 0.05
@@ -82,25 +85,41 @@ def plain():
     say(ended_s=time.monotonic() - began, lost=logged.run.health.lost)
 
 
+def clock_that_jumps():
+    """Put a wall clock in place that is off by the first item of the list returned, in nanoseconds."""
+    real, jump = time.time_ns, [0]
+
+    def fake():
+        return real() + jump[0]
+
+    for module in [each for name, each in sys.modules.items() if name.startswith("mlfoundry")]:
+        for name, value in list(vars(module).items()):
+            if value is real:
+                setattr(module, name, fake)
+    time.time_ns = fake
+    return jump
+
+
 def clock():
     """The wall clock jumps back and forth between calls."""
-    real = time.time_ns
-    jump = [0]
-    fake = lambda: real() + jump[0]  # noqa: E731
-    for module in list(sys.modules.values()):
-        if getattr(module, "__name__", "").startswith("mlfoundry"):
-            for name, value in list(vars(module).items()):
-                if value is real:
-                    setattr(module, name, fake)
-    time.time_ns = fake
     for number in range(2000):
-        jump[0] = (0, -3600, 86400 * 3650, -86400 * 3650)[number % 4] * 1_000_000_000
+        jump[0] = (0, -3600, 86400 * 3650, -86400 * 3650)[number % 4] * 10**9
         logged.log(1)
     jump[0] = -86400 * 10**9
     logged.run.end()
     say(count=logged.count)
 
 
+def clock_back():
+    """The wall clock has jumped back while the run was made; then the process dies."""
+    logged.log(10)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+jump = clock_that_jumps() if sys.argv[2].startswith("clock") else [0]
+if sys.argv[2] == "clock_back":
+    origin = recovery.origin  # asked for when the start is known and nothing is written yet
+    recovery.origin = lambda *new, **told: jump.__setitem__(0, -86400 * 10**9) or origin(*new, **told)
 if len(sys.argv) > 3:
     database.BUSY_S = float(sys.argv[3])
 began = time.monotonic()
