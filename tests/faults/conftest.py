@@ -86,6 +86,8 @@ class Program:
             else:
                 self.process.kill()
         self.process.wait(LIMIT_S)
+        if group:  # the others have let go of everything when nobody holds the other end any more
+            self._read += self.process.stdout.read()
 
     def exit_code(self, limit_s: float = LIMIT_S) -> int:
         """Wait until it ends; return its exit code, negative for a signal."""
