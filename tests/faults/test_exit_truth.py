@@ -69,9 +69,11 @@ ENDS = {
         FINISHED,
         "",
     ),
-    "KeyboardInterrupt": ("raise KeyboardInterrupt", -signal.SIGINT, KILLED, "KeyboardInterrupt"),
+    # CPython forgets that an interrupt ended the program when any thread of it imports certain modules afterwards
+    # (those that make named tuples): the flush has them imported before.
+    "KeyboardInterrupt": ("run.flush()\nraise KeyboardInterrupt", -signal.SIGINT, KILLED, "KeyboardInterrupt"),
     "SIGINT": (
-        "import signal\nsignal.raise_signal(signal.SIGINT)\nfor _ in range(9): pass",
+        "import signal\nrun.flush()\nsignal.raise_signal(signal.SIGINT)\nfor _ in range(9): pass",
         -signal.SIGINT,
         KILLED,
         "KeyboardInterrupt",
