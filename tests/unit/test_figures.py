@@ -85,7 +85,7 @@ def test_a_format_that_plotly_does_not_make_is_refused_with_those_that_it_does(p
         figure_bytes(plotly_figure, "x.png")
 
 
-@pytest.mark.parametrize("thing", [None, "loss.png", 5, object(), {"data": []}], ids=repr)
+@pytest.mark.parametrize("thing", [None, "loss.png", 5, object(), {"data": []}], ids=lambda thing: type(thing).__name__)
 def test_what_is_no_figure_is_refused(thing):
     with pytest.raises(
         InvalidValue, match=r"^log_figure got \w+; give a matplotlib or plotly figure, or use log_artifact"

@@ -27,6 +27,9 @@ class Tensor:
     def __init__(self, number, shape=(), dtype="torch.float32"):
         self._number, self.shape, self.dtype, self.requires_grad = number, shape, dtype, True
 
+    def __repr__(self):
+        return f"Tensor({self._number!r}, {self.dtype})"
+
     def size(self):
         return self.shape
 
