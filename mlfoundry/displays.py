@@ -25,11 +25,12 @@ STATUS_SIGNS = {
     RunStatus.KILLED: "■",
 }
 _STATUS_COLOURS = {
-    RunStatus.RUNNING: "#0b6bcb",
-    RunStatus.SCHEDULED: "#636b74",
-    RunStatus.FINISHED: "#1f7a1f",
-    RunStatus.FAILED: "#c41c1c",
-    RunStatus.KILLED: "#9a5b13",
+    # JupyterLab's own, which follow its theme; elsewhere tones that can be read on light and on dark.
+    RunStatus.RUNNING: "var(--jp-info-color0, #1f7fd0)",
+    RunStatus.SCHEDULED: "inherit",
+    RunStatus.FINISHED: "var(--jp-success-color0, #2e8b2e)",
+    RunStatus.FAILED: "var(--jp-error-color0, #e03c3c)",
+    RunStatus.KILLED: "var(--jp-warn-color0, #b5701c)",
 }
 _CONTROLS = (*range(32), *range(127, 160))
 _TURNS = (0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -66,7 +67,10 @@ def figure(value: Any) -> str:
             return "∞" if value > 0 else "-∞"
         if value == int(value) and abs(value) < 1e15:
             return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
-        return f"{value:.3e}" if not 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+        if 1e-3 <= abs(value) < 1e6:
+            return f"{value:.4g}"
+        mantissa, exponent = f"{value:.3e}".split("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     return f"{value:,}" if abs(value) >= 10_000 else str(value)
 
 
@@ -189,6 +193,8 @@ def record_rows(record: Any) -> tuple[str, list[tuple[str, object]]]:
         name = field.name.removesuffix("_bytes").replace("_", " ")
         if field.name.endswith("_bytes"):
             rows.append((name, f"{size(value)} ({value:,} B)" if value >= 1024 else f"{value} B"))
+        elif field.name.endswith("_s"):
+            rows.append((name.removesuffix(" s"), f"{value:.3f} s"))
         elif isinstance(value, datetime):
             rows.append((name, f"{age(value)} ({value.isoformat(timespec='seconds')})"))
         elif isinstance(value, Enum):
@@ -238,6 +244,7 @@ class RunColumns:
                 values.setdefault(name, set()).add(str(value))
         self.metrics = sorted(seen, key=lambda name: (-seen[name], name))[:metrics]
         several = [name for name, different in values.items() if len(different) > 1]
+        self._values = values
         self.params = sorted(several or list(values), key=lambda name: (len(values[name]), name))[:params]
 
     @property
@@ -248,7 +255,8 @@ class RunColumns:
     @property
     def numeric(self) -> list[bool]:
         """Which columns hold numbers."""
-        return [False, False, *[True] * len(self.metrics), *[True] * len(self.params), True, False]
+        params = [all(map(_is_number, self._values[name])) for name in self.params]
+        return [False, False, *[True] * len(self.metrics), *params, True, False]
 
     def cells(self, record: RunRecord) -> list[tuple[str, object]]:
         """Return (shown, whole) of each cell of a run."""
@@ -263,6 +271,14 @@ class RunColumns:
             (span(duration_s(record)), f"{duration_s(record):.3f} s"),
             (age(record.started_at), record.started_at.isoformat(timespec="seconds")),
         ]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _told(metric: MetricSummary) -> str:
