@@ -145,7 +145,7 @@ def _segments(small_segments, request):
 
 @pytest.mark.usefixtures("_segments")
 def test_a_handler_that_logs_at_any_moment_of_a_call_leaves_every_record_whole(tmp_path, scale):
-    for at in moments(scale(1, 11)):
+    for at in moments(scale(1, 31)):
         folder = tmp_path / str(at)
         journal = journal_in(folder)
 
@@ -180,7 +180,7 @@ def test_an_interrupt_at_any_moment_of_a_call_leaves_its_record_whole_or_absent_
     def interrupt():
         raise KeyboardInterrupt
 
-    for at in moments(scale(1, 7)):
+    for at in moments(scale(1, 23)):
         folder = tmp_path / str(at)
         journal = journal_in(folder)
         returned, cut = [], None
