@@ -12,7 +12,7 @@ from typing import Any
 from . import folders, recovery, values
 from . import settings as configuration
 from . import shipper as shipping
-from .errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError, shown
+from .errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError, RunEnded, shown
 from .journal import Journal
 from .names import legal_name, random_name
 from .query import parse_filter, parse_order
@@ -132,8 +132,14 @@ class Client:
 
         Raises:
             RunNotFound: There is no such run that this user may see.
+            RunEnded: The run has ended.
         """
         record = self._find(run_id)
+        if record.status is not RunStatus.RUNNING:
+            raise RunEnded(
+                f"{record.owner}/{record.project_name}/{record.run_name} has ended ({record.status.value}); it takes "
+                "no more data. Start a new run with create_run."
+            )
         new = NewRun(
             run_id=record.key.run_id,
             project_name=record.project_name,
@@ -214,7 +220,7 @@ class Client:
         if len(parts) == 1:
             run_id = parts[0].lower()
             if len(run_id) != 32 or any(c not in "0123456789abcdef" for c in run_id):
-                raise InvalidName(f"{run!r} is neither a run id (32 hex digits) nor owner/project/run")
+                raise InvalidName(f"{run!r} is neither a run id (32 hex digits) nor project/run or owner/project/run")
             return self.backend.find_run(run_id)
         if len(parts) > 3:
             raise InvalidName(f"{run!r} has {len(parts)} parts; give owner/project/run")
@@ -286,6 +292,8 @@ class Client:
         Args:
             runs: Runs, ids or ``owner/project/run``; at least one.
         """
+        if isinstance(runs, str):
+            runs = [runs]
         found = [self.get_run(run) for run in runs]
         if not found:
             raise InvalidInput("compare_runs needs at least one run")

@@ -186,10 +186,6 @@ class MissingExtra(MlfoundryError, ImportError):
         return type(self), (self.package, self.purpose)
 
 
-class MlfoundryWarning(UserWarning):
-    """Something did not go as asked, and the program goes on."""
-
-
 def _brief(value: object) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= 80 else text[:79] + "…"

@@ -119,6 +119,8 @@ def verdict() -> tuple[RunStatus, str]:
     """Return the status and the error of runs that are open when the process ends."""
     if "ipykernel" in sys.modules and _in_kernel():
         return RunStatus.KILLED, "the kernel was shut down before the run ended"
+    if _is_interactive():
+        return RunStatus.FINISHED, ""  # an exception there ended a line or a cell, and not the program
     last = getattr(sys, "last_value", None)
     if last is not None and last is not _before:
         return status_of(last), described(last)
@@ -156,6 +158,14 @@ def status_of(error: BaseException) -> RunStatus:
     """Return how a run ended that this exception left: an interrupt kills, anything else fails."""
     interrupted = isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError"
     return RunStatus.KILLED if interrupted else RunStatus.FAILED
+
+
+def _is_interactive() -> bool:
+    """Return whether somebody types the program line by line: at Python's prompt or IPython's."""
+    if hasattr(sys, "ps1") or sys.flags.interactive:
+        return True
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
 
 
 def _in_kernel() -> bool:

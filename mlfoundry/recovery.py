@@ -27,9 +27,10 @@ from .journal.reader import LeftJournal, adopt, is_dead, is_free, parse_folder
 from .records import NewRun, RunKey, RunStatus
 from .tracking.backend import Backend
 
-UNFINISHED_S = 3600.0  # a folder without a lock is made and locked at once, however slow the machine
+UNFINISHED_S = 600.0  # making one takes a moment, but a loaded machine may stop between any two steps
 
 _log = logging.getLogger("mlfoundry")
+_told: set[Path] = set()
 
 
 def origin(new: NewRun, *, user: str, uri: str, role: str, pid: int) -> dict[str, Any]:
@@ -68,8 +69,10 @@ def left_behind(roots: list[Path]) -> Iterator[LeftJournal]:
         for folder in folders:
             try:
                 left = adopt(folder)
-            except OSError as error:
-                _log.warning("The journal %s cannot be read: %s", folder, error)
+            except Exception as error:  # noqa: BLE001  one journal must not keep all others from being stored
+                if folder not in _told:
+                    _told.add(folder)
+                    _log.warning("The journal %s cannot be read (%s: %s)", folder, type(error).__name__, error)
                 continue
             if left is not None:
                 yield left
@@ -81,11 +84,10 @@ def _clear_unfinished(hidden: list[Path]) -> None:
         if parse_folder(folder.name[1:]) is None:
             continue
         try:
-            is_unlocked = not (folder / "lock").exists()
             is_old = time.time() - folder.lstat().st_mtime > UNFINISHED_S
         except OSError:
             continue
-        if is_old if is_unlocked else is_free(folder):
+        if is_old and is_free(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -195,6 +195,8 @@ class RunList(Sequence["StoredRun"]):
     def __getitem__(self, index: slice) -> list[StoredRun]: ...
     def __getitem__(self, index: int | slice) -> StoredRun | list[StoredRun]:
         """Return a run or a list of runs."""
+        if not isinstance(index, (int, slice)):
+            raise TypeError(f"runs are numbered from 0; to get one by its name use client.get_run, not [{index!r}]")
         if isinstance(index, slice):
             plain = (index.start or 0) >= 0 and (index.step or 1) > 0 and index.stop is not None and index.stop >= 0
             self._reach(index.stop if plain else float("inf"))

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -79,8 +80,9 @@ class Run(StoredRun):
         journal.on_open = self._ship
         if journal.folder is not None or journal.trouble is not None:
             self._ship(journal, fresh=True)
-        _open_runs.append(self)
-        process_exit.watch(_end_open_runs)
+        with _open_runs_lock:
+            _open_runs.append(self)
+            process_exit.watch(_end_open_runs)
 
     def _ship(self, journal: Journal, *, fresh: bool = True) -> None:
         """Hand the journal to this process's shipper."""
@@ -92,8 +94,11 @@ class Run(StoredRun):
 
     def _was_made(self, record: RunRecord) -> None:
         """Take over what the backend made of a run that began offline."""
-        self._record = record
-        self._made = True
+        with self._end_lock:
+            if self._ended:  # offline: how it ended is known here, and there not yet
+                record = replace(self._record, key=record.key, run_name=record.run_name)
+            self._record = record
+            self._made = True
         self._journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
         if not self._ended:
             with contextlib.suppress(RunEnded):
@@ -153,6 +158,7 @@ class Run(StoredRun):
             RunEnded: The run has ended.
         """
         if self._ended:
+            self._await_end()
             super().set_tags(tags)
         elif texts := values.tag_texts(tags):
             self._journal.write({"kind": "tags", "values": texts})
@@ -160,9 +166,19 @@ class Run(StoredRun):
     def set_description(self, text: str) -> None:
         """Set the description."""
         if self._ended:
+            self._await_end()
             super().set_description(text)
         else:
             self._journal.write({"kind": "description", "text": values.plain_text("description", text)})
+
+    def _await_end(self) -> None:
+        """Make sure that what was logged before the end cannot overtake an edit that comes after it."""
+        shipment = getattr(self, "_shipment", None)
+        if shipment is not None and not shipment.done.is_set():
+            shipping.shipper().wait(shipment.done.is_set, self.client.settings.end_timeout_s)
+            if not shipment.done.is_set():
+                why = shipment.trouble or "try again"
+                raise BackendUnavailable(f"{self.fqn} has ended and is not stored yet, so it cannot be edited: {why}")
 
     def log_artifact(self, local_path: str | os.PathLike[str], artifact_path: str | None = None) -> ArtifactList:
         """Store a file, or all files of a folder, with the run.
@@ -231,12 +247,17 @@ class Run(StoredRun):
     def _put(self, path: str, source: BinaryIO, verb: str) -> ArtifactRecord:
         if self._ended:
             raise self._has_ended(verb)
-        if self._made:
+        if self._made and not self._has_spooled():
             try:
                 return self.client.backend.put_artifact(self._record.key, path, source)
             except BackendUnavailable as error:
                 _log.warning("The artifact %s is kept beside the journal until it can be stored: %s", path, error)
         return self._spool(path, source)
+
+    def _has_spooled(self) -> bool:
+        """Return whether files wait to be stored: what is logged later must not come before them."""
+        folder = self._journal.folder
+        return folder is not None and any(Spool(folder).waiting())
 
     def _spool(self, path: str, source: BinaryIO) -> ArtifactRecord:
         """Keep a file for later; when even that fails it is lost, which is said and counted."""
@@ -316,10 +337,11 @@ class Run(StoredRun):
             elapsed_us = _steady_us() - self._started
             self._ended = True
             self._log = self._refuse
-            if self in _open_runs:
-                _open_runs.remove(self)
-            if not _open_runs:
-                process_exit.unwatch(_end_open_runs)
+            with _open_runs_lock:
+                if self in _open_runs:
+                    _open_runs.remove(self)
+                if not _open_runs:
+                    process_exit.unwatch(_end_open_runs)
         if self._owns_end and self._pid == os.getpid():
             if traceback is not None:
                 trace = {"error.traceback": process_exit.traced(traceback)}
@@ -349,8 +371,10 @@ class Run(StoredRun):
             with contextlib.suppress(BackendUnavailable):
                 self._record = self.client.backend.find_run(self.run_id)
         else:
-            safe = "They are safe on this machine and are stored as soon as that is possible: by this process, by the "
-            safe += "next that uses MLFoundry, or by `mlfoundry sync`."
+            safe = (
+                f"They are kept in {self._journal.folder} and are stored as soon as {self.client.backend.uri} can be "
+            )
+            safe += "used: by this process, by the next that uses it, or by `mlfoundry sync`."
             if self._journal.in_memory:
                 safe = f"{displays.size(self._journal.in_memory * SLOT)} are in memory alone and go with this process."
             _log.warning(
@@ -488,6 +512,7 @@ def _join(tracking_uri: str, user: str, api_key: str | None, run_id: str) -> Run
 
 
 _open_runs: list[Run] = []
+_open_runs_lock = threading.RLock()
 
 
 def open_runs() -> list[Run]:
@@ -505,6 +530,8 @@ def _end_open_runs(status: RunStatus, error: str) -> None:
 
 
 def _in_child() -> None:
+    global _open_runs_lock
+    _open_runs_lock = threading.RLock()
     for run in _open_runs:
         run._forked()
 
@@ -526,7 +553,6 @@ def _terminal(status: RunStatus | str) -> RunStatus:
 
 
 def _ended_record(record: RunRecord, status: RunStatus, error: str, elapsed_us: int) -> RunRecord:
-    from dataclasses import replace
     from datetime import timedelta
 
     ended_at = record.started_at + timedelta(microseconds=elapsed_us)

@@ -239,8 +239,6 @@ class Shipper:
     def watch(self, backend: Backend, roots: list[Path]) -> None:
         """Adopt from now on what dead processes leave in these folders for this backend."""
         with self._changed:
-            if (backend.uri, backend.user) in self._sweeps:
-                return
             self._sweeps[backend.uri, backend.user] = (backend, roots)
         self._begin()
 
@@ -344,7 +342,10 @@ class Shipper:
     def _round(self) -> None:
         while self._later:
             self._later.pop(0)()
-        self._sweep()
+        try:
+            self._sweep()
+        except Exception:
+            _log.warning("what dead processes left could not be looked through", exc_info=True)
         now = time.monotonic()
         for shipment in list(self._shipments):
             if shipment.is_due(now) and not self._stopping.is_set():
@@ -362,6 +363,13 @@ class Shipper:
                 return
             self._sweeps_begun += 1
             begun = self._sweeps_begun
+        try:
+            self._adopt_all()
+        finally:
+            self._swept_at = time.monotonic()
+            self._sweeps_done = begun
+
+    def _adopt_all(self) -> None:
         with self._sweeping:
             for backend, roots in list(self._sweeps.values()):
                 for left in recovery.left_behind(roots):
@@ -369,8 +377,6 @@ class Shipper:
                     if shipment is not None:
                         with self._changed:
                             self._shipments.append(shipment)
-        self._swept_at = time.monotonic()
-        self._sweeps_done = begun
 
     def count_left(self, roots: list[Path]) -> int:
         """Return how many journals of dead processes are not stored: on their way, or left where they lie."""
@@ -382,6 +388,8 @@ class Shipper:
             found = recovery.prepare(left, backend)
         except BackendUnavailable:
             left.close(settled=False)  # the next sweep tries again
+        except (NotFound, RunDeleted) as error:
+            _log.warning("What a dead process logged is kept in %s: %s", left.park(), error)
         except MlfoundryError as error:
             left.close(settled=False)
             _log.warning("The journal %s is left where it is: %s", left.folder, error)

@@ -9,7 +9,7 @@ All numbers are little-endian::
 
     kind 1  row: `length / 8` float64, one for each key of the key set `number`, all at one step
     kind 2  row with steps: as many int64 steps, then as many float64 values
-    kind 3  document: a JSON object; its "kind" says what it tells (see `journal`)
+    kind 3  document: a JSON object; its "kind" says what it tells (see `documents`)
 
 The check is the CRC-32 (zlib's) of the other 28 bytes and the payload. Its start value is the
 CRC-32 of the journal's id plus the slot's number in the journal, so a slot that lies in the wrong

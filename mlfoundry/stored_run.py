@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import displays, values
 from .errors import ArtifactNotFound, BackendUnavailable, InvalidInput, RunReadOnly
-from .names import legal_key, legal_path
+from .names import legal_key, legal_name, legal_path
 from .records import ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
 from .results import ArtifactList, SeriesTable
 
@@ -207,6 +208,11 @@ class StoredRun:
         changes = RunChanges(description=values.plain_text("description", text))
         self._record = self.client.backend.update_run(self._record.key, changes)
 
+    def rename(self, run_name: str) -> None:
+        """Give the run another name; a taken one gets a suffix, which `run_name` then shows."""
+        changes = RunChanges(run_name=legal_name("run name", run_name))
+        self._record = self.client.backend.update_run(self._record.key, changes)
+
     def delete(self) -> None:
         """Delete the run; `restore` brings it back. Its name is free again."""
         self.client.backend.delete_run(self._record.key)
@@ -223,7 +229,9 @@ class StoredRun:
                 f"this handle of {self.fqn} reads; it cannot {name}. To log to the run from here as well use "
                 f"client.join_run({self.run_id!r})."
             )
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        close = difflib.get_close_matches(name, [each for each in dir(type(self)) if not each.startswith("_")], n=1)
+        hint = f"; did you mean {close[0]}?" if close and not name.startswith("_") else ""
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def _told(self) -> Iterator[tuple[str, object]]:
         record = self._record

@@ -24,7 +24,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PARAM_TYPES = ("int", "float", "bool", "none", "str", "json")
 STEP_MIN, STEP_MAX = -(2**63), 2**63 - 1
 
-ParamValue = str | int | float | bool | None
 
 _TIMES = "a datetime, or seconds since 1970 as time.time() gives them"
 _NUMBERS = "an int, float, bool, Decimal, numpy number or an array or tensor of one element (log its mean, say)"

@@ -106,6 +106,9 @@ def report(session: Session, error: Exception) -> int:
     if os.environ.get(TRACEBACK_VARIABLE) and not isinstance(error, click.ClickException):
         click.echo("".join(map(output.lines, traceback.format_exception(error))), err=True)
     kind = type(error).__name__
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not session.json:
+        click.echo(output.lines(error.format_message()), err=True)
+        return USAGE
     if isinstance(error, click.UsageError):
         return _told(session, USAGE, "UsageError", error.format_message(), usage=_usage(error))
     if isinstance(error, click.ClickException):

@@ -1,13 +1,14 @@
 """The read side of a journal whose process is gone.
 
 `adopt` takes the lock that a dead owner no longer holds; the `LeftJournal` it gives reads exactly
-the records that check, says what it had to skip, and never writes: what recovery has to add (that
-the run was killed) is appended in memory, the same bytes at the same slot each time, so a recovery
+the records that check, says what it had to skip, and never adds to them on the disk: what recovery has
+to add (that the run was killed) is appended in memory, the same bytes at the same slot each time, so a recovery
 that dies half-way is simply done again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -15,7 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import slots
+from .. import documents, slots
+from ..errors import JournalUnreadable
 from .segment import PREAMBLE_SLOT, Segment
 
 
@@ -85,9 +87,9 @@ class LeftJournal:
             body = body[: (stop - base) * slots.SLOT]
         decoded = slots.decode(body, journal_id=self.journal_id, first=base)
         for document in head.documents + decoded.documents:
-            if document.content.get("kind") == "keys":
-                names = document.content["names"]
-                self.names.update({int(number): tuple(each) for number, each in names.items()})
+            with contextlib.suppress(JournalUnreadable):  # the store says so when it comes there
+                documents.check(document)
+                self.names.update(documents.names_of(document))
         for document in head.documents:
             if document.content.get("kind") == "origin":
                 self.origin = document.content

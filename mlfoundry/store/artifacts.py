@@ -11,7 +11,6 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +29,7 @@ class ArtifactFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def put(self, project_id: int, source: BinaryIO, progress: Callable[[int], None] | None = None) -> tuple[str, int]:
+    def put(self, project_id: int, source: BinaryIO) -> tuple[str, int]:
         """Store what `source` gives; return its SHA-256 in hex and its size.
 
         It is written beside and renamed when it is whole and on the disk, so that nobody sees a part.
@@ -49,8 +48,6 @@ class ArtifactFolder:
                     digest.update(block)
                     file.write(block)
                     size += len(block)
-                    if progress is not None:
-                        progress(len(block))
                 file.flush()
                 os.fsync(file.fileno())
             path = self._path(project_id, digest.hexdigest())

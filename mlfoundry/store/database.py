@@ -17,6 +17,7 @@ import random
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,7 +84,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._forget()
-        _databases.append(self)
+        _databases.add(self)
 
     def _forget(self) -> None:
         self._write_lock = threading.Lock()
@@ -91,6 +92,7 @@ class Database:
         self._readers: list[apsw.Connection] = []
         self._full_sync = False
         self._opened: tuple[int, int] | None = None
+        self._read_from: tuple[int, int] | None = None
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -126,6 +128,11 @@ class Database:
     def read(self) -> Iterator[Transaction]:
         """Begin a transaction that reads one consistent state."""
         with forks.held_up(), _translated(self.path):
+            identity = _identity(self.path)
+            if identity != self._read_from:  # another file has taken the name, or none
+                while self._readers:
+                    self._readers.pop().close()
+                self._read_from = identity
             try:
                 connection = self._readers.pop()
             except IndexError:
@@ -192,7 +199,14 @@ class Database:
             _agree(connection)
             version = _patiently(lambda: _version(connection))
         except (apsw.CantOpenError, apsw.ReadOnlyError):
-            # A folder that cannot be written: WAL needs no -shm when nobody can write.
+            # A folder that cannot be written: WAL needs no -shm when nobody can write. What stands in a
+            # write-ahead log, though, would be left out without a word.
+            log = Path(f"{self.path}-wal")
+            if log.exists() and log.stat().st_size:
+                raise BackendUnavailable(
+                    f"the store {self.path} cannot be read without writing beside it, because its last changes are "
+                    f"in {log.name}. Make its folder writable once, or copy it to one that is."
+                ) from None
             uri = f"file:{str(self.path).replace('?', '%3f').replace('#', '%23')}?immutable=1"
             connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
             _agree(connection)
@@ -401,7 +415,7 @@ def _translated(path: Path) -> Iterator[None]:
         raise BackendUnavailable(f"the store {path} cannot be used now ({error.strerror or error})") from error
 
 
-_databases: list[Database] = []
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
 def _leave_to_parent() -> None:
@@ -410,7 +424,7 @@ def _leave_to_parent() -> None:
     Closing would run SQLite's checkpoint on files that the parent uses. The objects get one
     reference that nobody gives back, so that not even the end of the interpreter closes them.
     """
-    for database in _databases:
+    for database in list(_databases):
         inherited = [database._writer, *database._readers]
         database._forget()
         if any(inherited):

@@ -24,6 +24,7 @@ from .database import Transaction
 from .projects import Project
 
 PAGE_LIMIT = 10_000
+NAMES_LIMIT = 1_000
 _VIEWS = {"active": "run.deleted_at IS NULL", "deleted": "run.deleted_at IS NOT NULL", "all": "1 = 1"}
 _AGGREGATES = {"last": "last", "min": "lowest", "max": "highest"}
 _ATTRIBUTES = {
@@ -52,6 +53,9 @@ def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
         raise InvalidInput(f"limit is {query.limit}; a page has 1 to {PAGE_LIMIT:,} runs")
     if query.view not in _VIEWS:
         raise InvalidInput(f"view is {query.view!r}; give one of {', '.join(_VIEWS)}")
+    for wanted in (query.params, query.metrics, query.tags):
+        if wanted is not None and len(wanted) > NAMES_LIMIT:
+            raise InvalidInput(f"{len(wanted):,} names were asked for; give at most {NAMES_LIMIT:,}, or None for all")
     compiler = _Compiler(tx, project.project_id)
     condition, values = compiler.filter(query.filter)
     order = compiler.order(query.order_by)

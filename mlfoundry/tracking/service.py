@@ -310,6 +310,9 @@ class TrackingService:
         _check_points(columns)
         with self.database.write(settle=batch.settle) as tx:
             self._require_open(tx, user, run)
+            # First of all writes, so that the batches of one run take turns on every engine; and also for what is
+            # held already, because only a commit that writes settles.
+            runs.seen(tx, run, self._now_us())
             if journals.advance(tx, batch):
                 points.write(tx, run, columns)
                 for document in decoded.documents:
@@ -317,7 +320,6 @@ class TrackingService:
                 damaged = sum(count for _, count in decoded.damage) + nameless
                 if damaged:
                     runs.count_fact(tx, run, "tracker.damaged_records", damaged)
-            runs.seen(tx, run, self._now_us())  # also for what is held already: only a commit that writes settles
             held = journals.acked(tx, run, batch.journal_id)
         return Acknowledgement(acked=held, settled=held if batch.settle else 0)
 

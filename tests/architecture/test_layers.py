@@ -31,7 +31,7 @@ LAYERS = {
     "recovery": {"journal", "tracking", "documents", "folders"},
     "tracking": {"store", "slots", "documents", "folders"},
     "store": {"slots", "query", "query_tree", "folders", "forks"},
-    "journal": {"slots", "folders"},
+    "journal": {"slots", "folders", "documents"},
     "documents": {"slots"},
     "capture": {"", "forks"},
     "system_metrics": {"forks"},

@@ -9,9 +9,11 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import pytest
 
 import mlfoundry
@@ -86,8 +88,17 @@ class Program:
             else:
                 self.process.kill()
         self.process.wait(LIMIT_S)
-        if group:  # the others have let go of everything when nobody holds the other end any more
-            self._read += self.process.stdout.read()
+        deadline = time.monotonic() + LIMIT_S
+        while group and self._others_live():  # until then they hold their locks
+            assert time.monotonic() < deadline
+            os.sched_yield()
+
+    def _others_live(self) -> bool:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                if os.getpgid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    return True
+        return False
 
     def exit_code(self, limit_s: float = LIMIT_S) -> int:
         """Wait until it ends; return its exit code, negative for a signal."""

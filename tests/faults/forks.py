@@ -117,7 +117,7 @@ def beside_busy_threads(run):
     threads = [threading.Thread(target=log_till_stopped, args=(key, counts)) for key in counts]
     for thread in threads:
         thread.start()
-    codes = [code_of(forked(lambda number=number: log_here(run, f"child{number}"))) for number in range(30)]
+    codes = [code_of(forked(lambda number=number: log_here(run, f"child{number}"))) for number in range(12)]
     stop.set()
     for thread in threads:
         thread.join()

@@ -266,7 +266,7 @@ def test_a_run_is_found_by_id_and_by_every_form_of_its_name(client, ended):
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ("x", InvalidName, "'x' is neither a run id (32 hex digits) nor owner/project/run"),
+        ("x", InvalidName, "'x' is neither a run id (32 hex digits) nor project/run or owner/project/run"),
         ("g" * 32, InvalidName, "is neither a run id"),
         ("a/b/c/d", InvalidName, "'a/b/c/d' has 4 parts; give owner/project/run"),
         ("iris//", InvalidName, "run name '' (str) shows nothing"),
