@@ -146,6 +146,8 @@ class Chain:
             try:
                 segment = self._new_segment(tail, taken)
             except OSError as error:
+                if self.finished or self.closed:
+                    return True  # a signal handler ended the run meanwhile; `_make_room` says so
                 self._troubled(error)
         if segment is None:
             segment = Segment(None, base=tail, preamble=b"", room=max(MEMORY_SLOTS, taken) + RESERVED_SLOTS)

@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from types import ModuleType
 
-import psutil
 import pytest
 
 import mlfoundry
@@ -94,9 +93,12 @@ class Program:
             os.sched_yield()
 
     def _others_live(self) -> bool:
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, ProcessLookupError):
-                if os.getpgid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                threads = list((place / "task").iterdir())
+                state = (place / "stat").read_text().rpartition(")")[2].split()
+                # One whose main thread is gone lives on while another thread is not gone yet.
+                if int(state[2]) == self.process.pid and (state[0] not in "ZX" or len(threads) > 1):
                     return True
         return False
 
