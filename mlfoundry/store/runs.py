@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .. import names
-from ..records import MetricSummary, NewRun, RunKey, RunRecord, RunStatus
+from ..records import NewRun, RunKey, RunRecord, RunStatus
 from ..values import param_number, param_value, utc
 from . import keys, series
 from .database import Row, Transaction
@@ -90,7 +90,7 @@ def fill(
     """Return records from rows of COLUMNS, with the values asked for (None: all of a kind)."""
     found_params: dict[bytes, dict[str, object]] = {row[0]: {} for row in rows}
     found_tags: dict[bytes, dict[str, str]] = {row[0]: {} for row in rows}
-    found_metrics = {row[0]: {} for row in rows} if metrics == () else _metrics(tx, project.project_id, rows, metrics)
+    found_metrics = _metrics(tx, project.project_id, rows, metrics)
     if params != () or tags != ():
         for run_id, kind, name, type_, text in _attributes(tx, project.project_id, rows, params, tags):
             if kind == "param":
@@ -147,8 +147,10 @@ def _attributes(
 
 def _metrics(
     tx: Transaction, project_id: int, rows: list[Row], wanted: tuple[str, ...] | None
-) -> dict[bytes, dict[str, MetricSummary]]:
-    found: dict[bytes, dict[str, MetricSummary]] = {row[0]: {} for row in rows}
+) -> dict[bytes, series.Summaries]:
+    found = {row[0]: series.Summaries() for row in rows}
+    if wanted == ():
+        return found
     if wanted is None:
         known = {keys.key_id(name): name for name in keys.names(tx, project_id, "metric")}
     else:
@@ -162,8 +164,8 @@ def _metrics(
         )
         if few:
             sql += f" AND key_id IN ({_marks(known)})"
-        for run_id, key, *values in tx.rows(sql, (project_id, *ids, *(known if few else ()))):
-            found[run_id][known[key]] = series.summary(tuple(values))
+        for row in tx.rows(sql, (project_id, *ids, *(known if few else ()))):
+            found[row[0]].add(known[row[1]], row[2:])
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 
 from ..records import MetricSummary, RunKey
 from ..values import utc
@@ -18,6 +19,34 @@ def summaries(tx: Transaction, run: RunKey, *, system: bool = False) -> dict[str
         ("system" if system else "metric", run.project_id, bytes.fromhex(run.run_id), int(system)),
     )
     return {row[0]: summary(row[1:]) for row in rows}
+
+
+class Summaries(Mapping[str, MetricSummary]):
+    """Summaries by name, each made when it is looked at: a table of thousands of runs looks at few."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Row | MetricSummary] = {}
+
+    def add(self, name: str, row: Row) -> None:
+        """Take in (n, last, last_step, last_at, lowest, highest) of a metric."""
+        self._rows[name] = row
+
+    def __getitem__(self, name: str) -> MetricSummary:
+        known = self._rows[name]
+        if not isinstance(known, MetricSummary):
+            known = self._rows[name] = summary(known)
+        return known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 def summary(row: Row) -> MetricSummary:
