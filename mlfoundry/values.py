@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import operator
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,9 +23,12 @@ TEXT_LIMIT = 65_536
 NAMES_PER_CALL = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PARAM_TYPES = ("int", "float", "bool", "none", "str", "json")
+JSON_DEPTH = 50
+INT_DIGITS = 4_300  # Python's own limit for the text of an int, where nobody raised it
 STEP_MIN, STEP_MAX = -(2**63), 2**63 - 1
 
 
+_LONG_INT = re.compile(rf"\d{{{INT_DIGITS}}}")
 _TIMES = "a datetime, or seconds since 1970 as time.time() gives them"
 _NUMBERS = "an int, float, bool, Decimal, numpy number or an array or tensor of one element (log its mean, say)"
 
@@ -178,16 +182,35 @@ def param_text(name: str, value: object) -> tuple[str, str]:
         return "str", plain_text(what, str(value))
     scalar = str(getattr(value, "dtype", "")) if getattr(value, "shape", None) == () else ""
     if isinstance(value, int) or "int" in scalar:
-        return "int", plain_text(what, _text(what, operator.index(value)))  # type: ignore[arg-type]
+        text = _text(what, operator.index(value))  # type: ignore[arg-type]
+        if len(text) >= INT_DIGITS:
+            raise InvalidValue(
+                f"{what} is an int of {len(text):,} digits, at most {INT_DIGITS - 1:,} are kept; log it as text"
+            )
+        return "int", text
     if isinstance(value, float) or "float" in scalar:
         return "float", repr(float(value))  # type: ignore[arg-type]
     if isinstance(value, (list, tuple)):
+        _check_depth(what, value, JSON_DEPTH)
         try:
             text = json.dumps(value, ensure_ascii=False)
         except (TypeError, ValueError, RecursionError):
             return "str", plain_text(what, _text(what, value))
+        if _LONG_INT.search(text):  # whoever reads it may not be allowed longer ones
+            raise InvalidValue(f"{what} holds an int of {INT_DIGITS:,} digits or more; log it as text")
         return "json", plain_text(what, text)
     return "str", plain_text(what, _text(what, value))
+
+
+def _check_depth(what: str, value: object, left: int) -> None:
+    if not left:
+        raise InvalidValue(f"{what} nests more than {JSON_DEPTH} levels deep; log it as text or as an artifact")
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            _check_depth(what, each, left - 1)
+    elif isinstance(value, dict):
+        for each in value.values():
+            _check_depth(what, each, left - 1)
 
 
 def _text(what: str, value: object) -> str:

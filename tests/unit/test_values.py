@@ -474,3 +474,29 @@ def test_a_value_is_shown_short_and_never_fails_to_be():
     assert values.shown([1, 2]) == "[1, 2] (list)"
     assert len(values.shown("x" * 10**6)) <= 90
     assert values.shown(Broken()) == "<no repr: RuntimeError> (Broken)"
+
+
+def nested(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (nested(990), "nests more than 50 levels deep"),
+        (int("9" * 4_299) * 1000, "int of 4,302 digits"),
+        ([int("9" * 4_299) * 1000], "int of 4,300 digits or more"),
+    ],
+    ids=["deep", "long", "long in a list"],
+)
+def test_a_param_that_another_process_could_not_read_is_refused(value, told):
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        with pytest.raises(InvalidValue, match=told):
+            values.param_text("n", value)
+    finally:
+        sys.set_int_max_str_digits(before)
