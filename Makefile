@@ -26,6 +26,7 @@ demo: .venv/installed-demo
 	@$(BIN)/python notebooks/demo.py
 
 test: lint
+	@.ci/system-packages
 	$(BIN)/python -m pytest -n auto --maxprocesses $(WORKERS) --dist loadgroup -q $(if $(FULL),--full) $(ARGS)
 
 lint: .venv/installed-test
@@ -54,5 +55,5 @@ clean:
 .venv/installed-test: .venv/made-for pyproject.toml
 	@echo "Installing what the tests need (the first time takes a minute or two)"
 	@$(PIP_INSTALL) --upgrade 'pip>=25.1'
-	@$(PIP_INSTALL) --editable '.[pandas,parquet]' --group test
+	@$(PIP_INSTALL) --editable '.[jupyter,pandas,parquet,server]' --group test
 	@touch $@

@@ -50,7 +50,7 @@ def sampling(work: Workplace) -> Figures:
     run = mlfoundry.get_client(work.folder / "store", user="ann").create_run("demo", "sampled")
     time.sleep(SETTLING_S)
     seconds = work.count(20, 4)
-    sampler = run._sampler
+    sampler = run._observation
     before = sampler.cpu_s, run.health.tracker_cpu_s, time.process_time()
     time.sleep(seconds)
     after = sampler.cpu_s, run.health.tracker_cpu_s, time.process_time()

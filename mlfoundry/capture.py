@@ -136,7 +136,7 @@ def _deliver(done: Callable[[Facts], None], directory: Path | None) -> None:
 def _pieces(directory: Path | None, git: Callable[[Path], Facts]) -> Iterator[Facts]:
     yield _or_nothing(_machine)
     yield {} if directory is None else _or_nothing(lambda: git(directory))
-    yield _found({"packages": lambda: _packages(_search_path())}) | _or_nothing(_gpus)
+    yield _found({"packages": packages}) | _or_nothing(_gpus)
 
 
 GIT_FRESH_S = 10.0
@@ -253,6 +253,11 @@ def _gpu_names() -> Facts:
         f"hardware.gpu.{number}": name.decode() if isinstance(name, bytes) else str(name)
         for number, name in enumerate(names)
     }
+
+
+def packages() -> str:
+    """Return the installed packages that this process can import, as the fact ``packages`` has them."""
+    return _packages(_search_path())
 
 
 def _search_path() -> tuple[tuple[str, int], ...]:

@@ -12,9 +12,9 @@ from typing import Any
 from . import folders, recovery, values
 from . import settings as configuration
 from . import shipper as shipping
-from .errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError, RunEnded, shown
+from .errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError, NotAuthenticated, RunEnded, shown
 from .journal import Journal
-from .names import legal_name, random_name
+from .names import is_run_id, legal_name, random_name
 from .query import parse_filter, parse_order
 from .records import NewRun, Permission, ProjectRecord, RunKey, RunQuery, RunRecord, RunStatus
 from .results import CollaboratorList, Comparison, ProjectList, RunList
@@ -38,14 +38,16 @@ def get_client(
     """Return a client; what is not given comes from the environment, the settings file or defaults.
 
     Args:
-        tracking_uri: Folder of the store, or ``file:///…``; the platform's data folder by default.
-        api_key: Key for a server.
+        tracking_uri: Folder of the store, ``file:///…``, or the ``https://…`` of a server; by default the server of
+            ``MLFOUNDRY_HOST`` or ``mlfoundry login``, and without one the platform's data folder.
+        api_key: Key for a server; what ``mlfoundry login`` kept by default.
         user: Name to work under; the login name by default. In the embedded store it is its user's own word.
         home: Folder for everything, when `tracking_uri` is not given.
         end_timeout_s: How long the end of a run may wait until all is stored, 10 s by default.
 
     Raises:
         InvalidSetting: A value cannot be used; says where it came from.
+        NotAuthenticated: It is a server's address, and there is no key for it.
 
     Example:
         >>> client = get_client(tmp_path)                                       # doctest: +SKIP
@@ -62,13 +64,17 @@ class Client:
     Attributes:
         settings: What it works with.
         backend: Where runs are kept.
-        user: The name it works under.
     """
 
     def __init__(self, settings: Settings, backend: Backend | None = None) -> None:
         self.settings = settings
-        self.backend: Backend = EmbeddedBackend(settings.folder, settings.user) if backend is None else backend
-        self.user = self.backend.user
+        self.backend: Backend = _backend(settings) if backend is None else backend
+        self._has_recovered = False
+
+    @property
+    def user(self) -> str:
+        """The name that this client works under; a server may have to be asked."""
+        return self.backend.user
 
     # -- runs that log ---------------------------------------------------------------------------
 
@@ -89,7 +95,7 @@ class Client:
         With a store that cannot be reached the run begins all the same and is stored later.
 
         Args:
-            project_name: The project; made under this user on its first use.
+            project_name: The project, or ``owner/project``; made under this user on its first use.
             run_name: The name; two random words when not given. A taken one gets ``-2``, ``-3``, …
             tags: Name to text.
             owner: Owner of the project, this user when not given. Another's project must exist and give this
@@ -108,6 +114,7 @@ class Client:
         interval_s = self.settings.system_metrics_interval_s
         if system_metrics_interval_s is not None:
             interval_s = configuration.seconds("system_metrics_interval_s", system_metrics_interval_s)
+        owner, project_name = _split(project_name, owner)
         new = NewRun(
             run_id=uuid.uuid4().hex,
             project_name=legal_name("project name", project_name),
@@ -118,10 +125,9 @@ class Client:
             started_at_us=time.time_ns() // 1000,
         )
         run = self._begin(new)
-        if self.settings.system_metrics if log_system_metrics is None else log_system_metrics:
-            run._start_sampling(interval_s)
-        if self.settings.capture if capture is None else capture:
-            run._start_capture()
+        samples = self.settings.system_metrics if log_system_metrics is None else log_system_metrics
+        captures = self.settings.capture if capture is None else capture
+        run._observe(interval_s=interval_s if samples else None, capture=captures)
         return run
 
     def join_run(self, run_id: str) -> Run:
@@ -157,9 +163,8 @@ class Client:
         return run
 
     def _journal(self, new: NewRun, role: str) -> Journal:
-        roots = self.settings.journal_roots()
-        root = next((root for root in roots if folders.is_writable(root)), None)
-        origin = recovery.origin(new, user=self.user, uri=self.backend.uri, role=role, pid=os.getpid())
+        root = folders.make_one_of(self.settings.journal_roots())
+        origin = recovery.origin(new, user=self.backend.user_if_known, uri=self.backend.uri, role=role, pid=os.getpid())
         return Journal(root, origin)
 
     def _begin(self, new: NewRun) -> Run:
@@ -184,13 +189,14 @@ class Client:
         return run
 
     def _offline(self, new: NewRun) -> RunRecord:
+        user = self.backend.user_if_known or self.settings.user
         return RunRecord(
             key=RunKey(0, new.run_id),
-            owner=new.owner or self.user,
+            owner=new.owner or user,
             project_name=new.project_name,
             run_name=new.run_name,
             status=RunStatus.RUNNING,
-            created_by=self.user,
+            created_by=user,
             started_at=values.utc(new.started_at_us),
             ended_at=None,
             last_seen_at=values.utc(new.started_at_us),
@@ -219,9 +225,9 @@ class Client:
         parts = run.strip().split("/")
         if len(parts) == 1:
             run_id = parts[0].lower()
-            if len(run_id) != 32 or any(c not in "0123456789abcdef" for c in run_id):
+            if not is_run_id(run_id):
                 raise InvalidName(f"{run!r} is neither a run id (32 hex digits) nor project/run or owner/project/run")
-            return self.backend.find_run(run_id)
+            return self.backend.get_run(run_id)
         if len(parts) > 3:
             raise InvalidName(f"{run!r} has {len(parts)} parts; give owner/project/run")
         owner = parts[0] if len(parts) == 3 else None
@@ -324,9 +330,7 @@ class Client:
 
     def _project(self, name: str, owner: str | None) -> ProjectRecord:
         self._recovered()
-        if isinstance(name, str) and name.count("/") == 1 and owner is None:
-            owner, name = name.split("/")
-        return self.backend.get_project(owner, name)
+        return self.backend.get_project(*_split(name, owner))
 
     # -- collaborators ---------------------------------------------------------------------------
 
@@ -390,7 +394,7 @@ class Client:
 
     def _recovered(self) -> None:
         """Before the first look: give dead processes' journals a moment to be stored, so that it tells the truth."""
-        if getattr(self, "_has_recovered", False):
+        if self._has_recovered:
             return
         self._has_recovered = True
         roots = self.settings.journal_roots()
@@ -398,8 +402,41 @@ class Client:
             with contextlib.suppress(MlfoundryError):
                 self.sync(timeout_s=2.0)
 
+    def close(self) -> None:
+        """Release what this client holds of the store; a later use takes it again. Open runs go on.
+
+        What was logged is stored as if this had not been called; `Run.end` and `Run.flush` wait for that.
+        """
+        self.backend.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def __repr__(self) -> str:
-        return f"Client(user={self.user!r}, tracking_uri={self.backend.uri!r})"
+        return f"Client(user={self.backend.user_if_known!r}, tracking_uri={self.backend.uri!r})"
+
+
+def _backend(settings: Settings) -> Backend:
+    if not settings.is_server:
+        return EmbeddedBackend(settings.folder, settings.user)
+    from .tracking.http import HttpBackend
+
+    if not settings.api_key:
+        raise NotAuthenticated(
+            f"there is no API key for {settings.tracking_uri}. Run: mlfoundry login {settings.tracking_uri}, or set "
+            "MLFOUNDRY_API_KEY."
+        )
+    return HttpBackend(settings.tracking_uri, settings.api_key, user=settings.user_of_key)
+
+
+def _split(project_name: str, owner: str | None) -> tuple[str | None, str]:
+    """Return (owner, name) of a project given as its name or as ``owner/project``."""
+    if isinstance(project_name, str) and project_name.count("/") == 1 and owner is None:
+        owner, project_name = project_name.split("/")
+    return owner, project_name
 
 
 def _names(names: str | Iterable[str] | None) -> tuple[str, ...] | None:

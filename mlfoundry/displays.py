@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import html
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+from .errors import MissingExtra
 from .records import MetricSummary, RunRecord, RunStatus
 
 ABSENT = "–"
@@ -45,13 +47,39 @@ def plain(text: object) -> str:
     return str(text).translate(_HIDDEN)
 
 
+def cell_width(text: str) -> int:
+    """Return how many cells of a terminal a text fills: two for a wide character, none for one that combines.
+
+    >>> cell_width("loss"), cell_width("模型"), cell_width("e\u0301")
+    (4, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(map(_cells, text))
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
 def shortened(text: object, width: int = 40) -> str:
-    """Return text of at most `width` characters, cut in the middle."""
+    """Return text of at most `width` cells, cut in the middle."""
     text = plain(text)
-    if len(text) <= width:
+    if cell_width(text) <= width:
         return text
     half = (width - 1) // 2
-    return f"{text[: width - 1 - half]}…{text[-half:]}"
+    return f"{_beginning(text, width - 1 - half)}…{_beginning(text[::-1], half)[::-1]}"
+
+
+def _beginning(text: str, width: int) -> str:
+    used = 0
+    for i, character in enumerate(text):
+        used += _cells(character)
+        if used > width:
+            return text[:i]
+    return text
 
 
 def figure(value: Any) -> str:
@@ -67,11 +95,18 @@ def figure(value: Any) -> str:
             return "∞" if value > 0 else "-∞"
         if value == int(value) and abs(value) < 1e15:
             return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
+        if 10_000 <= abs(value) < 1e6:
+            return f"{value:,.0f}"
         if 1e-3 <= abs(value) < 1e6:
             return f"{value:.4g}"
         mantissa, exponent = f"{value:.3e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     return f"{value:,}" if abs(value) >= 10_000 else str(value)
+
+
+def param(value: Any) -> str:
+    """Return the value of a param like `figure`; the value None is the word, and no sign of absence."""
+    return "None" if value is None else figure(value)
 
 
 def size(count: float) -> str:
@@ -119,11 +154,12 @@ def status_text(status: RunStatus) -> str:
 def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[bool] = ()) -> str:
     """Return a table in aligned columns; numeric ones to the right."""
     cells = [[plain(cell) for cell in row] for row in [headers, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
+    widths = [max(cell_width(row[i]) for row in cells) for i in range(len(headers))]
     right = [*numeric, *[False] * (len(headers) - len(numeric))]
     lines = []
     for row in cells:
-        parts = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)]
+        gaps = [" " * (width - cell_width(cell)) for cell, width in zip(row, widths, strict=True)]
+        parts = [gap + cell if to_right else cell + gap for cell, gap, to_right in zip(row, gaps, right, strict=True)]
         lines.append("  ".join(parts).rstrip())
     lines.insert(1, "  ".join("─" * width for width in widths))
     return "\n".join(lines)
@@ -225,6 +261,22 @@ def record_html(record: Any) -> Html:
     return card_html(*record_rows(record))
 
 
+# -- tables for pandas ---------------------------------------------------------------------------
+
+
+def pandas() -> Any:
+    """Return the pandas module.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    try:
+        import pandas as module
+    except ImportError as error:
+        raise MissingExtra("pandas", "to_pandas()") from error
+    return module
+
+
 # -- tables of runs ------------------------------------------------------------------------------
 
 
@@ -232,6 +284,11 @@ class RunColumns:
     """Which columns tell most of some runs, and their cells.
 
     State and name, the first metrics by name, the params that differ, duration, age.
+
+    Attributes:
+        metrics: Names of the metrics that are shown.
+        params: Names of the params that are shown.
+        left_out: How many metrics and differing params there are besides.
     """
 
     def __init__(self, records: Sequence[RunRecord], *, metrics: int = 3, params: int = 4) -> None:
@@ -246,6 +303,7 @@ class RunColumns:
         several = [name for name, different in values.items() if len(different) > 1]
         self._values = values
         self.params = sorted(several or list(values), key=lambda name: (len(values[name]), name))[:params]
+        self.left_out = len(seen) - len(self.metrics) + len(several or values) - len(self.params)
 
     @property
     def headers(self) -> list[str]:
@@ -261,19 +319,27 @@ class RunColumns:
     def cells(self, record: RunRecord) -> list[tuple[str, object]]:
         """Return (shown, whole) of each cell of a run."""
         metrics = [record.metrics.get(name) for name in self.metrics]
-        params = [record.params.get(name) for name in self.params]
         error = f": {record.error}" if record.error else ""
         return [
             (status_text(record.status), f"{record.status.value}{error}"),
             (shortened(record.run_name, 36), record.run_name),
             *((ABSENT, ABSENT) if m is None else (figure(m.last), _told(m)) for m in metrics),
-            *((shortened(figure(value), 24), figure(value) if value is None else value) for value in params),
+            *(_param_cell(record, name) for name in self.params),
             (span(duration_s(record)), f"{duration_s(record):.3f} s"),
             (age(record.started_at), record.started_at.isoformat(timespec="seconds")),
         ]
 
 
+def _param_cell(record: RunRecord, name: str) -> tuple[str, object]:
+    if name not in record.params:
+        return ABSENT, ABSENT
+    value = record.params[name]
+    return shortened(param(value), 24), param(value) if value is None else value
+
+
 def _is_number(text: str) -> bool:
+    if text == "None":
+        return True
     try:
         float(text)
     except ValueError:

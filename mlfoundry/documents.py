@@ -2,7 +2,7 @@
 
 =============  ===========================================================================================
 origin         where the journal belongs, see `recovery`; once a segment
-created        ``project_id``: the backend has made the run
+created        ``project_id``: the backend has made the run; null when it could not be reached
 keys           ``names``: {number: [metric keys]}, one key of a number, several of a key set
 params         ``values``: {name: [type, text]}, types as in `values.param_text`
 tags, facts    ``values``: {name: text}; null as text removes a tag
@@ -11,46 +11,104 @@ lost           ``count``: records that found no room on the client's machine
 end            ``status``, ``error``, ``elapsed_us`` (of a clock that never jumps, or null)
 =============  ===========================================================================================
 
-Journals come from other machines and from damaged disks: a record that checks may still say nonsense.
+Journals come from other machines and from damaged disks: a record that checks may still say nonsense. Such a
+document is set aside, and the rest of its journal is stored: see `sort_out` and `refusals`. One of a kind that
+is not known is set aside as well; a *record* of an unknown kind means a newer format, and refuses the journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from .errors import InvalidInput, JournalUnreadable, shown
 from .names import legal_key
 from .records import RunStatus
 from .slots import Document
-from .values import PARAM_TYPES, in_calendar, param_value, plain_text
+from .values import PARAM_TYPES, in_calendar, plain_text
 
 FACT_LIMIT = 1 << 20
+OWN_FACTS = "tracker."
 ERROR_LIMIT = 4000
 ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
 
 
-def check(document: Document) -> None:
-    """Make sure that a document can be applied whole.
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A document that is set aside, and why."""
+
+    document: Document
+    reason: str
+
+
+def sort_out(found: Iterable[Document]) -> tuple[list[Document], list[Refused]]:
+    """Return the documents that can be applied whole, in their order, and those that are set aside.
 
     Raises:
-        JournalUnreadable: It is of an unknown kind, or does not have its kind's shape.
+        JournalUnreadable: A record is of a kind that only a newer version can read.
+    """
+    sound, refused = [], []
+    for document in found:
+        if reason := why_refused(document):
+            refused.append(Refused(document, reason))
+        else:
+            sound.append(document)
+    return sound, refused
+
+
+def why_refused(document: Document) -> str:
+    """Return why a document cannot be applied, empty when it can.
+
+    Raises:
+        JournalUnreadable: It stands for a record of a kind that only a newer version can read.
     """
     kind = document.content["kind"]
     checks = _CHECKS.get(kind)
     if checks is None:
-        raise JournalUnreadable(
-            f"the journal holds a record of kind {shown(kind)}, which this version does not know. Upgrade MLFoundry "
-            "where the store is; the journal is kept."
-        )
+        if kind.startswith("record "):  # see `slots`: what it held is not known, so it could not be kept
+            raise JournalUnreadable(
+                f"the journal holds a record of kind {shown(kind)}, which this version does not know. Upgrade "
+                "MLFoundry where the store is; the journal is kept."
+            )
+        return f"this version of the store knows no kind {shown(kind)}"
     try:
         if not in_calendar(document.at_us):
             raise ValueError("its time lies outside of the years 1 to 9999")
         checks(document.content)
     except (InvalidInput, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise JournalUnreadable(
-            f"the journal holds a record of kind {kind!r} that cannot be applied: {error}"
-        ) from error
+        return f"a record of kind {kind!r} cannot be applied ({type(error).__name__}: {error})"
+    return ""
+
+
+def is_sound(document: Document) -> bool:
+    """Return whether a document can be applied by this version."""
+    try:
+        return not why_refused(document)
+    except JournalUnreadable:
+        return False
+
+
+def refusals(known: str, refused: Iterable[Refused]) -> str:
+    """Return the text of the fact that keeps what was set aside: one JSON a line, as far as there is room.
+
+    Args:
+        known: The fact so far.
+        refused: What is added.
+    """
+    lines = [known] if known else []
+    size = len(known)
+    for each in refused:
+        try:
+            content = json.dumps(each.document.content)
+        except RecursionError:  # it could just be read
+            content = "null"
+        line = f'{{"reason": {json.dumps(each.reason)}, "at_us": {each.document.at_us}, "content": {content}}}'
+        if size + len(line) < FACT_LIMIT:
+            lines.append(line)
+            size += len(line) + 1
+    return "\n".join(lines)
 
 
 def names_of(document: Document) -> dict[int, tuple[str, ...]]:
@@ -58,6 +116,22 @@ def names_of(document: Document) -> dict[int, tuple[str, ...]]:
     if document.content["kind"] != "keys":
         return {}
     return {int(number): tuple(names) for number, names in document.content["names"].items()}
+
+
+def _origin(content: Mapping[str, Any]) -> None:
+    _created(content)
+    for name in ("project_name", "run_name", "uri", "role", "description"):
+        _require(isinstance(content.get(name, ""), str), f"text as {name}")
+    for name in ("owner", "user"):
+        _require(isinstance(content.get(name), str | None), f"text or null as {name}")
+    _require(isinstance(content.get("tags", {}), dict), "an object of tags")
+    started_at_us = content.get("started_at_us", 0)
+    _require(type(started_at_us) is int and in_calendar(started_at_us), "a time as started_at_us")
+
+
+def _created(content: Mapping[str, Any]) -> None:
+    project_id = content.get("project_id")
+    _require(project_id is None or (type(project_id) is int and 0 <= project_id < 1 << 63), "a project's id or null")
 
 
 def _keys(content: Mapping[str, Any]) -> None:
@@ -71,7 +145,7 @@ def _params(content: Mapping[str, Any]) -> None:
     for name, (type_, text) in content["values"].items():
         legal_key("param key", name)
         _require(type_ in PARAM_TYPES, f"types of {', '.join(PARAM_TYPES)}")
-        param_value(type_, plain_text(f"param {name!r}", text))
+        plain_text(f"param {name!r}", text)  # whether it can be read is the reader's matter, see `param_value`
 
 
 def _tags(content: Mapping[str, Any]) -> None:
@@ -84,6 +158,7 @@ def _tags(content: Mapping[str, Any]) -> None:
 def _facts(content: Mapping[str, Any]) -> None:
     for name, text in content["values"].items():
         legal_key("fact", name)
+        _require(not name.startswith(OWN_FACTS), f"facts other than {OWN_FACTS}…, which the store itself counts")
         plain_text(f"fact {name!r}", text, FACT_LIMIT)
 
 
@@ -108,8 +183,8 @@ def _require(holds: bool, wanted: str) -> None:
 
 
 _CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
-    "origin": lambda _: None,
-    "created": lambda _: None,
+    "origin": _origin,
+    "created": _created,
     "keys": _keys,
     "params": _params,
     "tags": _tags,

@@ -11,7 +11,8 @@
     │   ├── ProjectNotFound
     │   ├── RunNotFound
     │   ├── ArtifactNotFound
-    │   └── CollaboratorNotFound
+    │   ├── CollaboratorNotFound
+    │   └── UserNotFound                           a server's user
     ├── PermissionDenied                           the caller lacks a level on a project it may see
     ├── NotAuthenticated                           no key, or one that the server does not take
     ├── LastAdmin                                  the change would leave a project without an ADMIN
@@ -109,6 +110,10 @@ class ArtifactNotFound(NotFound):
 
 class CollaboratorNotFound(NotFound):
     """The user is not a collaborator of the project."""
+
+
+class UserNotFound(NotFound):
+    """The server has no user of this name."""
 
 
 class PermissionDenied(MlfoundryError):

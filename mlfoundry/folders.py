@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -19,24 +20,24 @@ def make_private(folder: Path) -> None:
             missing.mkdir(mode=0o700)
 
 
+def make_one_of(folders: Iterable[Path]) -> Path | None:
+    """Make the first of these folders that can be made, or is there, and takes files; None when none does."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            make_private(folder)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return folder
+    return None
+
+
 def is_own(folder: Path) -> bool:
-    """Return whether nobody but this account can change what lies in a folder; make it when it is missing.
+    """Return whether a folder is there and nobody but this account can change what lies in it.
 
     A link, another account's folder or one that others may write is not one's own: in a temporary folder
     anybody could have put it there beforehand.
     """
     try:
-        make_private(folder)
         status = folder.lstat()
     except OSError:
         return False
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
-
-
-def is_writable(folder: Path) -> bool:
-    """Return whether files can be made in a folder; make it when it is missing."""
-    try:
-        make_private(folder)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK | os.X_OK)

@@ -145,6 +145,11 @@ def first_free(name: str, taken: Iterable[str]) -> str:
         number += 1
 
 
+def is_run_id(text: object) -> bool:
+    """Return whether a text is the id of a run: 32 hex digits, 0-9 and a-f."""
+    return isinstance(text, str) and len(text) == 32 and set(text) <= set("0123456789abcdef")
+
+
 def random_name() -> str:
     """Return two random English words joined by a dash, such as ``steel-numbat``.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
 
@@ -101,6 +102,46 @@ class Collaborator:
     permission: Permission
     is_owner: bool
     added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of a server.
+
+    Attributes:
+        user: The name.
+        is_admin: Whether the user manages users and their keys; it gives no right on any project.
+        created_at: When it was made.
+        disabled_at: Since when none of its keys is taken, None while they are.
+    """
+
+    user: str
+    is_admin: bool
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key of a user, without what makes it one.
+
+    Attributes:
+        key_id: Names it.
+        user: Whose it is.
+        label: What the user calls it.
+        created_at: When it was made.
+        expires_at: From when on it is not taken, None for never.
+        revoked_at: Since when it is not taken, None while it is.
+        last_used_at: When it was last used, to within a minute; None for never.
+    """
+
+    key_id: int
+    user: str
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +297,12 @@ class RunPage:
     Attributes:
         runs: In the order asked for.
         next_cursor: What gives the next page; None after the last.
+        hints: On the first page, a sentence for each name asked for that no run of the project has.
     """
 
     runs: tuple[RunRecord, ...]
     next_cursor: str | None
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +342,19 @@ class Series(Shown):
     times: NDArray[np.int64]
     values: NDArray[np.float64]
     count: int
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row a point: ``step``, ``time`` (UTC), ``value``.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        from . import displays
+
+        frames = displays.pandas()
+        times = frames.to_datetime(self.times, unit="us", utc=True)
+        frame: pd.DataFrame = frames.DataFrame({"step": self.steps, "time": times, "value": self.values})
+        return frame
 
 
 @dataclass(frozen=True, slots=True, repr=False)

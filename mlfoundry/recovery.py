@@ -15,15 +15,16 @@ last record. Nothing is written to a journal of a dead process, so a recovery th
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .documents import is_sound
 from .errors import MlfoundryError, NotFound
-from .journal.reader import LeftJournal, adopt, is_dead, is_free, parse_folder
+from .journal.folder import clear_unfinished, is_unfinished
+from .journal.reader import LeftJournal, adopt, is_dead
 from .records import NewRun, RunKey, RunStatus
 from .tracking.backend import Backend
 
@@ -33,7 +34,7 @@ _log = logging.getLogger("mlfoundry")
 _told: set[Path] = set()
 
 
-def origin(new: NewRun, *, user: str, uri: str, role: str, pid: int) -> dict[str, Any]:
+def origin(new: NewRun, *, user: str | None, uri: str, role: str, pid: int) -> dict[str, Any]:
     """Return the origin of a journal for a run."""
     return {
         "run_id": new.run_id,
@@ -65,7 +66,7 @@ def left_behind(roots: list[Path]) -> Iterator[LeftJournal]:
             folders = sorted(root.iterdir())
         except OSError:
             continue
-        _clear_unfinished([folder for folder in folders if folder.name.startswith(".")])
+        _clear_unfinished(folders)
         for folder in folders:
             try:
                 left = adopt(folder)
@@ -78,17 +79,15 @@ def left_behind(roots: list[Path]) -> Iterator[LeftJournal]:
                 yield left
 
 
-def _clear_unfinished(hidden: list[Path]) -> None:
+def _clear_unfinished(folders: list[Path]) -> None:
     """Remove folders whose process died before it could show them: nothing was ever logged there."""
-    for folder in hidden:
-        if parse_folder(folder.name[1:]) is None:
-            continue
+    for folder in filter(is_unfinished, folders):
         try:
             is_old = time.time() - folder.lstat().st_mtime > UNFINISHED_S
         except OSError:
             continue
-        if is_old and is_free(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        if is_old:
+            clear_unfinished(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,8 @@ def prepare(left: LeftJournal, backend: Backend) -> Recovered | None:
         None for a journal that needs nothing more; it is deleted then.
     """
     told = left.origin
-    backend = backend.on_behalf_of(str(told.get("user", backend.user)))
+    if isinstance(told.get("user"), str):
+        backend = backend.on_behalf_of(told["user"])
     run = _home(left, backend)
     if left.tail == left.first and (run is None or not told):
         left.close(settled=True)  # its process died before the run was made, or while it deleted the journal
@@ -134,7 +134,7 @@ def prepare(left: LeftJournal, backend: Backend) -> Recovered | None:
             left.tail,
         )
     left.skip_to(acked)
-    ended = any(document.content.get("kind") == "end" for document in left.documents)
+    ended = any(document.content["kind"] == "end" and is_sound(document) for document in left.documents)
     if not ended and _ends_run(left):
         at_us = left.last_at_us or int(told.get("started_at_us", 0))
         left.append({"kind": "end", "status": RunStatus.KILLED.value}, at_us)
@@ -151,11 +151,12 @@ def _ends_run(left: LeftJournal) -> bool:
 
 def _home(left: LeftJournal, backend: Backend) -> RunKey | None:
     """Return where the run lies, None when the backend has never made it."""
-    for content in [left.origin, *(document.content for document in left.documents)]:
+    made = [each.content for each in left.documents if each.content["kind"] == "created" and is_sound(each)]
+    for content in [left.origin, *made]:
         if content.get("project_id") is not None:
-            return RunKey(int(content["project_id"]), left.run_id)
+            return RunKey(content["project_id"], left.run_id)
     try:
-        return backend.find_run(left.run_id).key
+        return backend.get_run(left.run_id).key
     except NotFound:
         return None
 

@@ -5,12 +5,13 @@ Each shows itself as text and, in a notebook, as HTML, and becomes a pandas Data
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from . import displays
-from .errors import MissingExtra
+from .displays import pandas
 from .records import ArtifactRecord, Collaborator, ProjectRecord, RunPage, RunRecord, Series
 
 if TYPE_CHECKING:
@@ -20,23 +21,14 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 SHOWN = 20
-
-
-def pandas() -> Any:
-    """Return the pandas module.
-
-    Raises:
-        MissingExtra: It is not installed.
-    """
-    try:
-        import pandas as module
-    except ImportError as error:
-        raise MissingExtra("pandas", "to_pandas()") from error
-    return module
+_log = logging.getLogger("mlfoundry")
+_hinted: set[str] = set()  # said once a process: scripts ask again and again
 
 
 class RecordList(list[Item], Generic[Item]):
     """A list of records that shows itself as a table."""
+
+    _numbers: tuple[str, ...] = ()
 
     def _headers(self) -> list[str]:
         raise AssertionError("every list of records names its columns")
@@ -56,15 +48,21 @@ class RecordList(list[Item], Generic[Item]):
     def __repr__(self) -> str:
         if not self:
             return self._caption()
-        return f"{self._caption()}\n{displays.text_table(self._headers(), [self._cells(item) for item in self])}"
+        return f"{self._caption()}\n{displays.text_table(*self.table())}"
 
     def _repr_html_(self) -> str:
-        rows = [self._cells(item) for item in self]
-        return displays.html_table(self._headers(), rows, caption=self._caption())
+        return displays.html_table(*self.table(), caption=self._caption())
+
+    def table(self) -> tuple[list[str], list[list[str]], list[bool]]:
+        """Return the table that the list shows itself as: headers, rows, and which columns hold numbers."""
+        headers = self._headers()
+        return headers, [self._cells(item) for item in self], [name in self._numbers for name in headers]
 
 
 class ProjectList(RecordList[ProjectRecord]):
     """Projects, the one with the newest run first."""
+
+    _numbers = ("runs", "running", "collaborators")
 
     def _headers(self) -> list[str]:
         return ["project", "runs", "running", "last run", "collaborators", "permission"]
@@ -95,6 +93,8 @@ class CollaboratorList(RecordList[Collaborator]):
 
 class ArtifactList(RecordList[ArtifactRecord]):
     """Files of a run, by path."""
+
+    _numbers = ("size",)
 
     def _headers(self) -> list[str]:
         return ["path", "size", "logged", "sha256"]
@@ -153,6 +153,10 @@ class RunList(Sequence["StoredRun"]):
     """Runs that match a question, fetched page by page as they are looked at.
 
     Iterating, indexing and slicing fetch as far as needed; ``len`` and `to_pandas` fetch all.
+
+    Attributes:
+        hints: Sentences on names asked for that no run of the project has, once the first page is fetched. Each is
+            also logged as a warning, once a process.
     """
 
     def __init__(
@@ -164,13 +168,22 @@ class RunList(Sequence["StoredRun"]):
         self._cursor: str | None = None
         self._more = True
         self._runs: list[StoredRun] = []
+        self.hints: tuple[str, ...] = ()
 
     def _reach(self, count: float) -> None:
         while self._more and len(self._runs) < count:
             page = self._fetch(self._cursor)
+            self._hint(page.hints)
             self._runs += map(self._wrap, page.runs)
             self._cursor = page.next_cursor
             self._more = page.next_cursor is not None
+
+    def _hint(self, hints: tuple[str, ...]) -> None:
+        self.hints += hints
+        for hint in hints:
+            if hint not in _hinted:
+                _hinted.add(hint)
+                _log.warning("%s", hint)
 
     def __iter__(self) -> Iterator[StoredRun]:
         index = 0
@@ -220,7 +233,7 @@ class RunList(Sequence["StoredRun"]):
         more = len(self._runs) > SHOWN
         count = f"the first {SHOWN} of {'more than ' if self._more else ''}{len(self._runs)}" if more else len(records)
         if not records:
-            return [], f"No runs {self._what}"
+            return [], "; ".join([f"No runs {self._what}", *self.hints])
         return records, f"{count} run{'s' if more or len(records) != 1 else ''} {self._what}"
 
     def __repr__(self) -> str:
@@ -263,7 +276,8 @@ class Comparison:
         self._records = records
         names = list(dict.fromkeys(name for record in records for name in record.params))
         self.params = {name: [record.params.get(name) for record in records] for name in names}
-        self.differing = [name for name, values in self.params.items() if len({repr(v) for v in values}) > 1]
+        told = {name: {repr(r.params[name]) if name in r.params else None for r in records} for name in names}
+        self.differing = [name for name, values in told.items() if len(values) > 1]
         metrics = sorted({name for record in records for name in record.metrics})
         self.metrics: dict[str, list[float | None]] = {
             name: [record.metrics[name].last if name in record.metrics else None for record in records]
@@ -284,9 +298,22 @@ class Comparison:
         )
         return frame
 
+    def _param_cells(self, name: str) -> list[str]:
+        """Return a param of all runs; with all its digits where four could not tell the runs apart."""
+        has = [name in record.params for record in self._records]
+        values = self.params[name]
+        cells = [displays.param(v) if h else displays.ABSENT for v, h in zip(values, has, strict=True)]
+        if len(set(cells)) < len({repr(v) if h else None for v, h in zip(values, has, strict=True)}):
+            return [displays.plain(repr(v)) if h else displays.ABSENT for v, h in zip(values, has, strict=True)]
+        return cells
+
+    def table(self) -> tuple[list[str], list[list[str]], list[bool]]:
+        """Return the table that the comparison shows itself as: headers, rows, and which columns hold numbers."""
+        return self._headers(), self._rows(), [False, *[True] * len(self.runs)]
+
     def _rows(self) -> list[list[str]]:
         rows = [["status", *(displays.status_text(record.status) for record in self._records)]]
-        rows += [[f"param {n}", *map(displays.figure, self.params[n])] for n in self.differing]
+        rows += [[f"param {name}", *self._param_cells(name)] for name in self.differing]
         rows += [[f"metric {n}", *map(displays.figure, values)] for n, values in self.metrics.items()]
         return rows
 

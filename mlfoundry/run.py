@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import displays, process_exit, values
 from . import shipper as shipping
-from .documents import ENDS
+from .documents import ENDS, FACT_LIMIT, OWN_FACTS
 from .errors import (
     BackendUnavailable,
     InvalidInput,
+    InvalidName,
     InvalidValue,
     ParamChanged,
     RunEnded,
@@ -29,18 +29,19 @@ from .errors import (
 )
 from .figures import figure_bytes
 from .journal import Journal
-from .journal.spool import Spool
-from .names import legal_path
+from .names import legal_key, legal_path
+from .observation import Observation
 from .records import ArtifactRecord, Health, NewRun, RunRecord, RunStatus
 from .results import ArtifactList
+from .shipment import Shipment
 from .slots import SLOT
 from .stored_run import StoredRun
+from .uploads import Uploads, files_to_log
 
 if TYPE_CHECKING:
     from .client import Client
 
 _log = logging.getLogger("mlfoundry")
-CAPTURE_S = 1.0
 
 
 class Run(StoredRun):
@@ -51,7 +52,8 @@ class Run(StoredRun):
     this process; at most 1 s later, or after `flush`, also a power cut. Threads may log at once; so may
     forked children, into journals of their own that are merged.
 
-    As a context manager it ends the run: FINISHED, FAILED for an exception, KILLED for KeyboardInterrupt.
+    As a context manager it ends the run: FINISHED, FAILED for an exception, KILLED for KeyboardInterrupt. A generator
+    that holds the block and is closed before its end has FINISHED as well: its consumer has enough.
 
     Example:
         >>> run = client.create_run("demo")                                     # doctest: +SKIP
@@ -71,12 +73,11 @@ class Run(StoredRun):
         self._params: dict[str, str] = {}
         self._ended = False
         self._end_lock = threading.RLock()
-        self._sampler: Any = None
-        self._sampling = False
-        self._capture: threading.Thread | None = None
-        self._capture_begun: threading.Event | None = None
+        self._uploads = Uploads(client.backend, journal)
+        self._observation: Observation | None = None
         self._started = _steady_us()
         self._pid = os.getpid()
+        self._shipment: Shipment | None = None
         journal.on_open = self._ship
         if journal.folder is not None or journal.trouble is not None:
             self._ship(journal, fresh=True)
@@ -87,9 +88,7 @@ class Run(StoredRun):
     def _ship(self, journal: Journal, *, fresh: bool = True) -> None:
         """Hand the journal to this process's shipper."""
         run = self._record.key if self._made else None
-        self._shipment = shipping.Shipment(
-            journal, self.client.backend, self._new, run=run, on_made=self._was_made, fresh=fresh
-        )
+        self._shipment = Shipment(journal, self.client.backend, self._new, run=run, on_made=self._was_made, fresh=fresh)
         shipping.shipper().add(self._shipment)
 
     def _was_made(self, record: RunRecord) -> None:
@@ -122,11 +121,15 @@ class Run(StoredRun):
             InvalidName: A key is not legal.
             RunEnded: The run has ended.
         """
-        if timestamp is None and type(metrics) is dict:
-            self._log(metrics, step)
-        else:
-            at_us = None if timestamp is None else values.microseconds(timestamp)
-            self._log(_as_dict(metrics), step, at_us)
+        try:
+            if timestamp is None and type(metrics) is dict:
+                self._log(metrics, step)
+            else:
+                at_us = None if timestamp is None else values.microseconds(timestamp)
+                self._log(_as_dict(metrics), step, at_us)
+        except RunEnded:
+            if not process_exit.is_over():
+                raise
 
     def log_params(self, params: Any) -> None:
         """Log params: what the run was asked to do. They do not change; the same value again is fine.
@@ -147,7 +150,7 @@ class Run(StoredRun):
                 raise ParamChanged(name, self._params[name], text)
         new = {name: list(typed) for name, typed in flat.items() if name not in self._params}
         if new:
-            self._journal.write({"kind": "params", "values": new})
+            self._write({"kind": "params", "values": new})
             self._params.update((name, typed[1]) for name, typed in flat.items())
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
@@ -161,7 +164,7 @@ class Run(StoredRun):
             self._await_end()
             super().set_tags(tags)
         elif texts := values.tag_texts(tags):
-            self._journal.write({"kind": "tags", "values": texts})
+            self._write({"kind": "tags", "values": texts})
 
     def set_description(self, text: str) -> None:
         """Set the description."""
@@ -169,11 +172,40 @@ class Run(StoredRun):
             self._await_end()
             super().set_description(text)
         else:
-            self._journal.write({"kind": "description", "text": values.plain_text("description", text)})
+            self._write({"kind": "description", "text": values.plain_text("description", text)})
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        try:
+            self._journal.write(content)
+        except RunEnded:
+            if not process_exit.is_over():
+                raise
+
+    def log_facts(self, facts: Mapping[str, str]) -> None:
+        """Record facts: what is known of the run beside params, such as the source of its cell.
+
+        A later text takes the place of an earlier one. They are shown with the run and not searched.
+
+        Args:
+            facts: Name to text of at most 1,048,576 characters; names that begin with ``tracker.`` are kept.
+
+        Raises:
+            InvalidName, InvalidValue: A name or text cannot be kept; nothing of the call is recorded.
+            RunEnded: The run has ended.
+        """
+        if self._ended:
+            raise self._has_ended("log_facts")
+        texts = {legal_key("fact", name): text for name, text in facts.items()}
+        for name, text in texts.items():
+            if name.startswith(OWN_FACTS):
+                raise InvalidName(f"fact {name!r} begins with {OWN_FACTS!r}, which is kept for the store's own counts")
+            values.plain_text(f"fact {name!r}", text, FACT_LIMIT)
+        if texts:
+            self._journal.write({"kind": "facts", "values": texts})
 
     def _await_end(self) -> None:
         """Make sure that what was logged before the end cannot overtake an edit that comes after it."""
-        shipment = getattr(self, "_shipment", None)
+        shipment = self._shipment
         if shipment is not None and not shipment.done.is_set():
             shipping.shipper().wait(shipment.done.is_set, self.client.settings.end_timeout_s)
             if not shipment.done.is_set():
@@ -198,29 +230,10 @@ class Run(StoredRun):
             InvalidInput: There is no such file, or a folder holds nothing or links.
             RunEnded: The run has ended.
         """
-        source = Path(local_path)
-        prefix = f"{legal_path(artifact_path)}/" if artifact_path else ""
-        if source.is_dir():
-            files = sorted(path for path in source.rglob("*") if path.is_symlink() or not path.is_dir())
-            strange = [str(path) for path in files if path.is_symlink() or not path.is_file()]
-            if strange:
-                raise InvalidInput(
-                    f"{source} holds what is no regular file (links are not followed): {', '.join(strange[:5])}"
-                )
-            if not files:
-                raise InvalidInput(f"the folder {source} holds no files")
-            named = [(path, prefix + path.relative_to(source).as_posix()) for path in files]
-        elif source.is_file():
-            named = [(source, prefix + source.name)]
-        else:
-            raise InvalidInput(f"there is no file or folder {str(source)!r} to log")
-        legal = {legal_path(name): path for path, name in named}
-        if len(legal) < len(named):
-            raise InvalidInput(f"{source} holds files whose names have one Unicode normal form; rename one of them")
         stored = ArtifactList()
-        for name, path in legal.items():
-            with path.open("rb") as file:
-                stored.append(self._put(name, file, "log_artifact"))
+        for path, file in files_to_log(local_path, artifact_path).items():
+            with file.open("rb") as source:
+                stored.append(self._put(path, source, "log_artifact"))
         return stored
 
     def log_text(self, text: str, path: str) -> ArtifactRecord:
@@ -247,39 +260,20 @@ class Run(StoredRun):
     def _put(self, path: str, source: BinaryIO, verb: str) -> ArtifactRecord:
         if self._ended:
             raise self._has_ended(verb)
-        if self._made and not self._has_spooled():
-            try:
-                return self.client.backend.put_artifact(self._record.key, path, source)
-            except BackendUnavailable as error:
-                _log.warning("The artifact %s is kept beside the journal until it can be stored: %s", path, error)
-        return self._spool(path, source)
-
-    def _has_spooled(self) -> bool:
-        """Return whether files wait to be stored: what is logged later must not come before them."""
-        folder = self._journal.folder
-        return folder is not None and any(Spool(folder).waiting())
-
-    def _spool(self, path: str, source: BinaryIO) -> ArtifactRecord:
-        """Keep a file for later; when even that fails it is lost, which is said and counted."""
-        source.seek(0)
-        sha256, size = "", 0
-        try:
-            if self._journal.folder is None:
-                raise OSError("no folder can be written")
-            sha256, size = Spool(self._journal.folder).put(path, source)
-        except OSError as error:
-            self._journal.lost += 1
-            _log.warning("The artifact %s is lost: it can be kept nowhere (%s).", path, error)
-        return ArtifactRecord(path, size, sha256, values.utc(time.time_ns() // 1000))
+        return self._uploads.put(self._record.key if self._made else None, path, source)
 
     def _refuse(self, *_: object) -> None:
-        raise self._has_ended("log_metrics")
+        if not process_exit.is_over():  # else nobody is left to be told
+            raise self._has_ended("log_metrics")
 
-    def _has_ended(self, verb: str) -> RunEnded:
+    def _has_ended(self, verb: str) -> RunEnded | SystemExit:
+        if process_exit.is_over():
+            return SystemExit()  # ends a daemon thread without a word, a moment before Python does
         if self._owns_end:
+            is_known = self._record.status is not RunStatus.RUNNING  # else another thread is ending it just now
             return RunEnded(
-                f"{self.fqn} has ended ({self._record.status.value}); it takes no {verb} any more. Start a new run "
-                "with client.create_run, or log before end()."
+                f"{self.fqn} has ended{f' ({self._record.status.value})' if is_known else ''}; it takes no {verb} any "
+                "more. Start a new run with client.create_run, or log before end()."
             )
         return RunEnded(
             f"this handle of {self.fqn} has ended; it takes no {verb} any more. Use client.join_run for another one, "
@@ -301,7 +295,7 @@ class Run(StoredRun):
         """
         target = self._journal.tail
         self._journal.sync()
-        shipment = getattr(self, "_shipment", None)
+        shipment = self._shipment
         if shipment is None:  # a forked child that has logged nothing
             return True
 
@@ -329,11 +323,11 @@ class Run(StoredRun):
         self._end(_terminal(status), error="", timeout_s=self.client.settings.end_timeout_s)
 
     def _end(self, status: RunStatus, *, error: str, timeout_s: float, traceback: BaseException | None = None) -> None:
-        self._await_capture()
+        if self._observation is not None:
+            self._observation.stop()
         with self._end_lock:
             if self._ended:
                 return
-            self._stop_sampling()
             elapsed_us = _steady_us() - self._started
             self._ended = True
             self._log = self._refuse
@@ -349,7 +343,7 @@ class Run(StoredRun):
             content = {"kind": "end", "status": status.value, "error": error, "elapsed_us": elapsed_us}
             self._journal.finish(content)
             self._record = _ended_record(self._record, status, error, elapsed_us)
-        shipment = getattr(self, "_shipment", None)
+        shipment = self._shipment
         if shipment is None:
             self._journal.close(settled=True)
             return
@@ -357,7 +351,7 @@ class Run(StoredRun):
         self._journal.sync()
         self._await_stored(shipment, timeout_s)
 
-    def _await_stored(self, shipment: shipping.Shipment, timeout_s: float) -> None:
+    def _await_stored(self, shipment: Shipment, timeout_s: float) -> None:
         shipper = shipping.shipper()
         attempts = shipment.attempts
 
@@ -369,7 +363,7 @@ class Run(StoredRun):
         shipper.wait(stored, timeout_s, sweep=True)
         if shipment.done.is_set():
             with contextlib.suppress(BackendUnavailable):
-                self._record = self.client.backend.find_run(self.run_id)
+                self._record = self.client.backend.get_run(self.run_id)
         else:
             safe = (
                 f"They are kept in {self._journal.folder} and are stored as soon as {self.client.backend.uri} can be "
@@ -394,11 +388,11 @@ class Run(StoredRun):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         timeout_s = self.client.settings.end_timeout_s
-        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0, False)):
-            self._end(RunStatus.FINISHED, error="", timeout_s=timeout_s)
+        status = RunStatus.FINISHED if error is None else process_exit.status_of(error)
+        if error is None or status is RunStatus.FINISHED:
+            self._end(status, error="", timeout_s=timeout_s)
         else:
-            told = process_exit.described(error)
-            self._end(process_exit.status_of(error), error=told, timeout_s=timeout_s, traceback=error)
+            self._end(status, error=process_exit.described(error), timeout_s=timeout_s, traceback=error)
 
     def delete(self) -> None:
         """End the run when it is open, and delete it; `restore` brings it back."""
@@ -409,7 +403,7 @@ class Run(StoredRun):
     @property
     def health(self) -> Health:
         """How the tracker of this run is doing; see `Health`."""
-        journal, shipment = self._journal, getattr(self, "_shipment", None)
+        journal, shipment = self._journal, self._shipment
         acked = (shipment.acked or 0) if shipment is not None else 0
         pending = 0 if journal.closed else max(0, journal.tail - acked)
         trouble = "" if shipment is None else shipment.trouble
@@ -422,7 +416,7 @@ class Run(StoredRun):
         if journal.lost:
             state, message = "losing", f"{journal.lost} records were lost. {message}".strip()
         shipper = shipping.current()
-        cpu_s = (shipper.cpu_s if shipper is not None else 0.0) + (self._sampler.cpu_s if self._sampler else 0.0)
+        observing_s = self._observation.cpu_s if self._observation is not None else 0.0
         return Health(
             state=state,
             accepted=journal.accepted,
@@ -431,7 +425,7 @@ class Run(StoredRun):
             in_memory_bytes=journal.in_memory * SLOT,
             lost=journal.lost,
             message=message,
-            tracker_cpu_s=cpu_s,
+            tracker_cpu_s=observing_s + (shipper.cpu_s if shipper is not None else 0.0),
         )
 
     def refresh(self) -> StoredRun:
@@ -441,63 +435,28 @@ class Run(StoredRun):
 
     def _settle(self) -> None:
         if not self._ended and not self.flush(self.client.settings.end_timeout_s):
-            shipment = self._shipment
+            why = self._shipment.trouble if self._shipment is not None else ""
             raise BackendUnavailable(
                 f"what was logged to {self.run_name!r} is not stored yet, so it cannot be read: "
-                f"{shipment.trouble or 'the store is slow'}"
+                f"{why or 'the store is slow'}"
             )
 
-    # -- the machine -----------------------------------------------------------------------------
-
-    def _start_sampling(self, interval_s: float) -> None:
-        from .system_metrics import Sampler
-
-        self._sampler = sampler = Sampler(self._journal.log_system, interval_s=interval_s)
-
-        def begin() -> None:
-            with self._end_lock:
-                if not self._ended and not self._sampling:
-                    self._sampling = True
-                    sampler.start()
-
-        self._begin_sampling = begin
-        shipping.shipper().later(begin)
-
-    def _stop_sampling(self) -> None:
-        if self._sampler is not None and self._pid == os.getpid():
-            self._begin_sampling()  # for a run that ends before the sampler came to its first sample
-            self._sampler.stop()
-
-    def _start_capture(self) -> None:
-        from . import capture
-
-        def note(facts: dict[str, str]) -> None:
-            with contextlib.suppress(RunEnded):
-                self._journal.write({"kind": "facts", "values": facts})
-
-        def begin() -> None:
-            self._capture = capture.start(note)
-            begun.set()
-
-        self._capture_begun = begun = threading.Event()
-        shipping.shipper().later(begin)
-
-    def _await_capture(self) -> None:
-        """Give the capture of a run that ends at once a moment, so that short runs have their facts too."""
-        if self._capture_begun is not None and self._pid == os.getpid():
-            deadline = time.monotonic() + CAPTURE_S
-            if self._capture_begun.wait(CAPTURE_S) and self._capture is not None:
-                self._capture.join(max(0.0, deadline - time.monotonic()))
+    def _observe(self, *, interval_s: float | None, capture: bool) -> None:
+        """Begin to sample the machine, unless `interval_s` is None, and to capture the surroundings."""
+        self._observation = Observation(self._journal, shipping.shipper())
+        if interval_s is not None:
+            self._observation.start_sampling(interval_s)
+        if capture:
+            self._observation.start_capture()
 
     # -- elsewhere -------------------------------------------------------------------------------
 
     def _forked(self) -> None:
         """In a forked child: log on, as a part of the run that does not end it."""
-        self._journal.become_child()
         self._end_lock = threading.RLock()
         self._owns_end = False
-        self._sampler = None
-        self.__dict__.pop("_shipment", None)
+        self._observation = None
+        self._shipment = None  # the child's journal, a new one, is shipped once it holds something
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """In another process this becomes a handle that joins the run."""
@@ -524,8 +483,10 @@ def _end_open_runs(status: RunStatus, error: str) -> None:
     """At the end of the process: end what is open, within a bounded time in all."""
     runs = open_runs()
     deadline = time.monotonic() + max((run.client.settings.end_timeout_s for run in runs), default=0.0)
+    last = getattr(sys, "last_value", None) if error else None
+    if last is not None and process_exit.described(last) != error:
+        last = None  # something that was reported earlier and did not end the program
     for run in runs:
-        last = getattr(sys, "last_value", None) if error else None
         run._end(status, error=error, timeout_s=max(0.0, deadline - time.monotonic()), traceback=last)
 
 

@@ -17,20 +17,34 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from . import folders
+from . import credentials, folders
 from .errors import InvalidName, InvalidSetting, shown
 from .names import legal_name
 
 # name: (environment variable, default, what it means); `mlfoundry doctor` and the docs print this table.
 SETTINGS: dict[str, tuple[str, object, str]] = {
     "home": ("MLFOUNDRY_HOME", None, "Folder of the embedded store; the platform's data folder when not set."),
-    "tracking_uri": ("MLFOUNDRY_TRACKING_URI", None, "Where runs are kept: a folder or file:///…; home when not set."),
-    "api_key": ("MLFOUNDRY_API_KEY", None, "Key for a server."),
+    "tracking_uri": (
+        "MLFOUNDRY_TRACKING_URI",
+        None,
+        "Where runs are kept: a folder, file:///… or the https://… of a server; host when not set.",
+    ),
+    "host": (
+        "MLFOUNDRY_HOST",
+        None,
+        "The https://… of a server; the one that `mlfoundry login` kept when not set, else home.",
+    ),
+    "api_key": ("MLFOUNDRY_API_KEY", None, "Key for a server; the one that `mlfoundry login` kept when not set."),
     "user": ("MLFOUNDRY_USER", None, "Name to work under in the embedded store; the login name when not set."),
     "system_metrics": ("MLFOUNDRY_SYSTEM_METRICS", True, "Whether runs sample the machine."),
     "system_metrics_interval_s": ("MLFOUNDRY_SYSTEM_METRICS_INTERVAL", 1.0, "Seconds between samples, 0.1 to 3600."),
     "capture": ("MLFOUNDRY_CAPTURE", True, "Whether runs record git, Python, packages and hardware."),
     "end_timeout_s": ("MLFOUNDRY_END_TIMEOUT", 10.0, "Seconds that the end of a run may wait for the store."),
+    "panel": ("MLFOUNDRY_PANEL", True, "Whether `%%mlfoundry_run` shows the live panel of its run."),
+    "cell_source": ("MLFOUNDRY_CELL_SOURCE", True, "Whether runs of cells keep their source, secrets masked."),
+    "cell_params": ("MLFOUNDRY_CELL_PARAMS", True, "Whether literals that a cell assigns become params of its run."),
+    "cell_changes": ("MLFOUNDRY_CELL_CHANGES", True, "Whether runs of cells record what changed since the last run."),
+    "cell_cost": ("MLFOUNDRY_CELL_COST", True, "Whether runs of cells record CPU, memory and GPU memory of each."),
 }
 
 
@@ -40,21 +54,32 @@ class Settings:
 
     home: Path
     tracking_uri: str
+    host: str | None
     api_key: str | None
     user: str
     system_metrics: bool
     system_metrics_interval_s: float
     capture: bool
     end_timeout_s: float
+    panel: bool
+    cell_source: bool
+    cell_params: bool
+    cell_changes: bool
+    cell_cost: bool
+    user_of_key: str | None = None
 
     @property
     def folder(self) -> Path:
-        """The folder of the embedded store that `tracking_uri` means.
-
-        Raises:
-            InvalidSetting: It means a server.
-        """
+        """The folder of the embedded store; for a server, the one where journals wait for it."""
+        if self.is_server:
+            mark = hashlib.sha256(self.tracking_uri.encode()).hexdigest()[:16]
+            return self.home / "servers" / mark
         return _folder(self.tracking_uri)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether `tracking_uri` means a server."""
+        return credentials.is_address(self.tracking_uri)
 
     def journal_roots(self) -> list[Path]:
         """Return where journals may lie, the best place first: the store's folder, else a temporary one.
@@ -93,7 +118,15 @@ def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Setti
             source, value = "default", default
         values[name] = _typed(name, value, default, source)
     values["home"] = Path(values["home"]).expanduser().absolute() if values["home"] else _platform_home()
-    values["tracking_uri"] = values["tracking_uri"] or str(values["home"])
+    kept = credentials.Credentials(settings_file(environment).parent)
+    if given.get("home") is not None:  # the more so than any server that was set for other programs
+        values["tracking_uri"] = values["tracking_uri"] or str(values["home"])
+    values["tracking_uri"] = values["tracking_uri"] or values["host"] or kept.default_host() or str(values["home"])
+    if credentials.is_address(values["tracking_uri"]):
+        values["tracking_uri"] = credentials.address(values["tracking_uri"])
+        values["api_key"] = values["api_key"] or kept.key(values["tracking_uri"])
+        is_kept = values["api_key"] is not None and values["api_key"] == kept.key(values["tracking_uri"])
+        values["user_of_key"] = kept.user(values["tracking_uri"]) if is_kept else None
     values["user"] = values["user"] or _login_name()
     return Settings(**values)
 
@@ -152,6 +185,8 @@ def _typed(name: str, value: Any, default: object, source: str) -> Any:
     text = os.fsdecode(value) if isinstance(value, (bytes, os.PathLike)) else str(value)
     if "\0" in text:
         raise InvalidSetting(f"{source} holds a NUL character")
+    if name == "host" or (name == "tracking_uri" and credentials.is_address(text)):
+        return credentials.address(text, source)
     if name == "tracking_uri":
         _folder(text, source)
     return text
@@ -177,9 +212,7 @@ def _folder(uri: str, source: str = "tracking_uri") -> Path:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", uri):
         parts = urlsplit(uri)
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-            raise InvalidSetting(
-                f"{source} is {uri!r}; this version keeps runs in a folder: give a path or file:///path"
-            )
+            raise InvalidSetting(f"{source} is {uri!r}; give a path, file:///path or the https:// address of a server")
         return Path(unquote(parts.path))
     return Path(uri).expanduser().absolute()
 

@@ -73,6 +73,14 @@ def document(content: Mapping[str, Any], at_us: int, start: int) -> bytes:
     return record(DOCUMENT, 0, 0, at_us, payload, start)
 
 
+def numbers_in(data: bytes) -> set[int]:
+    """Return the numbers of keys and key sets that slots use, and perhaps some that they do not."""
+    import numpy as np
+
+    words = np.frombuffer(data, "<u4").reshape(-1, SLOT // 4)
+    return set(np.unique(words[:, 1]).tolist()) | set(np.unique(words[:, 3]).tolist())
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A JSON record of a journal.

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import displays, values
-from .errors import ArtifactNotFound, BackendUnavailable, InvalidInput, RunReadOnly
+from .errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly
 from .names import legal_key, legal_name, legal_path
 from .records import ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
 from .results import ArtifactList, SeriesTable
 
 if TYPE_CHECKING:
     from .client import Client
+    from .settings import Settings
 
-_LOGGING = frozenset({"log_metrics", "log_params", "log_text", "log_figure", "log_artifact", "end", "flush", "health"})
+FAILURES_TOLD = 5
+_LOGGING = frozenset(
+    {"log_metrics", "log_params", "log_text", "log_figure", "log_artifact", "log_facts", "end", "flush", "health"}
+)
 
 
 class StoredRun:
@@ -97,7 +101,7 @@ class StoredRun:
         Raises:
             RunNotFound: It is gone.
         """
-        self._record = self.client.backend.find_run(self.run_id)
+        self._record = self.client.backend.get_run(self.run_id)
         return self
 
     # -- what was logged -------------------------------------------------------------------------
@@ -156,7 +160,8 @@ class StoredRun:
         """Copy a file, or all files below a folder, from the run to this machine.
 
         Args:
-            path: Path of a file or folder of the run; empty for all files.
+            path: Path of a file or folder of the run; empty for all files. A path that old stores hold as both is
+                the file.
             dest: Folder to copy into, made when missing; the run's paths are kept below it.
 
         Returns:
@@ -164,15 +169,42 @@ class StoredRun:
 
         Raises:
             ArtifactNotFound: The run has nothing at this path.
+            InvalidInput: A file cannot be put where it belongs.
+            BackendUnavailable: A file cannot be fetched now. Of a folder, all files that can be fetched are there
+                then; the message names the others.
         """
         wanted = legal_path(path) if path else ""
-        found = [a for a in self.list_artifacts() if not wanted or a.path == wanted or a.path.startswith(wanted + "/")]
+        held = self.list_artifacts()
+        found = [each for each in held if each.path == wanted]
+        if found:
+            self._download(found[0], Path(dest))
+            return Path(dest) / wanted
+        found = [each for each in held if not wanted or each.path.startswith(f"{wanted}/")]
         if not found:
             raise ArtifactNotFound(f"{self.fqn} has no artifact {path!r}; list_artifacts() shows those it has")
-        folder = Path(dest)
+        self._download_all(found, Path(dest))
+        return Path(dest) / wanted
+
+    def _download_all(self, found: list[ArtifactRecord], folder: Path) -> None:
+        failed: dict[str, Exception] = {}
+        alike: dict[str, str] = {}
         for artifact in found:
-            self._download(artifact, folder)
-        return folder / wanted
+            try:
+                other = alike.setdefault(artifact.path.casefold(), artifact.path)
+                if _are_one_file(folder / other, folder / artifact.path):
+                    raise InvalidInput(f"the disk of {folder} takes it for {other!r}, whose name differs only in case")
+                self._download(artifact, folder)
+            except (MlfoundryError, OSError) as error:
+                failed[artifact.path] = error
+        if not failed:
+            return
+        errors = list(failed.values())
+        kind = InvalidInput if all(isinstance(each, InvalidInput) for each in errors) else BackendUnavailable
+        told = "; ".join(f"{path!r} ({error})" for path, error in list(failed.items())[:FAILURES_TOLD])
+        more = f"; and {len(failed) - FAILURES_TOLD:,} more" if len(failed) > FAILURES_TOLD else ""
+        raise kind(
+            f"{len(failed):,} of {len(found):,} files could not be fetched, the others are in {folder}: {told}{more}"
+        ) from errors[0]
 
     def _download(self, artifact: ArtifactRecord, folder: Path) -> None:
         import hashlib
@@ -221,6 +253,12 @@ class StoredRun:
         """Bring the run back after `delete`, with a suffix when its name is taken meanwhile."""
         self._record = self.client.backend.restore_run(self._record.key)
 
+    # -- elsewhere -------------------------------------------------------------------------------
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """In another process this becomes a handle of the same kind, by a client of its own."""
+        return _reopened, (type(self.client), self.client.settings, self._record)
+
     # -- showing ---------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
@@ -243,7 +281,7 @@ class StoredRun:
         if record.description:
             yield "description", record.description
         if record.params:
-            yield "params", ", ".join(f"{n}={displays.figure(v)}" for n, v in record.params.items())
+            yield "params", ", ".join(f"{n}={displays.param(v)}" for n, v in record.params.items())
         if record.metrics:
             yield "metrics", ", ".join(f"{n}={displays.figure(m.last)}" for n, m in record.metrics.items())
         if record.tags:
@@ -254,6 +292,18 @@ class StoredRun:
 
     def _repr_html_(self) -> str:
         return displays.card_html(self.fqn, self._told(), status=self._record.status)
+
+
+def _reopened(make_client: Callable[[Settings], Client], settings: Settings, record: RunRecord) -> StoredRun:
+    return StoredRun(make_client(settings), record)
+
+
+def _are_one_file(first: Path, second: Path) -> bool:
+    """Return whether two names are one file, as on disks that know no difference between a and A."""
+    try:
+        return first != second and first.samefile(second)
+    except OSError:
+        return False
 
 
 def _target(folder: Path, path: str) -> Path:

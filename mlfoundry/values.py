@@ -12,7 +12,7 @@ import json
 import math
 import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ PARAM_TYPES = ("int", "float", "bool", "none", "str", "json")
 JSON_DEPTH = 50
 INT_DIGITS = 4_300  # Python's own limit for the text of an int, where nobody raised it
 STEP_MIN, STEP_MAX = -(2**63), 2**63 - 1
+_FIRST_US, _END_US = -62_135_596_800_000_000, 253_402_300_800_000_000  # the years 1 to 9999
 
 
 _LONG_INT = re.compile(rf"\d{{{INT_DIGITS}}}")
@@ -116,12 +117,14 @@ def microseconds(timestamp: object) -> int:
 
 def in_calendar(at_us: int) -> bool:
     """Return whether microseconds since 1970 lie in the years 1 to 9999, which datetimes can hold."""
-    return -62_135_596_800_000_000 <= at_us < 253_402_300_800_000_000
+    return _FIRST_US <= at_us < _END_US
 
 
 def utc(at_us: int) -> datetime:
-    """Return microseconds since 1970 as a datetime in UTC."""
-    return _EPOCH + timedelta(microseconds=at_us)
+    """Return microseconds since 1970 as a datetime in UTC; a time that no datetime can hold becomes the nearest."""
+    if not _FIRST_US <= at_us < _END_US:
+        at_us = _FIRST_US if at_us < _FIRST_US else _END_US - 1
+    return _EPOCH + timedelta(0, 0, at_us)
 
 
 def flatten(params: object, kind: str = "param") -> dict[str, Any]:
@@ -239,18 +242,32 @@ def tag_texts(tags: object) -> dict[str, str | None]:
 
 
 def param_value(kind: str, text: str) -> Any:
-    """Return a stored param as Python knew it: the inverse of `param_text`."""
-    if kind == "int":
-        return int(text)
-    if kind == "float":
-        return float(text)
-    if kind == "bool":
-        return text == "True"
-    if kind == "none":
-        return None
-    if kind == "json":
-        return json.loads(text)
-    return text
+    """Return a stored param as Python knew it: the inverse of `param_text`.
+
+    A text that this process cannot turn into its value comes back as it is: what is stored may be nonsense,
+    nest deeper or have more digits than this Python takes, and one such param must not hide all others.
+    """
+    try:
+        return _VALUES[kind](text)
+    except (KeyError, ValueError, RecursionError):
+        return text
+
+
+def _from_json(text: str) -> Any:
+    value = json.loads(text)
+    if text.count("[") + text.count("{") > JSON_DEPTH:  # what was parsed could still be too deep to be shown
+        _check_depth("stored JSON", value, JSON_DEPTH)
+    return value
+
+
+_VALUES: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "bool": {"True": True, "False": False}.__getitem__,
+    "none": {"None": None}.__getitem__,
+    "str": str,
+    "json": _from_json,
+}
 
 
 def param_number(kind: str, text: str) -> float | None:

@@ -86,3 +86,37 @@ def _journal_files() -> set[str]:
         with contextlib.suppress(OSError):  # the folder's own descriptor is gone by now
             files.add(str(descriptor.readlink()))
     return {name for name in files if "/journals/" in name or name.removesuffix(" (deleted)").endswith("/lock")}
+
+
+@pytest.fixture(scope="session")
+def postgres_uri(tmp_path_factory, worker_id):
+    """A PostgreSQL of the tests' own, shared by all workers."""
+    from tests import postgres
+
+    return postgres.running(_shared(tmp_path_factory.getbasetemp(), worker_id))
+
+
+@pytest.fixture(scope="session")
+def servers():
+    """A uvicorn of this worker's own, see `tests.servers`."""
+    from tests.servers import Servers
+
+    running = Servers()
+    yield running
+    running.stop()
+
+
+def _shared(base: Path, worker_id: str) -> Path:
+    """Return the folder that all workers of a session share."""
+    return base if worker_id == "master" else base.parent
+
+
+def pytest_sessionfinish(session):
+    """End what the workers shared, once they are done."""
+    if hasattr(session.config, "workerinput"):
+        return
+    from tests import postgres
+
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    if factory is not None:
+        postgres.stop(factory.getbasetemp())

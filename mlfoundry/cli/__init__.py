@@ -24,14 +24,15 @@ Examples:
   mlfoundry projects
   mlfoundry runs iris-demo --filter "metrics.loss < 0.1" --order metrics.loss
   mlfoundry show iris-demo/svm-model
-  mlfoundry export iris-demo --to iris --format csv
+  mlfoundry show iris-demo/svm-model --metric loss
+  mlfoundry export iris-demo --to iris
   mlfoundry doctor
 
 Exit codes:
   0    fine
   1    a problem was found, or what was asked was refused
   2    wrong usage of the command line
-  3    there is no such project, run, artifact or collaborator
+  3    there is no such project, run, metric, artifact or collaborator
   4    your permission does not allow it
   5    the store cannot be reached
   130  interrupted (Ctrl-C)
@@ -42,9 +43,11 @@ With --json standard output holds one JSON document. An error is one on standard
 texts "NaN", "Infinity" and "-Infinity".
 
 Environment:
-  MLFOUNDRY_HOME, MLFOUNDRY_TRACKING_URI, MLFOUNDRY_USER   as --uri and --user; `mlfoundry doctor` lists all
-  MLFOUNDRY_TRACEBACK=1                                    print the traceback of an error
-  NO_COLOR=1                                               no colours
+  MLFOUNDRY_HOME          the usual place of the store
+  MLFOUNDRY_TRACKING_URI  as --uri
+  MLFOUNDRY_USER          as --user; `mlfoundry doctor` lists all settings
+  MLFOUNDRY_TRACEBACK=1   print the traceback of an error
+  NO_COLOR=1              no colours
 """
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .. import displays
 from ..errors import ArtifactNotFound
 from . import documents, output
+from .layout import Grid
 from .session import Family, Session
+
+if TYPE_CHECKING:
+    from ..results import ArtifactList
 
 
 @click.group(cls=Family)
@@ -34,7 +39,16 @@ def list_(session: Session, run: str) -> None:
     if session.json:
         output.json_data({"artifacts": [documents.artifact(record) for record in found]})
     else:
-        output.echo(output.lines(repr(found)))
+        output.caption(repr(found).partition("\n")[0])
+        if found:
+            output.echo(table(found))
+
+
+def table(files: ArtifactList, *, indent: int = 0) -> str:
+    """Return the files of a run as text that has room behind an indent."""
+    width = output.width()
+    headers, rows, numeric = files.table()
+    return Grid(headers, rows, numeric).chosen([3, 2], None if width is None else width - indent)[0]
 
 
 @artifacts.command()
@@ -53,7 +67,9 @@ def download(session: Session, run: str, path: str, folder: Path) -> None:
     """Copy files of RUN to this machine.
 
     All of them, or those at PATH: a file or a folder of the run. Each is checked against the hash it was logged
-    with. JSON: {"folder", "artifacts": [{path, …}]}
+    with.
+
+    JSON: {"folder", "artifacts": [{path, …}]}
     """
     found = session.client.get_run(run)
     below = path.rstrip("/")

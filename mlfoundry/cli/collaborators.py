@@ -9,6 +9,7 @@ import click
 
 from ..records import Permission
 from . import documents, output
+from .layout import Grid
 from .session import Family, Session
 
 _LEVELS = [level.name for level in Permission]
@@ -46,7 +47,8 @@ def list_(session: Session, project: str) -> None:
     if session.json:
         output.json_data({"collaborators": [documents.collaborator(record) for record in found]})
     else:
-        output.echo(output.lines(repr(found)))
+        output.caption(repr(found).partition("\n")[0])
+        output.echo(Grid(*found.table()).chosen([3], output.width())[0])
 
 
 @collaborators.command()
@@ -57,7 +59,9 @@ def list_(session: Session, project: str) -> None:
 def add(session: Session, project: str, person: str, permission: str) -> None:
     """Give USER access to PROJECT.
 
-    Needs ADMIN.     JSON: {"project", "user", "permission"}
+    Needs ADMIN.
+
+    JSON: {"project", "user", "permission"}
     """
     session.client.add_collaborator(project, person, permission)
     _tell(session, project, person, permission, f"{person} has {permission.upper()} on {project} now.")
@@ -71,7 +75,9 @@ def add(session: Session, project: str, person: str, permission: str) -> None:
 def set_(session: Session, project: str, person: str, permission: str) -> None:
     """Change what USER may do in PROJECT.
 
-    Needs ADMIN.     JSON: {"project", "user", "permission"}
+    Needs ADMIN.
+
+    JSON: {"project", "user", "permission"}
     """
     session.client.set_permission(project, person, permission)
     _tell(session, project, person, permission, f"{person} has {permission.upper()} on {project} now.")
@@ -84,7 +90,9 @@ def set_(session: Session, project: str, person: str, permission: str) -> None:
 def remove(session: Session, project: str, person: str) -> None:
     """Take the access of USER away.
 
-    Needs ADMIN on PROJECT, or is about yourself. What USER logged stays. JSON: {"project", "user", "permission": null}
+    Needs ADMIN on PROJECT, or is about yourself. What USER logged stays.
+
+    JSON: {"project", "user", "permission": null}
     """
     session.client.remove_collaborator(project, person)
     _tell(session, project, person, None, f"{person} has no access to {project} any more.")

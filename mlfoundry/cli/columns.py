@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .. import displays
 from ..errors import InvalidFilter
 from ..records import RunRecord
-from . import documents
+from . import documents, suggestions
+from .layout import STACKED_LEAST, Grid
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -37,13 +38,14 @@ class Columns:
         fqn = f"{record.owner}/{record.project_name}/{record.run_name}"
         return {"run_id": record.key.run_id, "fqn": fqn, "values": values}
 
-    def table(self, records: Sequence[RunRecord], caption: str) -> str:
-        """Return the runs as text."""
-        if not records:
-            return caption
-        rows = [[_cell(field, _value(field, record)) for field in self.fields] for record in records]
-        numeric = [field.kind == "metrics" or field.name == "duration" for field in self.fields]
-        return f"{caption}\n{displays.text_table([_title(field) for field in self.fields], rows, numeric)}"
+    def text(self, records: Sequence[RunRecord], width: int | None) -> str:
+        """Return a table of the runs; columns that do not fit beside each other stand below."""
+        rows = [[_cell(field, record) for field in self.fields] for record in records]
+        status = [i for i, field in enumerate(self.fields) if (field.kind, field.name) == ("attributes", "status")]
+        names = [i for i, field in enumerate(self.fields[:2]) if field.name in ("run_name", "run_id")]
+        numeric = [_is_numeric(field, records) for field in self.fields]
+        table = Grid([_title(field) for field in self.fields], rows, numeric, fixed=status, keep=STACKED_LEAST)
+        return table.stacked(1 + max(names, default=0), width)
 
 
 def parse(client: Client, project: str, text: str) -> Columns:
@@ -65,8 +67,8 @@ def parse(client: Client, project: str, text: str) -> Columns:
 
 
 def _resolved(field: Field, known: dict[str, set[str]], text: str, position: int, length: int) -> Field:
+    from ..query_tree import ATTRIBUTES, find_attribute
     from ..query_tree import Field as Resolved
-    from ..query_tree import find_attribute
 
     if field.kind is not None:
         return field
@@ -81,7 +83,11 @@ def _resolved(field: Field, known: dict[str, set[str]], text: str, position: int
         ways = " or ".join(f"{kind}.{field.name}" for kind in kinds)
         message = f"{field.name!r} is several things here: write {ways}"
     else:
-        message = f"no run of this project has a metric, param, tag or attribute {field.name!r}"
+        everything = {f"{each}.{name}": name for each, names in known.items() for name in sorted(names)}
+        written = {name: way for way, name in everything.items()} | {name: name for name in ATTRIBUTES}
+        near = [written[name] for name in suggestions.close(field.name, written)]
+        message = f"no run of this project has a metric, param, tag or attribute {field.name!r}."
+        message = (message + suggestions.sentence(near)).rstrip(".")
     raise InvalidFilter(message, text=text, position=position, length=length)
 
 
@@ -105,9 +111,17 @@ def _value(field: Field, record: RunRecord) -> Any:
     return record.key.run_id if field.name == "run_id" else getattr(record, field.name)
 
 
-def _cell(field: Field, value: Any) -> str:
+def _is_numeric(field: Field, records: Sequence[RunRecord]) -> bool:
+    if field.kind == "params":
+        values = [record.params[field.name] for record in records if field.name in record.params]
+        return all(value is None or isinstance(value, (int, float)) for value in values)
+    return field.kind == "metrics" or field.name == "duration"
+
+
+def _cell(field: Field, record: RunRecord) -> str:
+    value = _value(field, record)
     if value is None:
-        return displays.ABSENT
+        return "None" if field.kind == "params" and field.name in record.params else displays.ABSENT
     if field.kind == "attributes":
         if field.name == "status":
             return displays.status_text(value)
@@ -115,7 +129,7 @@ def _cell(field: Field, value: Any) -> str:
             return displays.span(value)
         if field.name in ("started_at", "ended_at"):
             return displays.age(value)
-    return displays.shortened(displays.figure(value), 60)
+    return displays.figure(value)
 
 
 def _as_json(value: Any) -> Any:

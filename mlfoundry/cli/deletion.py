@@ -86,8 +86,9 @@ def restore(session: Session, run: str) -> None:
     """Bring a deleted run back.
 
     It gets a suffix when its name was taken meanwhile. RUN is its id, or its name when only one deleted run had
-    that. `mlfoundry runs PROJECT --view deleted` shows what can come back. JSON: {"run": {run_id, fqn, …}} as
-    `mlfoundry show` prints it
+    that. `mlfoundry runs PROJECT --view deleted` shows what can come back.
+
+    JSON: {"run": {run_id, fqn, …}} as `mlfoundry show` prints it
     """
     found = _deleted(session, run)
     was_deleted = found.record.deleted_at is not None

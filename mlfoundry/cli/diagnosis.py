@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +18,9 @@ from .. import __version__, displays
 from ..errors import MlfoundryError
 from ..settings import SETTINGS, Settings, settings_file
 from . import output
-from .journals import PendingJournal, pending
+from .gpus import gpus
+from .hindrances import Hindrance, hindrance
+from .journals import PendingJournal, other_things, pending, unreadable
 from .session import Session
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class Diagnosis:
     store: dict[str, Any] = field(default_factory=dict)
     gpus: dict[str, Any] = field(default_factory=dict)
     journals: list[PendingJournal] = field(default_factory=list)
+    hindrances: dict[Path, str] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings_file: str = ""
     checked: int | None = None
@@ -49,7 +53,9 @@ class Diagnosis:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
-        return {**asdict(self), "journals": [journal.document() for journal in self.journals]}
+        told = {name: value for name, value in asdict(self).items() if name != "hindrances"}
+        journals = [{**each.document(), "reason": self.hindrances.get(each.folder)} for each in self.journals]
+        return {**told, "journals": journals}
 
 
 def diagnose(session: Session, *, check: bool, bar: output.Progress) -> Diagnosis:
@@ -73,7 +79,7 @@ def diagnose(session: Session, *, check: bool, bar: output.Progress) -> Diagnosi
     try:
         _folder(found, settings)
         _database(found, database)
-        _journals(found, settings)
+        _journals(found, settings, database)
         found.gpus = gpus()
         if check and found.store["journal_mode"] is not None:
             _check(found, database, bar)
@@ -142,17 +148,17 @@ def _in_file(path: Path) -> set[str]:
 
 
 def _folder(found: Diagnosis, settings: Settings) -> None:
-    from ..store.database import NETWORK_FILE_SYSTEMS, file_system
+    from ..file_systems import NETWORK_FILE_SYSTEMS, file_system
 
     folder = settings.folder
     nearest = _nearest(folder)
     kind = file_system(nearest)
-    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    unusable = _unusable(folder)
     found.store = {
         "uri": settings.tracking_uri,
         "folder": str(folder),
         "exists": folder.is_dir(),
-        "writable": writable,
+        "writable": not unusable,
         "file_system": kind,
         "is_network": kind in NETWORK_FILE_SYSTEMS,
         "disk_free_bytes": None,
@@ -162,10 +168,9 @@ def _folder(found: Diagnosis, settings: Settings) -> None:
         "journal_mode": None,
         "schema_version": None,
     }
-    if not writable:
-        what = "is no folder" if nearest.exists() and not nearest.is_dir() else "cannot be written"
+    if unusable:
         found.problem(
-            f"The store's folder {folder} cannot be used: {nearest} {what}.",
+            f"The store's folder {folder} cannot be used: {unusable}.",
             "Change who may write it, or set MLFOUNDRY_HOME to a folder that can be written.",
         )
     if kind in NETWORK_FILE_SYSTEMS:
@@ -175,6 +180,37 @@ def _folder(found: Diagnosis, settings: Settings) -> None:
         )
     _mode(found, folder)
     _disk(found, nearest)
+
+
+def _unusable(folder: Path) -> str:
+    """Return what keeps runs from being stored in a folder; empty when nothing does."""
+    from ..tracking.embedded import DATABASE_NAME
+
+    for place in (folder, folder / "journals", folder / "artifacts"):
+        nearest = _nearest(place)
+        if not nearest.is_dir():
+            return f"{nearest} is no folder"
+        if not _takes_files(nearest):
+            return f"{nearest} cannot be written"
+    database = folder / DATABASE_NAME
+    if os.path.lexists(database) and not database.is_file():
+        return f"{database} is no file"
+    if database.is_file() and not os.access(database, os.R_OK | os.W_OK):
+        return f"{database} cannot be written"
+    return ""
+
+
+def _takes_files(folder: Path) -> bool:
+    """Return whether files can be made in a folder; tried, where that is possible, with one that never has a name."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    try:
+        os.close(os.open(folder, os.O_RDWR | os.O_CLOEXEC | os.O_TMPFILE, 0o600))
+    except AttributeError:  # not Linux
+        return True
+    except OSError as error:
+        return error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)  # a file system that knows no such file
+    return True
 
 
 def _nearest(folder: Path) -> Path:
@@ -274,22 +310,21 @@ def _verified(database: Database, key: RunKey, verify: Callable[[Transaction, Ru
 # -- what else -----------------------------------------------------------------------------------
 
 
-def _journals(found: Diagnosis, settings: Settings) -> None:
+def _journals(found: Diagnosis, settings: Settings, database: Database) -> None:
     roots = settings.journal_roots()
-    found.journals = pending(roots)
-    left = [journal for journal in found.journals if journal.living is not True and not journal.parked]
-    if left:
-        size = displays.size(sum(journal.size_bytes for journal in left))
-        runs = ", ".join(sorted({journal.run for journal in left})[:5])
-        count = f"{len(left)} journal{'s' if len(left) != 1 else ''}"
+    for place, reason in unreadable(roots):
         found.problem(
-            f"{count} ({size}) of processes that are gone are not stored yet: {runs}",
-            "Store them: mlfoundry sync",
+            f"The folder of journals {place} cannot be looked into: {reason}.",
+            "Mend that, so that what lies there can be stored: mlfoundry sync",
         )
-    if parked := [journal for journal in found.journals if journal.parked]:
-        found.notes.append(
-            f"{len(parked)} journals are put aside in {parked[0].folder.parent}: their runs or projects were deleted. "
-            "Delete the folder, or restore the runs and move the journals one folder up to store them."
+    found.journals = pending(roots)
+    for (standing, why), journals in _by_hindrance(found, database).items():
+        _journal_problem(found, standing, why, journals)
+    if things := other_things(roots):
+        found.problem(
+            f"Files that cannot be stored are kept in {', '.join(map(str, things[:5]))}{', …' if things[5:] else ''}",
+            "Look at what it is: beside each file a .json says which artifact it was to be. Log again what is wanted, "
+            "then move the rest to where you keep backups.",
         )
     elsewhere = [journal for journal in found.journals if roots[0] not in journal.folder.parents]
     if elsewhere:
@@ -299,42 +334,39 @@ def _journals(found: Diagnosis, settings: Settings) -> None:
         )
 
 
-def gpus() -> dict[str, Any]:
-    """Return the NVIDIA GPUs that NVML names, or why there are none."""
-    from ..system_metrics.gpu import load_nvml
-
-    none: dict[str, Any] = {"driver": None, "devices": []}
-    try:
-        nvml = load_nvml()
-    except ImportError:
-        return {
-            **none,
-            "message": "nvidia-ml-py is not installed; GPUs are not recorded. Run: pip install nvidia-ml-py",
-        }
-    if nvml is None:
-        return {**none, "message": "none: no NVIDIA driver is installed"}
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError as error:
-        return {**none, "message": f"none: the NVIDIA driver does not answer ({error})"}
-    try:
-        devices = [_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
-        message = "" if devices else "none: the NVIDIA driver shows no GPU"
-        return {"driver": _text(nvml.nvmlSystemGetDriverVersion()), "devices": devices, "message": message}
-    except nvml.NVMLError as error:
-        return {**none, "message": f"cannot be listed: the NVIDIA driver says {error}"}
-    finally:
-        with suppress(nvml.NVMLError):
-            nvml.nvmlShutdown()
+def _by_hindrance(found: Diagnosis, database: Database) -> dict[tuple[str, Hindrance | None], list[PendingJournal]]:
+    """Return the journals that are not stored and should be, by how they stand and what hinders them."""
+    groups: dict[tuple[str, Hindrance | None], list[PendingJournal]] = {}
+    has_store = database.path.exists()
+    with ExitStack() as stack:
+        tx = None
+        if found.store["journal_mode"] is not None:
+            with suppress(MlfoundryError):
+                tx = stack.enter_context(database.read())
+        for journal in found.journals:
+            why = hindrance(journal, tx, has_store=has_store)
+            if why is not None:
+                found.hindrances[journal.folder] = why.reason
+            standing = "parked" if journal.parked else "living" if journal.living else "left"
+            if standing != "living" or why is not None:
+                groups.setdefault((standing, why), []).append(journal)
+    return groups
 
 
-def _gpu(nvml: Any, index: int) -> dict[str, Any]:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = None
-    with suppress(nvml.NVMLError):
-        memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
-    return {"index": index, "name": _text(nvml.nvmlDeviceGetName(handle)), "memory_bytes": memory}
+def _journal_problem(found: Diagnosis, standing: str, why: Hindrance | None, journals: list[PendingJournal]) -> None:
+    size = displays.size(sum(journal.size_bytes for journal in journals))
+    what = f"{_count(len(journals), 'journal')} ({size})"
+    runs = ", ".join(sorted({journal.run for journal in journals})[:5])
+    if standing == "parked":
+        reason = why.reason if why else "nothing is in the way of storing it any more"
+        remedy = why.whole_remedy(parked=True) if why else "Move the folder one folder up and run: mlfoundry sync"
+        found.problem(f"{what} put aside in {journals[0].folder.parent}: {reason} ({runs})", remedy)
+    elif why is None:
+        found.problem(f"{what} of processes that are gone are not stored yet: {runs}", "Store them: mlfoundry sync")
+    else:
+        whose = "living processes" if standing == "living" else "processes that are gone"
+        found.problem(f"{what} of {whose} cannot be stored: {why.reason} ({runs})", why.whole_remedy(parked=False))
 
 
-def _text(name: str | bytes) -> str:
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name  # bytes in old versions of NVML
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -18,13 +18,13 @@ from .session import Session, StoreCommand
 def doctor(session: Session, check: bool) -> None:
     """Say where the data is and what is wrong.
 
-    Each problem comes with its remedy.     Looks and changes nothing: it makes no store and ships no journal. Exit
-    code 1 when there is a problem.
+    Each problem comes with its remedy. Looks and changes nothing: it makes no store and ships no journal. Exit
+    code 1 when there is a problem; data that waits to be stored, or was put aside, is one.
 
     JSON: {"versions": {mlfoundry, python, platform, sqlite, packages}, "store": {uri, folder, exists, writable,
     file_system, is_network, disk_free_bytes, disk_total_bytes, database_bytes, artifacts_bytes, journal_mode,
     schema_version}, "gpus": {driver, devices: [{index, name, memory_bytes}], message}, "journals": [{folder, run_id,
-    run, living, parked, pid, size_bytes}], "settings": {name: {value, source}}, "settings_file": path,
+    run, living, parked, pid, size_bytes, reason}], "settings": {name: {value, source}}, "settings_file": path,
     "checked": runs that --check read or null, "problems": [{problem, remedy}], "notes": [text]}
 
     Examples:

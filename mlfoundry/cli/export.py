@@ -41,9 +41,9 @@ PAGE = 200
     "--format",
     "kind",
     type=click.Choice(["parquet", "csv"]),
-    default="parquet",
+    default="csv",
     show_default=True,
-    help="Of points and runs; parquet needs pyarrow.",
+    help="Of points and runs. CSV needs nothing; parquet keeps types and is smaller, and needs pyarrow.",
 )
 @click.option("--artifacts", is_flag=True, help="Copy the files of the runs as well.")
 @click.option(
@@ -68,17 +68,19 @@ def export(
     view: str,
     force: bool,
 ) -> None:
-    """Write PROJECT to Parquet, CSV and JSON.
+    """Write PROJECT to CSV or Parquet, and JSON.
 
     Goes run by run, so the memory that it takes does not grow with the project.
 
     The folder holds:
-      points.parquet|csv         run_id, run_name, metric, step, time, value: all points
-      system_points.parquet|csv  the same of system metrics
-      runs.parquet|csv           a row a run: attributes, params.*, metrics.* (last values), tags.*
-      runs.json                  a list, one run a line, as `mlfoundry show --json` prints it
-      artifacts/RUN_ID/PATH      with --artifacts
-      export.json                what was exported; written last
+      points.csv             run_id, run_name, metric, step, time, value
+      system_points.csv      the same of system metrics
+      runs.csv               a row a run: attributes, params, last values, tags
+      runs.json              a list, one run a line, as `show --json` prints it
+      artifacts/RUN_ID/PATH  with --artifacts
+      export.json            what was exported; written last
+
+    With --format parquet the first three end in .parquet.
 
     It appears under its name only when it is whole. Every number comes back bit for bit. In CSV, numbers that are
     not finite are NaN, Infinity and -Infinity, and a text that a spreadsheet would run as a formula gets a leading
@@ -88,7 +90,7 @@ def export(
 
     Examples:
       mlfoundry export iris-demo --to iris
-      mlfoundry export bob/iris-demo --to iris-csv --format csv --artifacts
+      mlfoundry export bob/iris-demo --to iris --format parquet --artifacts
     """
     if kind == "parquet":
         from .tables import pyarrow
@@ -112,7 +114,9 @@ def export(
     else:
         runs = f"{summary['runs']:,} run{'s' if summary['runs'] != 1 else ''}"
         size = displays.size(sum(summary["files"].values()))
-        output.echo(output.safe(f"{runs} with {summary['points']:,} points ({size}) are in {folder}"))
+        output.caption(f"{runs} with {summary['points']:,} points ({size}) are in {folder}")
+        if click.get_current_context().get_parameter_source("kind") is click.core.ParameterSource.DEFAULT:
+            output.caption("Points and runs are CSV; --format parquet (pip install pyarrow) keeps their types.")
 
 
 def _check_free(target: Path, *, force: bool) -> None:

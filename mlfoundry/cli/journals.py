@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import slots
-from ..journal.reader import parse_folder
+from .. import documents, slots
+from ..journal.folder import PARKED, parse_folder
 from ..journal.segment import PREAMBLE_SLOT, Segment
-
-PARKED = "parked"  # where `LeftJournal.park` puts them
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class PendingJournal:
         journal_id: The journal.
         living: Whether some process holds it; None when that cannot be told.
         size_bytes: What its files take.
-        parked: Whether it was put aside, because the store will never take it as things are.
+        parked: Whether it was put aside, because the store did not take it as things were.
         origin: What it says of itself (see `recovery`); empty when that cannot be read.
     """
 
@@ -68,7 +66,7 @@ def pending(roots: list[Path]) -> list[PendingJournal]:
     for place in [*roots, *(root / PARKED for root in roots)]:
         try:
             folders = sorted(place.iterdir())
-        except OSError:
+        except OSError:  # `unreadable` says which
             continue
         for folder in folders:
             parsed = parse_folder(folder.name)
@@ -77,12 +75,38 @@ def pending(roots: list[Path]) -> list[PendingJournal]:
     return found
 
 
+def unreadable(roots: list[Path]) -> list[tuple[Path, str]]:
+    """Return the folders of journals that are there and cannot be looked into, with the reason."""
+    found = []
+    for place in [*roots, *(root / PARKED for root in roots)]:
+        try:
+            next(place.iterdir(), None)
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError:
+            if place.parent.is_dir():
+                found.append((place, "it is no folder"))
+        except OSError as error:
+            found.append((place, error.strerror or str(error)))
+    return found
+
+
+def other_things(roots: list[Path]) -> list[Path]:
+    """Return what was put aside and is no journal: files of runs that can never be stored."""
+    found = []
+    for root in roots:
+        with suppress(OSError):
+            found += [path for path in sorted((root / PARKED).iterdir()) if parse_folder(path.name) is None]
+    return found
+
+
 def _look(folder: Path, run_id: str, journal_id: int) -> PendingJournal:
     size, origin = 0, dict[str, Any]()
     with suppress(OSError):
         for path in sorted(folder.rglob("*")):
             size += path.stat().st_size if path.is_file() else 0
-            if parsed := Segment.parse_name(path.name):
+            parsed = Segment.parse_name(path.name)
+            if parsed and path.is_file():
                 origin = _origin(path, parsed[2], journal_id) or origin
     parked = folder.parent.name == PARKED
     return PendingJournal(folder, run_id, journal_id, _lives(folder), size, parked, origin)
@@ -92,7 +116,8 @@ def _origin(path: Path, preamble_slots: int, journal_id: int) -> dict[str, Any]:
     """Return what stands before the first slot of a segment; readable alone, also while its process writes."""
     with path.open("rb") as file:
         head = slots.decode(file.read(preamble_slots * slots.SLOT), journal_id=journal_id, first=PREAMBLE_SLOT)
-    return next((each.content for each in head.documents if each.content.get("kind") == "origin"), {})
+    found = [each for each in head.documents if each.content["kind"] == "origin" and documents.is_sound(each)]
+    return found[0].content if found else {}
 
 
 def _lives(folder: Path) -> bool | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
@@ -17,7 +18,9 @@ import click
 
 from .. import displays
 from ..records import RunStatus
+from . import layout
 
+LEAST_WIDTH = 40  # on a narrower terminal lines are broken by the terminal itself
 _STATUS_COLOURS = {
     RunStatus.RUNNING: "blue",
     RunStatus.SCHEDULED: "bright_black",
@@ -49,6 +52,13 @@ def lines(text: object) -> str:
 # -- text ----------------------------------------------------------------------------------------
 
 
+def width() -> int | None:
+    """Return how many cells a line of standard output has; None where it is no terminal, and nothing is cut."""
+    if not sys.stdout.isatty():
+        return None
+    return max(LEAST_WIDTH, shutil.get_terminal_size().columns)
+
+
 def coloured(text: str, **style: Any) -> str:
     """Return text with a style; `echo` takes it off where it does not belong."""
     return click.style(text, **style)
@@ -58,6 +68,11 @@ def echo(text: str = "", *, err: bool = False) -> None:
     """Print text that is safe already."""
     colours = False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
     click.echo(text, err=err, color=colours)
+
+
+def caption(text: str) -> None:
+    """Print a line of text, broken where the terminal ends."""
+    echo(layout.wrapped(safe(text), width()))
 
 
 def error(text: str) -> None:
@@ -88,13 +103,9 @@ def section(title: str, body: str) -> None:
     echo(f"\n{coloured(title, bold=True)}\n{body}")
 
 
-def pairs(facts: list[tuple[str, str]]) -> str:
+def pairs(facts: Sequence[tuple[str, str]]) -> str:
     """Return names and values in two columns; a value of several lines stays below itself."""
-    width = max((len(displays.plain(name)) for name, _ in facts), default=0)
-    indent = "\n" + " " * (width + 4)
-    return "\n".join(
-        f"  {displays.plain(name).ljust(width)}  {indent.join(lines(value).split(chr(10)))}" for name, value in facts
-    )
+    return layout.pairs(facts, width(), safe)
 
 
 def indented(text: str) -> str:

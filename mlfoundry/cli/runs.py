@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -10,11 +11,13 @@ import click
 from .. import displays
 from ..records import RunRecord
 from ..stored_run import StoredRun
+from . import artifacts, documents, layout, output
 from . import columns as column_list
-from . import documents, output
+from .layout import Grid
 from .session import Session, StoreCommand
 
 PAGE = 1000
+METRICS, PARAMS = 6, 8  # columns at most; a terminal shows those that fit
 _FACT_WIDTH = 100
 
 
@@ -51,8 +54,9 @@ def runs(session: Session, project: str, where: str, order: str, limit: int, col
 
     Examples:
       mlfoundry runs iris-demo --limit 10
-      mlfoundry runs iris-demo --filter "metrics.loss < 0.1 and params.kernel = 'rbf'" --order "metrics.loss asc"
-      mlfoundry runs bob/iris-demo --columns "run_name, status, min(metrics.loss), params.C"
+      mlfoundry runs iris-demo --filter "metrics.loss < 0.1 and C >= 1"
+      mlfoundry runs iris-demo --order "metrics.loss asc"
+      mlfoundry runs bob/iris-demo --columns "run_name, min(loss), params.C"
       mlfoundry runs iris-demo --view deleted
     """
     wanted = column_list.parse(session.client, project, columns)
@@ -73,29 +77,60 @@ def runs(session: Session, project: str, where: str, order: str, limit: int, col
         rows = [wanted.document(record) if wanted else documents.run(record) for record in records]
         output.json_data({"runs": rows, "more": more})
         return
-    caption = _caption(project, records, more=more, where=where, view=view)
+    output.caption(_caption(project, records, more=more, where=where, view=view))
+    if not records:
+        return
     if wanted:
-        output.echo(output.status_coloured(wanted.table(records, caption)))
+        output.echo(output.status_coloured(wanted.text(records, output.width())))
     else:
-        output.echo(output.status_coloured(displays.runs_text(records, caption)))
+        _tell_usual(records)
     if view != "active" and records and not wanted:
         output.section("Ids, for `mlfoundry restore`", _ids(records))
 
 
 def _caption(project: str, records: list[RunRecord], *, more: bool, where: str, view: str) -> str:
     kind = {"active": "", "deleted": "deleted ", "all": ""}[view]
-    matching = " that match" if where else ""
+    runs = f"{kind}run{'s' if len(records) != 1 else ''}"
+    matching = (" that matches" if len(records) == 1 else " that match") if where else ""
     if not records:
-        return output.safe(f"No {kind}runs of {project}{matching}")
+        return f"No {runs} of {project}{matching}"
     if more:
-        return output.safe(f"The first {len(records)} {kind}runs of {project}{matching}; --limit 0 shows all")
-    return output.safe(f"{len(records):,} {kind}run{'s' if len(records) != 1 else ''} of {project}{matching}")
+        count = "" if len(records) == 1 else f"{len(records):,} "
+        return f"The first {count}{runs} of {project}{matching}; --limit 0 shows all"
+    return f"{len(records):,} {runs} of {project}{matching}"
+
+
+def _tell_usual(records: list[RunRecord]) -> None:
+    """Print the columns that tell most, as many as fit, and say which did not."""
+    chosen = displays.RunColumns(records, metrics=METRICS, params=PARAMS)
+    rows = []
+    for record in records:
+        (status, _), (_, name), *cells = chosen.cells(record)
+        metrics, params, rest = cells[: len(chosen.metrics)], cells[len(chosen.metrics) : -2], cells[-2:]
+        values = [str(value) if shown == displays.ABSENT else displays.param(value) for shown, value in params]
+        rows.append([status, str(name), *(shown for shown, _ in metrics), *values, *(shown for shown, _ in rest)])
+    table = Grid(chosen.headers, rows, chosen.numeric, fixed=[0])
+    text, gone = table.chosen(_dispensable(len(chosen.metrics), len(chosen.params)), output.width())
+    output.echo(output.status_coloured(text))
+    others = [f"{chosen.left_out} more"] if chosen.left_out else []
+    if output.width() is not None and (gone or others):
+        output.caption(f"Not shown: {', '.join([*gone, *others])}; --columns chooses.")
+
+
+def _dispensable(metrics: int, params: int) -> list[int]:
+    """Return which columns go when room is short: all but a few metrics and params, then by what each tells."""
+    of_metrics, of_params = list(range(2, 2 + metrics)), list(range(2 + metrics, 2 + metrics + params))
+    took, started = 2 + metrics + params, 3 + metrics + params
+    many = [*of_params[:1:-1], *of_metrics[:1:-1]]
+    return [*many, *of_params[1:2], took, *of_params[:1], *of_metrics[1:2], started, *of_metrics[:1]]
 
 
 def _ids(records: list[RunRecord]) -> str:
     deleted = [record for record in records if record.deleted_at is not None]
     rows = [[record.key.run_id, record.run_name, f"deleted {displays.age(record.deleted_at)}"] for record in deleted]
-    return displays.text_table(["id", "run", ""], rows) if rows else "none of them is deleted"
+    if not rows:
+        return "none of them is deleted"
+    return Grid(["id", "run", ""], rows, [False] * 3, fixed=[0]).text(output.width())
 
 
 # -- one run -------------------------------------------------------------------------------------
@@ -103,22 +138,40 @@ def _ids(records: list[RunRecord]) -> str:
 
 @click.command(cls=StoreCommand)
 @click.argument("run")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="Draw the curve of this metric or system metric instead; may be given several times.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="With --metric: print its points as CSV.")
 @click.pass_obj
-def show(session: Session, run: str) -> None:
-    """Show all that is known of RUN.
+def show(session: Session, run: str, metrics: tuple[str, ...], as_csv: bool) -> None:
+    """Show all that is known of RUN, or the curve of a metric.
 
-    Its params, metrics, tags, error, surroundings and files. RUN is an id, owner/project/run, or project/run. Long
-    facts are cut; --json has all of them.
+    Its params, metrics, tags, error, surroundings and files. RUN is an id, owner/project/run, or project/run. On a
+    terminal long facts are cut; --json has all of them.
 
     JSON: {"run": {run_id, owner, project, name, fqn, status, created_by, started_at, ended_at, duration_s,
     description, error, deleted_at, params, param_types, metrics: {name: {last, last_step, last_at, min, max, count}},
     tags, facts, artifacts: [{path, size_bytes, sha256, created_at}]}}
 
+    JSON with --metric: {"run": {run_id, fqn}, "metrics": {name: {steps: […], times: […], values: […]}}}, all points.
+
     Examples:
       mlfoundry show iris-demo/svm-model
-      mlfoundry show 3f9a0c1e5b7d4e8f9a0b1c2d3e4f5a6b --json | jq .run.metrics.loss.min
+      mlfoundry show iris-demo/svm-model --metric loss
+      mlfoundry show iris-demo/svm-model --metric system/cpu/percent
+      mlfoundry show iris-demo/svm-model --metric loss --csv > loss.csv
+      mlfoundry show 3f9a0c1e5b7d4e8f9a0b1c2d3e4f5a6b --json | jq .run.params
     """
+    if as_csv and (session.json or not metrics):
+        raise click.UsageError("--csv prints the points of a --metric, and cannot go with --json.")
     found = session.client.get_run(run)
+    if metrics:
+        _show_metrics(session, found, metrics, as_csv=as_csv)
+        return
     facts, files = found.get_facts(), found.list_artifacts()
     record = found.record
     if session.json:
@@ -127,7 +180,8 @@ def show(session: Session, run: str) -> None:
         document["artifacts"] = [documents.artifact(each) for each in files]
         output.json_data({"run": document})
         return
-    output.echo(output.status_coloured(f"{displays.status_text(record.status)}  {output.safe(found.fqn)}"))
+    title = layout.wrapped(f"{displays.status_text(record.status)}  {output.safe(found.fqn)}", output.width())
+    output.echo(output.status_coloured(title))
     output.echo(output.pairs(_about(found)))
     if record.params:
         output.section("Params", output.pairs([(name, _text(value)) for name, value in record.params.items()]))
@@ -138,7 +192,19 @@ def show(session: Session, run: str) -> None:
     if facts:
         output.section("Surroundings", output.pairs([(name, _fact(text)) for name, text in facts.items()]))
     if files:
-        output.section("Artifacts", output.indented(repr(files).partition("\n")[2]))
+        output.section("Artifacts", output.indented(artifacts.table(files, indent=2)))
+
+
+def _show_metrics(session: Session, run: StoredRun, names: tuple[str, ...], *, as_csv: bool) -> None:
+    from . import curves
+
+    found = curves.read(run, names)
+    if session.json:
+        output.json_data(curves.document(run, found))
+    elif as_csv:
+        curves.write_csv(found)
+    else:
+        curves.tell(found)
 
 
 def _about(run: StoredRun) -> list[tuple[str, str]]:
@@ -165,7 +231,7 @@ def _text(value: Any) -> str:
 def _fact(text: str) -> str:
     if "\n" in text:
         return f"{len(text.splitlines())} lines; --json shows them"
-    return displays.shortened(text, _FACT_WIDTH)
+    return text if output.width() is None else displays.shortened(text, _FACT_WIDTH)
 
 
 def _metrics(record: RunRecord) -> str:
@@ -181,7 +247,9 @@ def _metrics(record: RunRecord) -> str:
         for name, m in sorted(record.metrics.items())
     ]
     headers = ["name", "last", "step", "min", "max", "points"]
-    return output.indented(displays.text_table(headers, rows, [False, *[True] * 5]))
+    width = output.width()
+    table = Grid(headers, rows, [False, *[True] * 5])
+    return output.indented(table.chosen([2, 5, 3, 4], None if width is None else width - 2)[0])
 
 
 # -- several runs --------------------------------------------------------------------------------
@@ -205,7 +273,10 @@ def compare(session: Session, run_names: tuple[str, ...]) -> None:
         raise click.UsageError("Give at least two runs to compare.")
     found = session.client.compare_runs(run_names)
     if not session.json:
-        output.echo(repr(found))
+        output.caption(repr(found).partition("\n")[0])
+        _, rows, numeric = found.table()
+        headers = ["", *_told_apart(found.runs)]
+        output.echo(Grid(headers, rows, numeric, keep=layout.STACKED_LEAST).stacked(1, output.width()))
         return
     output.json_data(
         {
@@ -215,3 +286,13 @@ def compare(session: Session, run_names: tuple[str, ...]) -> None:
             "metrics": {name: documents.value(values) for name, values in found.metrics.items()},
         }
     )
+
+
+def _told_apart(runs: Sequence[StoredRun]) -> list[str]:
+    """Return the names of runs, with their projects where those differ."""
+    projects = {(run.owner, run.project_name) for run in runs}
+    if len(projects) == 1:
+        return [run.run_name for run in runs]
+    if len({owner for owner, _ in projects}) == 1:
+        return [f"{run.project_name}/{run.run_name}" for run in runs]
+    return [run.fqn for run in runs]

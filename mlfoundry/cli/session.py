@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import output
+from ..errors import InvalidSetting, MlfoundryError
+from . import output, suggestions
 
 if TYPE_CHECKING:
     from ..client import Client
     from ..settings import Settings
+
+
+class NoStore(click.ClickException):
+    """The place that was given holds no store; the command line only ever reads or changes one that is there."""
+
+    exit_code = 1
 
 
 class Session:
@@ -47,12 +54,33 @@ class Session:
 
     @property
     def client(self) -> Client:
-        """The client; made when a command asks for it first."""
+        """The client; made when a command asks for it first.
+
+        Raises:
+            NoStore: There is no store; nothing is made.
+        """
         if self._client is None:
             from ..client import Client
 
-            self._client = Client(self.settings)
+            settings = self.settings
+            if not _has_store(settings):
+                raise NoStore(
+                    f"there is no store at {settings.folder}. Is the place right? `mlfoundry doctor` says where it "
+                    "comes from; a store is made with its first run: client.create_run('my-project')"
+                )
+            self._client = Client(settings)
         return self._client
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no store yet at the usual place: nobody said that there is one."""
+        settings = self.settings
+        return settings.tracking_uri == str(settings.home) and not _has_store(settings)
+
+    @property
+    def has_client(self) -> bool:
+        """Whether a command got as far as asking for the client."""
+        return self._client is not None
 
     def close(self) -> None:
         """Release the store."""
@@ -71,6 +99,18 @@ class Session:
         finally:
             log.removeHandler(handler)
             log.propagate = propagates
+
+
+def _has_store(settings: Settings) -> bool:
+    """Return whether there is a database, or a journal from which the next look would make one."""
+    from ..tracking.embedded import DATABASE_NAME
+
+    try:
+        if (settings.folder / DATABASE_NAME).exists():
+            return True
+        return any(root.is_dir() and any(root.iterdir()) for root in settings.journal_roots())
+    except (OSError, InvalidSetting):  # whoever uses the place says better what is wrong with it; or it is a server
+        return True
 
 
 class _Listener(logging.Handler):
@@ -132,6 +172,18 @@ class StoreCommand(click.Command):
         self.params += store_options()
         self.help = laid_out(self.help or "")
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error about a project or run that is not there names those that come near."""
+        try:
+            return super().invoke(ctx)
+        except MlfoundryError as error:
+            session = ctx.ensure_object(Session)
+            view = "deleted" if self.name == "restore" else "active"
+            near = session.has_client and suggestions.for_arguments(session.client, error, ctx.params, view=view)
+            if not near:
+                raise
+            raise type(error)(f"{str(error).rstrip('.')}.{near}") from error
+
 
 class Family(click.Group):
     """Commands on a store."""
@@ -141,3 +193,15 @@ class Family(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.help = laid_out(self.help or "")
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an error about one that is not there names those that come near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if getattr(error, "possibilities", None):  # newer versions of click do it themselves
+                raise
+            near = suggestions.sentence(suggestions.close(args[0], self.list_commands(ctx)))
+            raise click.UsageError(f"{error.message}{near}", ctx) from error

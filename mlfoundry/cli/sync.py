@@ -53,6 +53,9 @@ def sync(session: Session, timeout_s: float) -> None:
     """
     from .journals import pending
 
+    if session.is_new:
+        _tell(session, stored=0, left=[], living=0)
+        return
     client = session.client
     roots = client.settings.journal_roots()
     begun = [journal for journal in pending(roots) if journal.living is not True and not journal.parked]

@@ -20,6 +20,9 @@ from ..errors import MissingExtra
 from . import documents
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..records import Series
 
 BLOCK = 65_536
@@ -165,14 +168,20 @@ class _CsvPoints(_Csv):
     def write(self, run_id: str, run_name: str, series: Series) -> None:
         head = (run_id, guarded(run_name), guarded(series.name))
         for start in range(0, len(series.steps), BLOCK):
-            self._writer.writerows((*head, *cells) for cells in _csv_block(series, start))
+            self._writer.writerows((*head, *cells) for cells in csv_rows(series, start))
 
 
-def _csv_block(series: Series, start: int) -> Iterator[tuple[int, str, str]]:
+def time_texts(times: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Return points in time, microseconds since 1970, as texts like ``2025-01-31T12:00:00.000000Z``."""
     import numpy as np
 
+    return np.datetime_as_string(times.astype("datetime64[us]"), unit="us", timezone="UTC")
+
+
+def csv_rows(series: Series, start: int) -> Iterator[tuple[int, str, str]]:
+    """Yield step, time and value of `BLOCK` points from one on."""
     block = slice(start, start + BLOCK)
-    times = np.datetime_as_string(series.times[block].astype("datetime64[us]"), unit="us", timezone="UTC")
+    times = time_texts(series.times[block])
     for step, time, value in zip(
         series.steps[block].tolist(), times.tolist(), series.values[block].tolist(), strict=True
     ):

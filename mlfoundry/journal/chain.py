@@ -12,7 +12,6 @@ done or not begun.
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import secrets
@@ -26,8 +25,9 @@ from typing import Any
 
 from .. import slots
 from ..errors import RunEnded
-from ..folders import make_private
+from .folder import make_folder
 from .segment import Segment
+from .spool import Spool
 
 SEGMENT_SLOTS = (8 * 1024, 32 * 1024)  # 256 KiB, then 1 MiB each: one segment is what is shipped at once
 MEMORY_SLOTS = 512 * 1024  # 16 MiB
@@ -367,7 +367,7 @@ class Chain:
             segments, self._segments = self._segments, []
         for segment in segments:
             segment.close(unlink=settled)
-        if self.folder is not None and settled:
+        if self.folder is not None and settled and Spool(self.folder).rescue():
             shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
@@ -387,31 +387,6 @@ class Chain:
         closed, finished = self.closed, self.finished
         self._reset()
         self.closed, self.finished = closed, finished
-
-
-def make_folder(root: Path, name: str) -> tuple[Path, int]:
-    """Make a journal's folder and return it with the descriptor that holds its lock.
-
-    It is made under a hidden name and shown only when the lock is held, so that nobody ever sees a
-    living journal without its owner.
-
-    Raises:
-        OSError: The folder cannot be made; nothing is left behind.
-    """
-    make_private(root)
-    hidden = root / f".{name}"
-    hidden.mkdir(mode=0o700)
-    fd = -1
-    try:
-        fd = os.open(hidden / "lock", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        hidden.rename(root / name)
-    except BaseException:
-        if fd >= 0:
-            os.close(fd)
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
-    return root / name, fd
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,13 +12,15 @@ import contextlib
 import fcntl
 import os
 import shutil
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import documents, slots
-from ..errors import JournalUnreadable
+from .folder import parse_folder, put_aside
 from .segment import PREAMBLE_SLOT, Segment
+from .spool import Spool
 
 
 class LeftJournal:
@@ -50,11 +52,13 @@ class LeftJournal:
         self._files: list[tuple[Path, int, int, int]] = []  # path, preamble slots, first, stop
         self._added = b""
         self._scan()
+        _adopted.add(self)
 
     def _scan(self) -> None:
         found: dict[int, tuple[int, int, Path]] = {}
         for path in self.folder.iterdir():
-            if (parsed := Segment.parse_name(path.name)) and self._is_ours(path, *parsed):
+            parsed = Segment.parse_name(path.name)
+            if parsed and path.is_file() and self._is_ours(path, *parsed):
                 base, generation, preamble = parsed
                 found[base] = max(found.get(base, (-1, 0, path)), (generation, preamble, path))
         bases = sorted(found)
@@ -87,11 +91,10 @@ class LeftJournal:
             body = body[: (stop - base) * slots.SLOT]
         decoded = slots.decode(body, journal_id=self.journal_id, first=base)
         for document in head.documents + decoded.documents:
-            with contextlib.suppress(JournalUnreadable):  # the store says so when it comes there
-                documents.check(document)
+            if documents.is_sound(document):
                 self.names.update(documents.names_of(document))
         for document in head.documents:
-            if document.content.get("kind") == "origin":
+            if document.content["kind"] == "origin" and documents.is_sound(document):
                 self.origin = document.content
         self.documents += decoded.documents
         self.damage += decoded.damage
@@ -162,39 +165,29 @@ class LeftJournal:
     def park(self) -> Path:
         """Put the journal aside, where no recovery looks, and release the lock; return where it lies.
 
-        Moving it back into the folder of journals makes the next recovery try again.
+        Moving it back into the folder of journals makes the next recovery try again. Where it cannot be moved it
+        stays where it is: one journal must not hold up those after it.
         """
-        aside = self.folder.parent / "parked"
-        aside.mkdir(mode=0o700, exist_ok=True)
-        self.folder = self.folder.rename(aside / self.folder.name)
+        with contextlib.suppress(OSError):
+            self.folder = put_aside(self.folder, self.folder.parent, self.folder.name)
         self.close(settled=False)
         return self.folder
 
     def close(self, *, settled: bool) -> None:
         """Release the lock; delete the journal when all of it is settled."""
         if self._lock_fd >= 0:
-            if settled:
+            if settled and Spool(self.folder).rescue():
                 shutil.rmtree(self.folder, ignore_errors=True)
             os.close(self._lock_fd)
             self._lock_fd = -1
 
 
-def parse_folder(name: str) -> tuple[str, int] | None:
-    """Return (run id, journal id) of a journal folder's name, None for another kind of name."""
-    run_id, _, journal_id = name.partition(".")
-    try:
-        int(run_id, 16)
-        return (run_id, int(journal_id, 16)) if len(run_id) == 32 and len(journal_id) == 16 else None
-    except ValueError:
-        return None
-
-
 def is_dead(folder: Path) -> bool:
     """Return whether a folder is a journal that nobody owns."""
-    return parse_folder(folder.name) is not None and is_free(folder)
+    return parse_folder(folder.name) is not None and _is_free(folder)
 
 
-def is_free(folder: Path) -> bool:
+def _is_free(folder: Path) -> bool:
     """Return whether a folder's lock can be taken, or is missing because its deletion was interrupted."""
     try:
         fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -237,3 +230,14 @@ def adopt(folder: Path) -> LeftJournal | None:
     except BaseException:
         os.close(fd)
         raise
+
+
+_adopted: weakref.WeakSet[LeftJournal] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for left in list(_adopted):
+        left.close(settled=False)  # the child's copy of the lock, which its parent holds
+
+
+os.register_at_fork(after_in_child=_in_child)

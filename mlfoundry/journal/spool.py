@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from ..errors import InvalidInput
+from ..folders import make_private
+from ..names import legal_path
+from .folder import PARKED
 
 BLOCK_BYTES = 1 << 20
+
+_log = logging.getLogger("mlfoundry")
 
 
 class Spool:
     """The spooled files of one journal: the bytes, and beside them a JSON that names them.
+
+    The JSON appears last and whole: bytes without one are of a log call that never returned.
 
     Args:
         folder: The journal's folder; the spool is made in it with its first file.
     """
 
     def __init__(self, folder: Path) -> None:
+        self._journal = folder
         self._folder = folder / "spool"
 
     def put(self, path: str, source: BinaryIO) -> tuple[str, int]:
@@ -33,7 +45,7 @@ class Spool:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         # Names sort by time, so that of two files for one path the later is stored last.
         stem = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
-        data, told = self._folder / f"{stem}.data", self._folder / f"{stem}.json"
+        data, told, part = (self._folder / f"{stem}.{kind}" for kind in ("data", "json", "part"))
         digest, size = hashlib.sha256(), 0
         try:
             with open(data, "xb", opener=_private) as file:
@@ -41,30 +53,100 @@ class Spool:
                     digest.update(block)
                     file.write(block)
                     size += len(block)
-                file.flush()
-                os.fsync(file.fileno())
-            with open(told, "x", opener=_private, encoding="utf-8") as file:
-                json.dump({"path": path}, file)
+                _settle(file)
+            with open(part, "xb", opener=_private) as file:
+                file.write(json.dumps({"path": path}).encode())
+                _settle(file)
+            part.rename(told)
         except BaseException:
-            data.unlink(missing_ok=True)
-            told.unlink(missing_ok=True)
+            for each in (told, part, data):
+                each.unlink(missing_ok=True)
             raise
         return digest.hexdigest(), size
 
     def waiting(self) -> Iterator[tuple[str, Path]]:
-        """Yield (artifact path, file) of what waits, oldest first."""
+        """Yield (artifact path, file) of what waits, oldest first; set aside what can never be stored.
+
+        Raises:
+            OSError: The machine cannot read now what it could read at another time.
+        """
         for told in sorted(self._folder.glob("*.json")):
+            data = told.with_suffix(".data")
             try:
-                path = json.loads(told.read_text(encoding="utf-8"))["path"]
-            except (OSError, ValueError, KeyError):
-                continue  # half-written by a process that died: its log call never returned
-            yield path, told.with_suffix(".data")
+                path = _artifact_path(told)
+                _require_readable(data)
+            except FileNotFoundError as error:  # gone with its JSON: another thread has stored it
+                if told.exists():
+                    self.set_aside(data, f"{Path(error.filename).name} is missing")
+            except (InvalidInput, PermissionError) as error:
+                self.set_aside(data, str(error))
+            else:
+                yield path, data
+
+    def set_aside(self, file: Path, reason: str) -> bool:
+        """Move what can never be stored out of the way of the rest, to where a person can look at it; say so.
+
+        Args:
+            file: As `waiting` gives it.
+            reason: Why it cannot be stored.
+
+        Returns:
+            Whether it is out of the way.
+        """
+        told, aside = file.with_suffix(".json"), self._journal.parent / PARKED / f"{self._journal.name}.files"
+        try:
+            make_private(aside)
+            with suppress(FileNotFoundError):
+                file.rename(aside / file.name)
+            told.rename(aside / told.name)
+        except FileNotFoundError:  # another thread was first
+            return True
+        except OSError as error:
+            _log.warning("The file %s can neither be stored (%s) nor put aside (%s).", told, reason, error)
+            return False
+        _log.warning("A logged file cannot be stored and is kept in %s: %s", aside / told.stem, reason)
+        return True
+
+    def rescue(self) -> bool:
+        """Before the journal is deleted: set aside what was not stored; return whether nothing is left."""
+        left = [each.with_suffix(".data") for each in sorted(self._folder.glob("*.json"))]
+        are_aside = [self.set_aside(file, "its journal ended before it could be stored") for file in left]
+        return all(are_aside)
 
     @staticmethod
     def done(file: Path) -> None:
         """Forget a file that is stored."""
         file.with_suffix(".json").unlink(missing_ok=True)
         file.unlink(missing_ok=True)
+
+
+def _artifact_path(told: Path) -> str:
+    _require_readable(told)
+    try:
+        content: Any = json.loads(told.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{told.name} is no JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise InvalidInput(f"{told.name} holds no JSON object")
+    return legal_path(content.get("path"))
+
+
+def _require_readable(file: Path) -> None:
+    """Make sure that a file can be read, without waiting for a pipe or following a link.
+
+    Raises:
+        OSError, InvalidInput: It cannot.
+    """
+    file.lstat()
+    if file.is_symlink() or not file.is_file():
+        raise InvalidInput(f"{file.name} is no regular file")
+    with file.open("rb"):
+        pass
+
+
+def _settle(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _private(path: str, flags: int) -> int:

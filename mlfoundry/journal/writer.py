@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import struct
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from time import time_ns
@@ -60,9 +61,10 @@ class Journal(Chain):
         self.accepted = 0
         self._quiet_from = self._quiet_until = 0  # the stretch of samples at the journal's end
         super().__init__(root, origin["run_id"])
+        _journals.add(self)
 
     def become_child(self) -> None:
-        """See `Chain.become_child`; the keys and the steps that they have reached stay."""
+        """See `Chain.become_child`; the keys and the steps that they have reached stay. Called by each fork."""
         super().become_child()
         self.origin = {**self.origin, "role": "member", "pid": os.getpid()}
         self.accepted = 0
@@ -328,3 +330,14 @@ def _beyond(name: str, step: int | None) -> InvalidValue:
     if step is None:
         return InvalidValue(f"metric {name!r} has reached the greatest step there is, 2**63 - 1; give step=")
     return InvalidValue(f"step {shown(step)} is beyond 64 bits")
+
+
+_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for journal in list(_journals):
+        journal.become_child()
+
+
+os.register_at_fork(after_in_child=_in_child)

@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import BackendUnavailable
+from ..errors import BackendUnavailable, InvalidInput
 from ..folders import make_private
 from ..records import ArtifactRecord, RunKey
 from ..values import utc
@@ -50,7 +50,7 @@ class ArtifactFolder:
                     size += len(block)
                 file.flush()
                 os.fsync(file.fileno())
-            path = self._path(project_id, digest.hexdigest())
+            path = self.path_of(project_id, digest.hexdigest())
             make_private(path.parent)
             part.replace(path)
         except OSError as error:
@@ -70,7 +70,7 @@ class ArtifactFolder:
             BackendUnavailable: They are gone from the folder.
         """
         try:
-            return self._path(project_id, sha256).open("rb")
+            return self.path_of(project_id, sha256).open("rb")
         except OSError as error:
             raise BackendUnavailable(f"the bytes of this artifact cannot be read ({error})") from error
 
@@ -78,12 +78,38 @@ class ArtifactFolder:
         """Delete all bytes of a project."""
         shutil.rmtree(self._root / str(project_id), ignore_errors=True)
 
-    def _path(self, project_id: int, sha256: str) -> Path:
+    def path_of(self, project_id: int, sha256: str) -> Path:
+        """Return where bytes lie, or would."""
         return self._root / str(project_id) / sha256[:2] / sha256
 
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def require_room(tx: Transaction, run: RunKey, path: str) -> None:
+    """Make sure that a path is not a folder of a file that a run has, nor lies below such a file.
+
+    On a disk the two could not lie side by side, so that the run's files could not be fetched together.
+
+    Raises:
+        InvalidInput: Names the file that is in the way.
+    """
+    parts = path.split("/")
+    above = ["/".join(parts[:count]) for count in range(1, len(parts))]
+    marks = ", ".join("?" for _ in above) or "NULL"
+    row = tx.row(
+        "SELECT path FROM artifact WHERE project_id = ? AND run_id = ? "
+        f"AND (path IN ({marks}) OR (path > ? AND path < ?)) LIMIT 1",
+        (run.project_id, bytes.fromhex(run.run_id), *above, f"{path}/", f"{path}0"),  # 0 comes after / in ASCII
+    )
+    if row is not None:
+        held = str(row[0])
+        both = path if held.startswith(f"{path}/") else held
+        raise InvalidInput(
+            f"the artifact {path!r} cannot lie beside {held!r}, because {both!r} would be a file and a folder at once. "
+            "Choose another path for it."
+        )
 
 
 def record(tx: Transaction, run: RunKey, artifact: ArtifactRecord, now_us: int) -> None:

@@ -1,4 +1,4 @@
-"""Connections, transactions and migrations: all that is particular to an engine.
+"""Connections and transactions: all that is particular to an engine.
 
 The engine here is SQLite, through apsw, which brings a SQLite without the WAL-reset bug of 3.7.0 to
 3.51.2. Statements are written for PostgreSQL as well: ``?`` for parameters, no sequences, no FOR
@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import forks
-from ..errors import BackendUnavailable, StoreBusy, StoreTooNew
+from ..errors import BackendUnavailable, StoreBusy
+from ..file_systems import NETWORK_FILE_SYSTEMS, file_system
+from . import schema
 
 if TYPE_CHECKING:
     import apsw
@@ -32,10 +34,6 @@ if TYPE_CHECKING:
 BUSY_S = 30.0
 READERS_KEPT = 4
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
-NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "9p"}
-    | {"fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone", "fuse.goofys", "fuse.gcsfuse"}
-)
 
 Row = tuple[Any, ...]
 Answer = TypeVar("Answer")
@@ -130,8 +128,7 @@ class Database:
         with forks.held_up(), _translated(self.path):
             identity = _identity(self.path)
             if identity != self._read_from:  # another file has taken the name, or none
-                while self._readers:
-                    self._readers.pop().close()
+                self._close_readers()
                 self._read_from = identity
             try:
                 connection = self._readers.pop()
@@ -157,8 +154,12 @@ class Database:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        while self._readers:
-            self._readers.pop().close()
+        self._close_readers()
+
+    def _close_readers(self) -> None:
+        with suppress(IndexError):  # other threads take from the list as well
+            while True:
+                self._readers.pop().close()
 
     # -- connections -----------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Database:
             self._make()
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
         _agree(connection)
-        check_version(connection)
+        schema.refuse_newer(_patiently(lambda: _version(connection)))  # before anything of it is touched
         mode = "DELETE" if file_system(self.path.parent) in NETWORK_FILE_SYSTEMS else "WAL"
         connection.execute("PRAGMA synchronous = NORMAL")
         _patiently(lambda: connection.execute(f"PRAGMA journal_mode = {mode}"))
@@ -211,8 +212,8 @@ class Database:
             connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
             _agree(connection)
             version = _version(connection)
-        check_version(connection)
-        if version < newest_version():
+        schema.refuse_newer(version)
+        if version < schema.newest_version():
             connection.close()
             with self.write():
                 pass
@@ -249,40 +250,21 @@ class Database:
         return total
 
 
-# -- migrations ----------------------------------------------------------------------------------
-
-
-def migrations() -> list[tuple[int, str]]:
-    """Return (version, SQL) of each migration, oldest first."""
-    return [(number, file.read_text(encoding="utf-8")) for number, file in _migration_files()]
-
-
-def newest_version() -> int:
-    """Return the version that the newest migration leads to."""
-    return _migration_files()[-1][0]
-
-
-def _migration_files() -> list[tuple[int, Path]]:
-    files = (Path(__file__).parent / "migrations").glob("*.sql")
-    return sorted((int(file.name.partition("_")[0]), file) for file in files)
-
-
 def migrate(connection: apsw.Connection, upto: int | None = None) -> None:
     """Bring the tables to the newest version; do nothing, in well under a millisecond, when they are.
 
     Raises:
         StoreTooNew: The store is newer than this code.
     """
-    newest = newest_version() if upto is None else upto
+    newest = schema.newest_version() if upto is None else upto
     version = _version(connection)
-    if version > newest:
-        raise _too_new(version, newest)
+    schema.refuse_newer(version, newest)
     if version == newest:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = _version(connection)  # another process may have been first
-        for number, sql in migrations():
+        for number, sql in schema.migrations():
             if version < number <= newest:
                 connection.execute(_for_sqlite(sql))
         connection.execute(f"PRAGMA user_version = {max(version, newest)}")
@@ -292,26 +274,8 @@ def migrate(connection: apsw.Connection, upto: int | None = None) -> None:
         raise
 
 
-def check_version(connection: apsw.Connection) -> None:
-    """Refuse a store that is newer than this code, before anything of it is touched.
-
-    Raises:
-        StoreTooNew: Names both versions.
-    """
-    version, newest = _patiently(lambda: _version(connection)), newest_version()
-    if version > newest:
-        raise _too_new(version, newest)
-
-
 def _version(connection: apsw.Connection) -> int:
     return int(connection.pragma("user_version"))
-
-
-def _too_new(version: int, newest: int) -> StoreTooNew:
-    return StoreTooNew(
-        f"the store has schema version {version}, and this MLFoundry knows versions up to {newest}. "
-        "Upgrade MLFoundry where you run this; the store was not touched."
-    )
 
 
 def _for_sqlite(sql: str) -> str:
@@ -320,26 +284,6 @@ def _for_sqlite(sql: str) -> str:
     A column of real affinity keeps whole numbers as integers, and there is no integer -0.
     """
     return re.sub(r"\);\s*-- clustered", ") WITHOUT ROWID;", sql).replace("DOUBLE PRECISION", "")
-
-
-# -- the world around ----------------------------------------------------------------------------
-
-
-def file_system(path: Path) -> str:
-    """Return the type of the file system that holds `path`, as /proc names it; empty when unknown."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        real = str(path.resolve())
-    except OSError:
-        return ""
-    best, kind = -1, ""
-    for line in lines:
-        fields, _, rest = line.partition(" - ")
-        mount = fields.split(" ")[4].replace("\\040", " ")
-        inside = real == mount or real.startswith(mount.rstrip("/") + "/")
-        if inside and len(mount) >= best:
-            best, kind = len(mount), rest.split(" ")[0]
-    return kind
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -54,6 +54,15 @@ def get(tx: Transaction, project_id: int) -> Project | None:
     return None if row is None else Project(row[0], row[1], row[2], utc(row[3]))
 
 
+def lock(tx: Transaction, project_id: int) -> bool:
+    """Make others who change the project, or make or rename its runs, wait for this transaction.
+
+    Returns:
+        False when there is no such project any more.
+    """
+    return tx.run("UPDATE project SET changes = changes + 1 WHERE project_id = ?", (project_id,)) > 0
+
+
 def describe(tx: Transaction, project_id: int, permission: Permission) -> ProjectRecord | None:
     """Return a project with its counts, None when there is none."""
     project = get(tx, project_id)
@@ -83,14 +92,21 @@ def describe(tx: Transaction, project_id: int, permission: Permission) -> Projec
 
 
 def delete(tx: Transaction, project_id: int) -> None:
-    """Delete a project and every row of it."""
+    """Delete a project and every row of it.
+
+    Its own row and its runs go first: whoever adds to one of them has touched its row before, so that this waits
+    for them, and who comes later finds none.
+    """
+    project = get(tx, project_id)
+    lock(tx, project_id)
+    found = tx.rows("SELECT run_id FROM run WHERE project_id = ?", (project_id,))
+    tx.run("DELETE FROM run WHERE project_id = ?", (project_id,))
     for user in [member.user for member in members.all_of(tx, project_id, owner="")]:
         members.remove(tx, project_id, user)
-    for (run_id,) in tx.rows("SELECT run_id FROM run WHERE project_id = ?", (project_id,)):
+    for (run_id,) in found:
         tx.run("DELETE FROM run_home WHERE run_id = ?", (run_id,))
-    for table in ("artifact", "journal", "chunk", "series", "key", "attr", "run"):
+    for table in ("artifact", "journal", "chunk", "series", "key", "attr"):
         tx.run(f"DELETE FROM {table} WHERE project_id = ?", (project_id,))
-    project = get(tx, project_id)
     if project is not None:
         tx.run("DELETE FROM project_name WHERE owner = ? AND name = ?", (project.owner, project.name))
         tx.run("DELETE FROM project WHERE project_id = ?", (project_id,))

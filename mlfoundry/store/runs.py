@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .. import names
+from ..errors import ProjectNotFound
 from ..records import NewRun, RunKey, RunRecord, RunStatus
 from ..values import param_number, param_value, utc
-from . import keys, series
+from . import keys, projects, series
 from .database import Row, Transaction
 from .projects import Project
 
@@ -15,6 +16,7 @@ COLUMNS = (
     "run_id, name, status, created_by, started_at, ended_at, last_seen_at, description, error, deleted_at, project_id"
 )
 _BLOCK = 5000  # run ids in one statement
+_STATUS = {status.value: status for status in RunStatus}  # asking the enum costs ten times as much
 
 
 def make(tx: Transaction, project_id: int, new: NewRun, user: str, now_us: int) -> None:
@@ -37,7 +39,8 @@ def make(tx: Transaction, project_id: int, new: NewRun, user: str, now_us: int) 
 
 def free_name(tx: Transaction, project_id: int, wish: str) -> str:
     """Return the wish, or with the first suffix that is free; others who ask wait for this transaction."""
-    tx.run("UPDATE project SET changes = changes + 1 WHERE project_id = ?", (project_id,))
+    if not projects.lock(tx, project_id):
+        raise ProjectNotFound(f"the project of {wish!r} was deleted just now")
     taken = tx.row("SELECT 1 FROM run WHERE project_id = ? AND name = ? AND deleted_at IS NULL", (project_id, wish))
     if taken is None:
         return wish
@@ -103,7 +106,7 @@ def fill(
             owner=project.owner,
             project_name=project.name,
             run_name=row[1],
-            status=RunStatus(row[2]),
+            status=_STATUS[row[2]],
             created_by=row[3],
             started_at=utc(row[4]),
             ended_at=None if row[5] is None else utc(row[5]),
@@ -247,12 +250,17 @@ def rename(tx: Transaction, run: RunKey, wish: str) -> None:
     )
 
 
-def seen(tx: Transaction, run: RunKey, now_us: int) -> None:
-    """Note that the store heard of a run."""
-    tx.run(
+def seen(tx: Transaction, run: RunKey, now_us: int) -> bool:
+    """Note that the store heard of a run; others who add to it wait for this transaction.
+
+    Returns:
+        False when there is no such run any more.
+    """
+    changed = tx.run(
         "UPDATE run SET last_seen_at = ? WHERE project_id = ? AND run_id = ?",
         (now_us, run.project_id, bytes.fromhex(run.run_id)),
     )
+    return changed > 0
 
 
 def end(tx: Transaction, run: RunKey, status: RunStatus, *, error: str, at_us: int, elapsed_us: int | None) -> bool:

@@ -19,7 +19,7 @@ from ..query import parse_filter, parse_order
 from ..query_tree import And, Comparison, Field, Node, Not, Or, OrderTerm, attribute_value, find_attribute
 from ..query_tree import format as format_filter
 from ..records import RunPage, RunQuery
-from . import keys, runs
+from . import hints, keys, runs
 from .database import Transaction
 from .projects import Project
 
@@ -72,7 +72,8 @@ def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     found = runs.fill(tx, project, rows, params=query.params, tags=query.tags, metrics=query.metrics)
-    return RunPage(tuple(found), _cursor(rows[-1][-len(order) :]) if more else None)
+    told = hints.for_query(tx, project, query) if query.cursor is None else ()
+    return RunPage(tuple(found), _cursor(rows[-1][-len(order) :]) if more else None, told)
 
 
 # -- paging --------------------------------------------------------------------------------------
@@ -211,8 +212,10 @@ class _Compiler:
                 f"{field.name!r} is several things here: write {ways}", position=position, length=length
             )
         if not kinds:
+            near = hints.near_names(self._tx, self._project_id, field.name)
+            more = f"did you mean {' or '.join(near)}?" if near else f"write metrics.{field.name} when it is to come"
             raise InvalidFilter(
-                f"no run of this project has a metric, param or tag {field.name!r}",
+                f"no run of this project has a metric, param or tag {field.name!r}; {more}",
                 position=position,
                 length=length,
             )

@@ -1,7 +1,7 @@
 """The one protocol between a client and wherever runs are kept.
 
-`embedded` keeps it in this process, on SQLite. Every verb may raise `BackendUnavailable`; the other
-errors are said at each. All verbs may be called from several threads.
+`embedded` keeps them in this process, on SQLite; `http` asks a server. Every verb may raise `BackendUnavailable`;
+the other errors are said at each. All verbs may be called from several threads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ class Backend(Protocol):
     """Where runs are kept, as one user sees it."""
 
     uri: str
-    user: str
+
+    @property
+    def user(self) -> str:
+        """The caller's name."""
+
+    @property
+    def user_if_known(self) -> str | None:
+        """The caller's name when it can be told without asking; None otherwise."""
 
     def on_behalf_of(self, user: str) -> Backend:
         """Return the backend for what a process of this account left under another name, or itself."""
@@ -66,7 +73,7 @@ class Backend(Protocol):
     def list_keys(self, project_id: int, kind: str) -> list[str]:
         """Return all names that a project has seen of a kind: metric, system, param or tag."""
 
-    def find_run(self, run_id: str) -> RunRecord:
+    def get_run(self, run_id: str) -> RunRecord:
         """Return a run with all its values by its id alone. Raises RunNotFound."""
 
     def get_run_by_name(self, owner: str | None, project_name: str, run_name: str) -> RunRecord:

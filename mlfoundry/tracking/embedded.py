@@ -40,14 +40,15 @@ class EmbeddedBackend:
     Args:
         root: The folder; made (0700) with its first use.
         user: Under whose name the caller works.
-        database: Shared with another name's backend; its own when None.
+        shares: Another name's backend on the same folder, which owns the connections; None to have one's own.
     """
 
-    def __init__(self, root: Path, user: str, *, database: Database | None = None) -> None:
+    def __init__(self, root: Path, user: str, *, shares: EmbeddedBackend | None = None) -> None:
         self.root = root
         self.uri = str(root)
-        self.user = user
-        self.database = Database(root / DATABASE_NAME) if database is None else database
+        self.user = self.user_if_known = user
+        self._owns_database = shares is None
+        self.database: Database = Database(root / DATABASE_NAME) if shares is None else shares.database
         self._service = TrackingService(self.database, ArtifactFolder(root / "artifacts"))
         self._made = False
 
@@ -66,7 +67,7 @@ class EmbeddedBackend:
 
     def on_behalf_of(self, user: str) -> EmbeddedBackend:
         """See `Backend`; the store is the account's, so is every name in it."""
-        return self if user == self.user else EmbeddedBackend(self.root, user, database=self.database)
+        return self if user == self.user else EmbeddedBackend(self.root, user, shares=self)
 
     def create_run(self, new: NewRun) -> RunRecord:
         """See `Backend`."""
@@ -96,9 +97,9 @@ class EmbeddedBackend:
         """See `Backend`."""
         return self._rules.list_keys(self.user, project_id, kind)
 
-    def find_run(self, run_id: str) -> RunRecord:
+    def get_run(self, run_id: str) -> RunRecord:
         """See `Backend`."""
-        return self._rules.find_run(self.user, run_id)
+        return self._rules.get_run(self.user, run_id)
 
     def get_run_by_name(self, owner: str | None, project_name: str, run_name: str) -> RunRecord:
         """See `Backend`."""
@@ -154,4 +155,5 @@ class EmbeddedBackend:
 
     def close(self) -> None:
         """See `Backend`."""
-        self.database.close()
+        if self._owns_database:
+            self.database.close()

@@ -1,12 +1,11 @@
-"""The rules: who may do what, what identifies what, and how a run lives.
+"""The rules: what identifies what, how a run lives, and which right each verb needs (see `rights`).
 
-Every way to a store goes through here with the name of the caller; nothing else decides on rights.
-A project that one may not READ does not exist: the error is that of a missing one. A member who
-lacks a level is told which one.
+Every way to a store goes through here with the name of the caller.
 """
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,15 +18,12 @@ from ..errors import (
     ArtifactNotFound,
     CollaboratorNotFound,
     InvalidInput,
-    JournalUnreadable,
     LastAdmin,
-    PermissionDenied,
-    ProjectNotFound,
-    RunDeleted,
     RunNotFound,
+    UserNotFound,
     shown,
 )
-from ..names import legal_key, legal_name, legal_path
+from ..names import is_run_id, legal_key, legal_name, legal_path
 from ..records import (
     Acknowledgement,
     ArtifactRecord,
@@ -48,8 +44,10 @@ from ..records import (
 from ..store import artifacts, journals, keys, members, projects, runs, search, series
 from ..store.artifacts import ArtifactFolder
 from ..store.database import Database, Transaction
+from ..store.parts import PartialBlobs
 from ..store.projects import Project
 from ..values import in_calendar, plain_text, tag_texts, utc
+from . import rights
 
 if TYPE_CHECKING:
     from ..store.chunks import Points
@@ -63,6 +61,7 @@ class TrackingService:
     Args:
         database: Where rows are kept.
         folder: Where the bytes of artifacts are kept.
+        knows_user: Tells whether there is a user, for stores that keep users; None lets any name collaborate.
         now_us: The clock: microseconds since 1970.
     """
 
@@ -71,52 +70,23 @@ class TrackingService:
         database: Database,
         folder: ArtifactFolder,
         *,
+        knows_user: Callable[[Transaction, str], bool] | None = None,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.database = database
         self._folder = folder
+        self._parts = PartialBlobs(folder)
+        self._knows_user = knows_user
         self._now_us = now_us
-
-    # -- rights ----------------------------------------------------------------------------------
-
-    def _require(self, tx: Transaction, user: str, project_id: int, level: Permission) -> Project:
-        exists = 0 <= project_id < 1 << 63
-        permission = members.permission(tx, project_id, user) if exists else None
-        project = projects.get(tx, project_id) if permission is not None else None
-        if project is None or permission is None:
-            raise ProjectNotFound(f"there is no project with the id {project_id} that {user!r} may see")
-        _check_level(user, project, permission, level)
-        return project
-
-    def _find_project(self, tx: Transaction, user: str, owner: str | None, name: str, level: Permission) -> Project:
-        owner = user if owner is None else legal_name("owner", owner)
-        name = legal_name("project name", name)
-        project_id = projects.find(tx, owner, name)
-        permission = None if project_id is None else members.permission(tx, project_id, user)
-        project = None if project_id is None else projects.get(tx, project_id)
-        if project is None or permission is None:
-            whose = "" if owner == user else f" Is the owner right? {user!r} sees only projects shared with {user!r}."
-            raise ProjectNotFound(f"there is no project {owner}/{name} that {user!r} may see.{whose}")
-        _check_level(user, project, permission, level)
-        return project
 
     @contextmanager
     def _on_run(self, user: str, run: RunKey, level: Permission) -> Iterator[tuple[Transaction, Project]]:
         """Begin a transaction on a run that the caller may use at this level."""
-        _run_key(run)
+        rights.run_key(run)
         begin = self.database.read if level is Permission.READ else self.database.write
         with begin() as tx:
-            project = self._run_project(tx, user, run, level)
+            project = rights.require_run(tx, user, run, level)
             yield tx, project
-
-    def _run_project(self, tx: Transaction, user: str, run: RunKey, level: Permission) -> Project:
-        try:
-            project = self._require(tx, user, run.project_id, level)
-        except ProjectNotFound:
-            raise _no_run(run.run_id, user) from None
-        if runs.is_open(tx, run) is None:
-            raise _no_run(run.run_id, user)
-        return project
 
     # -- projects and collaborators --------------------------------------------------------------
 
@@ -133,7 +103,7 @@ class TrackingService:
     def get_project(self, user: str, owner: str | None, name: str) -> ProjectRecord:
         """See `Backend.get_project`."""
         with self.database.read() as tx:
-            project = self._find_project(tx, user, owner, name, Permission.READ)
+            project = rights.require_by_name(tx, user, owner, name, Permission.READ)
             permission = members.permission(tx, project.project_id, user)
             assert permission is not None
             record = projects.describe(tx, project.project_id, permission)
@@ -143,7 +113,7 @@ class TrackingService:
     def delete_project(self, user: str, project_id: int) -> None:
         """See `Backend.delete_project`."""
         with self.database.write() as tx:
-            self._require(tx, user, project_id, Permission.ADMIN)
+            rights.require(tx, user, project_id, Permission.ADMIN)
             projects.delete(tx, project_id)
         self._folder.drop_project(project_id)
 
@@ -152,13 +122,13 @@ class TrackingService:
         if kind not in keys.KINDS:
             raise InvalidInput(f"kind is {shown(kind)}; give one of {', '.join(keys.KINDS)}")
         with self.database.read() as tx:
-            self._require(tx, user, project_id, Permission.READ)
+            rights.require(tx, user, project_id, Permission.READ)
             return keys.names(tx, project_id, kind)
 
     def list_collaborators(self, user: str, project_id: int) -> list[Collaborator]:
         """See `Backend.list_collaborators`."""
         with self.database.read() as tx:
-            project = self._require(tx, user, project_id, Permission.READ)
+            project = rights.require(tx, user, project_id, Permission.READ)
             return members.all_of(tx, project_id, owner=project.owner)
 
     def set_permission(
@@ -167,7 +137,8 @@ class TrackingService:
         """See `Backend.set_permission`."""
         other = legal_name("user name", other)
         with self.database.write() as tx:
-            project = self._require(tx, user, project_id, Permission.ADMIN)
+            projects.lock(tx, project_id)  # so that two who change each other take turns
+            project = rights.require(tx, user, project_id, Permission.ADMIN)
             held = members.permission(tx, project_id, other)
             if other == project.owner and permission is not Permission.ADMIN:
                 raise _owner_stays(project)
@@ -178,6 +149,8 @@ class TrackingService:
                 )
             if new is False and held is None:
                 raise _no_collaborator(project, other)
+            if held is None and self._knows_user is not None and not self._knows_user(tx, other):
+                raise UserNotFound(f"this server has no user {other!r}. Ask an admin of the server to make one.")
             members.put(tx, project_id, other, permission, self._now_us())
 
     def remove_collaborator(self, user: str, project_id: int, other: str) -> None:
@@ -185,7 +158,8 @@ class TrackingService:
         other = legal_name("user name", other)
         with self.database.write() as tx:
             level = Permission.READ if other == user else Permission.ADMIN
-            project = self._require(tx, user, project_id, level)
+            projects.lock(tx, project_id)
+            project = rights.require(tx, user, project_id, level)
             if other == project.owner:
                 raise _owner_stays(project)
             if not members.remove(tx, project_id, other):
@@ -198,7 +172,7 @@ class TrackingService:
         name = legal_name("run name", new.run_name)
         project_name = legal_name("project name", new.project_name)
         owner = user if new.owner is None else legal_name("owner", new.owner)
-        if len(new.run_id) != 32 or any(c not in "0123456789abcdef" for c in new.run_id):
+        if not is_run_id(new.run_id):
             raise InvalidInput(f"{shown(new.run_id)} is no id of a run: it has 32 hex digits (0-9, a-f)")
         tags = {name: text for name, text in tag_texts(new.tags).items() if text is not None}
         plain_text("description", new.description)
@@ -207,9 +181,9 @@ class TrackingService:
         with self.database.write() as tx:
             if owner == user:
                 project_id = projects.make(tx, owner, project_name, self._now_us())
-                project = self._require(tx, user, project_id, Permission.WRITE)
+                project = rights.require(tx, user, project_id, Permission.WRITE)
             else:
-                project = self._find_project(tx, user, owner, project_name, Permission.WRITE)
+                project = rights.require_by_name(tx, user, owner, project_name, Permission.WRITE)
             existing = runs.home(tx, new.run_id)
             if existing is not None and existing.project_id != project.project_id:
                 raise InvalidInput(f"run id {new.run_id} is taken by a run of another project")
@@ -219,24 +193,24 @@ class TrackingService:
         assert record is not None
         return record
 
-    def find_run(self, user: str, run_id: str) -> RunRecord:
-        """See `Backend.find_run`."""
-        _run_id(run_id)
+    def get_run(self, user: str, run_id: str) -> RunRecord:
+        """See `Backend.get_run`."""
+        rights.run_key(RunKey(0, run_id))
         with self.database.read() as tx:
             run = runs.home(tx, run_id)
             if run is None:
-                raise _no_run(run_id, user)
-            project = self._run_project(tx, user, run, Permission.READ)
+                raise rights.no_run(run_id, user)
+            project = rights.require_run(tx, user, run, Permission.READ)
             record = runs.get(tx, project, run_id)
         if record is None:
-            raise _no_run(run_id, user)
+            raise rights.no_run(run_id, user)
         return record
 
     def get_run_by_name(self, user: str, owner: str | None, project_name: str, run_name: str) -> RunRecord:
         """See `Backend.get_run_by_name`."""
         run_name = legal_name("run name", run_name)
         with self.database.read() as tx:
-            project = self._find_project(tx, user, owner, project_name, Permission.READ)
+            project = rights.require_by_name(tx, user, owner, project_name, Permission.READ)
             run = runs.by_name(tx, project.project_id, run_name)
             record = None if run is None else runs.get(tx, project, run.run_id)
         if record is None:
@@ -246,7 +220,7 @@ class TrackingService:
     def search_runs(self, user: str, query: RunQuery) -> RunPage:
         """See `Backend.search_runs`."""
         with self.database.read() as tx:
-            project = self._require(tx, user, query.project_id, Permission.READ)
+            project = rights.require(tx, user, query.project_id, Permission.READ)
             return search.page(tx, project, query)
 
     def update_run(self, user: str, run: RunKey, changes: RunChanges) -> RunRecord:
@@ -265,24 +239,17 @@ class TrackingService:
     def delete_run(self, user: str, run: RunKey) -> None:
         """See `Backend.delete_run`."""
         with self.database.write() as tx:
-            self._require_may_delete(tx, user, run)
+            rights.require_may_delete(tx, user, rights.run_key(run))
             runs.delete(tx, run, self._now_us())
 
     def restore_run(self, user: str, run: RunKey) -> RunRecord:
         """See `Backend.restore_run`."""
         with self.database.write() as tx:
-            project = self._require_may_delete(tx, user, run)
+            project = rights.require_may_delete(tx, user, rights.run_key(run))
             runs.restore(tx, run)
             record = runs.get(tx, project, run.run_id)
         assert record is not None
         return record
-
-    def _require_may_delete(self, tx: Transaction, user: str, run: RunKey) -> Project:
-        """ADMIN deletes and restores any run; WRITE the caller's own."""
-        project = self._run_project(tx, user, _run_key(run), Permission.READ)
-        record = runs.get(tx, project, run.run_id)
-        is_own = record is not None and record.created_by == user
-        return self._require(tx, user, run.project_id, Permission.WRITE if is_own else Permission.ADMIN)
 
     def get_facts(self, user: str, run: RunKey) -> dict[str, str]:
         """See `Backend.get_facts`."""
@@ -295,7 +262,7 @@ class TrackingService:
         """See `Backend.ingest`."""
         from ..store import points
 
-        run = _run_key(batch.run)
+        run = rights.run_key(batch.run)
         whole = 0 <= batch.start <= batch.stop and len(batch.data) == slots.SLOT * (batch.stop - batch.start)
         if not whole or not 0 <= batch.journal_id < 1 << 63:
             raise InvalidInput(
@@ -303,33 +270,31 @@ class TrackingService:
             )
         decoded = slots.decode(batch.data, journal_id=batch.journal_id, first=batch.start, is_written=True)
         names = dict(batch.names)
-        for document in decoded.documents:
-            documents.check(document)
+        sound, refused = documents.sort_out(decoded.documents)
+        for document in sound:
             names.update(documents.names_of(document))
         columns, nameless = points.columns(decoded.rows, names)
-        _check_points(columns)
+        columns, strange = _sound_points(columns)
         with self.database.write(settle=batch.settle) as tx:
-            self._require_open(tx, user, run)
+            rights.require_open(tx, user, run)
             # First of all writes, so that the batches of one run take turns on every engine; and also for what is
             # held already, because only a commit that writes settles.
-            runs.seen(tx, run, self._now_us())
+            if not runs.seen(tx, run, self._now_us()):
+                raise rights.no_run(run.run_id, user)
             if journals.advance(tx, batch):
                 points.write(tx, run, columns)
-                for document in decoded.documents:
+                for document in sound:
                     self._apply(tx, run, document)
                 damaged = sum(count for _, count in decoded.damage) + nameless
                 if damaged:
                     runs.count_fact(tx, run, "tracker.damaged_records", damaged)
+                if refused or strange:
+                    runs.count_fact(tx, run, "tracker.refused_records", len(refused) + strange)
+                if refused:
+                    text = documents.refusals(runs.facts(tx, run).get("tracker.refused", ""), refused)
+                    runs.set_tags(tx, run, {"tracker.refused": text}, kind="fact")
             held = journals.acked(tx, run, batch.journal_id)
         return Acknowledgement(acked=held, settled=held if batch.settle else 0)
-
-    def _require_open(self, tx: Transaction, user: str, run: RunKey) -> None:
-        project = self._run_project(tx, user, run, Permission.WRITE)
-        if not runs.is_open(tx, run):
-            raise RunDeleted(
-                f"run {run.run_id} of {project.owner}/{project.name} was deleted; what is logged to it is not "
-                "stored. Restore the run, or end it here."
-            )
 
     def _apply(self, tx: Transaction, run: RunKey, document: slots.Document) -> None:
         content = document.content
@@ -384,14 +349,48 @@ class TrackingService:
         """See `Backend.put_artifact`."""
         path = legal_path(path)
         with self.database.read() as tx:  # before the bytes are taken
-            self._require_open(tx, user, run)
+            rights.require_open(tx, user, run)
+            artifacts.require_room(tx, run, path)
         sha256, size = self._folder.put(run.project_id, source)
+        return self._name(user, run, path, sha256, size)
+
+    def _name(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
+        """Make bytes that are held a file of a run."""
         now_us = self._now_us()
         record = ArtifactRecord(path, size, sha256, utc(now_us))
         with self.database.write() as tx:
-            self._require_open(tx, user, run)
+            rights.require_open(tx, user, run)
+            runs.seen(tx, run, now_us)  # so that files of one run take turns on every engine
+            artifacts.require_room(tx, run, path)
             artifacts.record(tx, run, record, now_us)
         return record
+
+    def blob_offset(self, user: str, run: RunKey, sha256: str, size: int) -> int:
+        """Return how many bytes of a file are held for a run's project, so that sending goes on from there."""
+        with self.database.read() as tx:
+            rights.require_open(tx, user, rights.run_key(run))
+        return self._parts.offset(run.project_id, sha256, size)
+
+    def add_blob_part(self, user: str, run: RunKey, sha256: str, size: int, offset: int, part: bytes) -> int:
+        """Add a part of a file's bytes; return how many are held then. See `PartialBlobs.add`."""
+        with self.database.read() as tx:
+            rights.require_open(tx, user, rights.run_key(run))
+        return self._parts.add(run.project_id, sha256, size, offset, part)
+
+    def name_artifact(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
+        """Make bytes that are held a file of a run, replacing one at the same path.
+
+        Raises:
+            InvalidInput: They are not held whole.
+        """
+        path = legal_path(path)
+        with self.database.read() as tx:  # before anything is told about the bytes
+            rights.require_open(tx, user, rights.run_key(run))
+        if not size:
+            sha256, _ = self._folder.put(run.project_id, io.BytesIO())
+        elif not self._parts.is_whole(run.project_id, sha256, size):
+            raise InvalidInput(f"no {size:,} bytes of the hash {sha256} are held for {path!r}; send them first")
+        return self._name(user, run, path, sha256, size)
 
     def list_artifacts(self, user: str, run: RunKey) -> list[ArtifactRecord]:
         """See `Backend.list_artifacts`."""
@@ -407,48 +406,25 @@ class TrackingService:
         return self._folder.open(run.project_id, record.sha256)
 
 
-def _check_points(columns: Mapping[str, Points]) -> None:
-    try:
-        for name, (_, times, _) in columns.items():
+def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:
+    """Return the columns without points that cannot be kept, and how many those are."""
+    sound, refused = dict(columns), 0
+    for name, (steps, times, values) in columns.items():
+        try:
             _check_key(name)
-            if not (in_calendar(int(times.min())) and in_calendar(int(times.max()))):
-                raise InvalidInput(f"metric {name!r} has a time outside of the years 1 to 9999")
-    except InvalidInput as error:
-        raise JournalUnreadable(f"the journal holds points that cannot be kept: {error}") from error
+        except InvalidInput:
+            refused += len(sound.pop(name)[0])
+            continue
+        if not (in_calendar(int(times.min())) and in_calendar(int(times.max()))):
+            fits = [in_calendar(at_us) for at_us in times.tolist()]
+            sound[name] = (steps[fits], times[fits], values[fits])
+            refused += fits.count(False)
+    return sound, refused
 
 
 @lru_cache(maxsize=10_000)
 def _check_key(name: str) -> None:
     legal_key("metric key", name)
-
-
-def _run_key(run: RunKey) -> RunKey:
-    """Return a run's key when it can be one.
-
-    Raises:
-        RunNotFound: It cannot, so there is no such run.
-    """
-    if not 0 <= run.project_id < 1 << 63:
-        raise RunNotFound(f"there is no run {run.run_id!r} in a project {run.project_id}")
-    return RunKey(run.project_id, _run_id(run.run_id))
-
-
-def _run_id(run_id: str) -> str:
-    if len(run_id) != 32 or any(c not in "0123456789abcdef" for c in run_id):
-        raise RunNotFound(f"there is no run {shown(run_id)}: a run's id has 32 hex digits (0-9, a-f)")
-    return run_id
-
-
-def _check_level(user: str, project: Project, held: Permission, needed: Permission) -> None:
-    if held < needed:
-        raise PermissionDenied(
-            f"{user!r} has {held.name} on {project.owner}/{project.name}; this needs {needed.name}. "
-            f"Ask {project.owner!r} or another ADMIN of the project for it."
-        )
-
-
-def _no_run(run_id: str, user: str) -> RunNotFound:
-    return RunNotFound(f"there is no run {run_id} that {user!r} may see")
 
 
 def _no_collaborator(project: Project, user: str) -> CollaboratorNotFound:

@@ -11,6 +11,10 @@ UNSAFE_NAMES = {"eval", "exec", "__import__", "compile"}
 UNSAFE_CALLS = {"os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "subprocess.getoutput"}
 
 
+# A user's own words, in the user's own kernel: ``$var`` and ``{expression}`` in the arguments of a magic.
+OWN_WORDS = {("mlfoundry_jupyter/arguments.py", "eval")}
+
+
 def dangers(tree):
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
@@ -29,7 +33,10 @@ def dangers(tree):
 
 @pytest.mark.parametrize("path", sources().values(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_calls_nothing_that_runs_a_strangers_code(path):
-    assert list(dangers(ast.parse(path.read_text(encoding="utf-8")))) == []
+    found = list(dangers(ast.parse(path.read_text(encoding="utf-8"))))
+    where = path.relative_to(ROOT).as_posix()
+    assert [danger for danger in found if (where, danger.rpartition(" ")[2]) not in OWN_WORDS] == []
+    assert len(found) <= 1
 
 
 def test_no_module_imports_what_runs_a_strangers_code():

@@ -1,7 +1,7 @@
 """What the contract tests stand on: one store reached in each way there is, and journals written by hand.
 
-A way is one line of `WAYS`: a function from a folder and a user's name to a client. All users of one test
-share one store. Nothing here or in the tests beside it looks into the store by any other way.
+A way is one of `WAYS`: it gives a function from a user's name to a client. All users of one test share one store.
+Nothing here or in the tests beside it looks into the store by any other way.
 """
 
 from __future__ import annotations
@@ -21,16 +21,39 @@ from mlfoundry import slots
 from mlfoundry.client import Client
 from mlfoundry.records import Acknowledgement, Batch, NewRun, RunKey, RunQuery, RunRecord
 from mlfoundry.tracking.backend import Backend
-
-Way = Callable[[Path, str], Client]
-
-WAYS: dict[str, Way] = {
-    "embedded": lambda folder, user: mlfoundry.get_client(folder, user=user, end_timeout_s=30),
-}
-START_US = 1_700_000_000_000_000
+from tests.servers import TeamServer, on_postgres, on_sqlite
 
 AsUser = Callable[[str], Client]
 Backends = Callable[[str], Backend]
+Way = Callable[[pytest.FixtureRequest, Path], Iterator[AsUser]]
+START_US = 1_700_000_000_000_000
+# Whom the tests share projects with before they are seen otherwise: a server must know its users.
+COLLABORATORS = ("ada", "ann", "bob", "carl", "eve", "newcomer", "rex", "rob", "sam", "wes", "bystander")
+
+
+def _embedded(request: pytest.FixtureRequest, folder: Path) -> Iterator[AsUser]:
+    yield lambda user: mlfoundry.get_client(folder, user=user, end_timeout_s=30)
+
+
+def _of_server(server: TeamServer, home: Path) -> Iterator[AsUser]:
+    for user in COLLABORATORS:
+        server.key(user)
+    yield lambda user: mlfoundry.get_client(
+        server.address, api_key=server.key(user), home=home / user, end_timeout_s=30
+    )
+    server.close()
+
+
+def _http_sqlite(request: pytest.FixtureRequest, folder: Path) -> Iterator[AsUser]:
+    yield from _of_server(on_sqlite(request.getfixturevalue("servers"), folder), folder / "homes")
+
+
+def _http_postgres(request: pytest.FixtureRequest, folder: Path) -> Iterator[AsUser]:
+    servers, uri = request.getfixturevalue("servers"), request.getfixturevalue("postgres_uri")
+    yield from _of_server(on_postgres(servers, folder, uri), folder / "homes")
+
+
+WAYS: dict[str, Way] = {"embedded": _embedded, "http-sqlite": _http_sqlite, "http-postgres": _http_postgres}
 
 
 @pytest.fixture(params=list(WAYS))
@@ -40,20 +63,26 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 
 @pytest.fixture
-def as_user(way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AsUser]:
+def as_user(
+    request: pytest.FixtureRequest, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[AsUser]:
     """``as_user("ann")`` is Ann's client of this test's store."""
     monkeypatch.setenv("MLFOUNDRY_SYSTEM_METRICS", "0")
     monkeypatch.setenv("MLFOUNDRY_CAPTURE", "0")
     known: dict[str, Client] = {}
+    begun = way(request, tmp_path / "store")
+    begin = next(begun)
 
     def client(user: str) -> Client:
         if user not in known:
-            known[user] = way(tmp_path / "store", user)
+            known[user] = begin(user)
         return known[user]
 
     yield client
     for each in known.values():
         each.backend.close()
+    for _ in begun:
+        raise AssertionError("a way begins once")
 
 
 @pytest.fixture

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from mlfoundry.errors import ArtifactNotFound, InvalidInput, InvalidName, RunDeleted, RunNotFound
+from mlfoundry.errors import (
+    ArtifactNotFound,
+    BackendUnavailable,
+    InvalidInput,
+    InvalidName,
+    RunDeleted,
+    RunNotFound,
+)
 from mlfoundry.records import RunKey
+from mlfoundry.store import artifacts
 
 
 @pytest.fixture
@@ -137,3 +149,130 @@ def test_a_folder_with_links_is_refused_before_anything_is_stored(client, tmp_pa
         with pytest.raises(InvalidInput, match="no file or folder"):
             run.log_artifact(tmp_path / "missing")
     assert list(client.get_run(run.run_id).list_artifacts()) == []
+
+
+# -- files and folders of one name ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("held", "wish", "both"),
+    [
+        ("model", "model/weights.bin", "model"),
+        ("model", "model/a/b/c", "model"),
+        ("a/b", "a/b/c", "a/b"),
+        ("model/weights.bin", "model", "model"),
+        ("a/b/c/d", "a/b", "a/b"),
+    ],
+)
+def test_a_file_that_would_be_a_folder_as_well_is_refused_and_says_so(run, backend, held, wish, both):
+    backend.put_artifact(run.key, held, io.BytesIO(b"1"))
+    with pytest.raises(InvalidInput) as caught:
+        backend.put_artifact(run.key, wish, io.BytesIO(b"2"))
+    assert str(caught.value) == (
+        f"the artifact {wish!r} cannot lie beside {held!r}, because {both!r} would be a file and a folder at once. "
+        "Choose another path for it."
+    )
+    assert [record.path for record in backend.list_artifacts(run.key)] == [held]
+    assert content(backend, run, held) == b"1"
+
+
+def test_names_that_only_begin_alike_and_other_runs_are_not_in_the_way(make_run, run, backend):
+    other = make_run()
+    backend.put_artifact(other.key, "model", io.BytesIO(b""))
+    paths = ["model.txt", "model-2/a", "model 2/a", "model0", "model/a", "model/a.b", "model/a b/c", "models", "Model"]
+    for path in paths:
+        backend.put_artifact(run.key, path, io.BytesIO(b""))
+    assert [record.path for record in backend.list_artifacts(run.key)] == sorted(paths)
+    backend.put_artifact(other.key, "plots0/a", io.BytesIO(b""))
+    backend.put_artifact(other.key, "plots.png", io.BytesIO(b""))
+    backend.put_artifact(other.key, "plots", io.BytesIO(b""))
+
+
+def test_of_a_file_and_a_folder_of_one_name_that_race_one_is_stored(make_run, backend):
+    for _ in range(5):
+        run = make_run()
+        paths = ["model", "model/a", "model/b", "model/a/c"]
+        together = threading.Barrier(len(paths))
+
+        def put(path, run=run, together=together):
+            together.wait()
+            with contextlib.suppress(InvalidInput):
+                backend.put_artifact(run.key, path, io.BytesIO(b"x"))
+
+        with ThreadPoolExecutor(len(paths)) as threads:
+            list(threads.map(put, paths))
+        stored = [record.path for record in backend.list_artifacts(run.key)]
+        assert stored
+        assert not any(one != other and other.startswith(f"{one}/") for one in stored for other in stored)
+
+
+@pytest.fixture
+def old_store(client, monkeypatch, tmp_path):
+    """A run of a store that took files and folders of one name."""
+    monkeypatch.setattr(artifacts, "require_room", lambda tx, run, path: None)
+    with client.create_run("iris") as run:
+        for path in ("model", "model/weights.txt", "model/a.txt", "zz.txt"):
+            run.log_text(path, path)
+    return client.get_run(run.run_id)
+
+
+def test_a_path_that_an_old_store_holds_as_file_and_as_folder_is_fetched_as_the_file(old_store, tmp_path):
+    for path in ("model", "model/weights.txt", "zz.txt"):
+        place = old_store.download_artifact(path, tmp_path / path.replace("/", "-"))
+        assert place.read_text() == path
+
+
+def test_files_that_cannot_be_fetched_are_named_at_the_end_and_the_others_are_there(old_store, tmp_path):
+    with pytest.raises(InvalidInput) as caught:
+        old_store.download_artifact(dest=tmp_path / "all")
+    assert str(caught.value).startswith(
+        f"2 of 4 files could not be fetched, the others are in {tmp_path}/all: 'model/a.txt' ("
+    )
+    assert "'model/weights.txt' (" in str(caught.value)
+    found = {path.name: path.read_text() for path in (tmp_path / "all").rglob("*")}
+    assert found == {"model": "model", "zz.txt": "zz.txt"}
+
+
+def test_a_folder_is_fetched_but_for_the_files_whose_bytes_are_gone(client, monkeypatch, tmp_path):
+    with client.create_run("iris") as run:
+        for number in range(9):
+            run.log_text(str(number), f"plots/{number}.txt")
+    stored = client.get_run(run.run_id)
+    fetch = stored.client.backend.open_artifact
+
+    def lost(run, path):
+        if path.startswith(tuple(f"plots/{number}" for number in range(7))):
+            raise BackendUnavailable(f"the bytes of {path} are gone")
+        return fetch(run, path)
+
+    monkeypatch.setattr(stored.client.backend, "open_artifact", lost)
+    with pytest.raises(
+        BackendUnavailable, match=r"^7 of 9 files .*'plots/0\.txt' \(the bytes of plots/0.*; and 2 more$"
+    ):
+        stored.download_artifact("plots", tmp_path / "copy")
+    assert sorted(path.name for path in (tmp_path / "copy/plots").iterdir()) == ["7.txt", "8.txt"]
+    with pytest.raises(BackendUnavailable, match=r"^the bytes of plots/3\.txt are gone$"):
+        stored.download_artifact("plots/3.txt", tmp_path / "copy")
+
+
+def test_files_whose_names_differ_only_in_case_both_come_where_the_disk_knows_the_difference(client, tmp_path):
+    with client.create_run("iris") as run:
+        for path in ("Model.txt", "model.txt", "gr\u00f6\u00dfe", "GR\u00d6SSE"):
+            run.log_text(path, path)
+    stored = client.get_run(run.run_id)
+    for _ in range(2):
+        stored.download_artifact(dest=tmp_path)
+        found = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if path.is_file()}
+        assert all(name == text for name, text in found.items())
+        assert len(found) == 4
+
+
+def test_a_file_that_the_disk_takes_for_another_is_named_and_overwrites_nothing(client, monkeypatch, tmp_path):
+    with client.create_run("iris") as run:
+        for path in ("Model.txt", "model.txt", "other.txt"):
+            run.log_text(path, path)
+    monkeypatch.setattr(Path, "samefile", lambda one, other: one.name.lower() == other.name.lower() and one.exists())
+    with pytest.raises(InvalidInput, match=r"1 of 3 files .*'model\.txt' \(the disk of .* takes it for 'Model\.txt'"):
+        client.get_run(run.run_id).download_artifact(dest=tmp_path / "copy")
+    found = {path.name: path.read_text() for path in (tmp_path / "copy").iterdir()}
+    assert found == {"Model.txt": "Model.txt", "other.txt": "other.txt"}

@@ -1,8 +1,9 @@
-"""Batches of journals: each record is stored exactly once, and what cannot be taken is refused whole."""
+"""Batches of journals: each record is stored exactly once, and one that cannot be applied is set aside alone."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,7 +20,7 @@ from mlfoundry.errors import (
     RunDeleted,
     RunNotFound,
 )
-from mlfoundry.records import Acknowledgement, Batch, Permission, RunKey, SeriesQuery
+from mlfoundry.records import Acknowledgement, Batch, Permission, RunKey, RunQuery, SeriesQuery
 
 
 def values(backend, run, name="loss"):
@@ -43,9 +44,9 @@ def test_what_is_sent_is_held_up_to_its_last_slot(run, pen, backend):
 def test_the_same_batch_twice_is_stored_once(run, pen, backend):
     journal = pen(run).points("loss", [3.0, 2.0]).tags(a="b").params(lr=("float", "0.1"))
     journal.send()
-    seen = backend.find_run(run.key.run_id)
+    seen = backend.get_run(run.key.run_id)
     assert backend.ingest(journal.batch(0, journal.tail)).acked == journal.tail
-    again = backend.find_run(run.key.run_id)
+    again = backend.get_run(run.key.run_id)
     assert (again.metrics, again.tags, again.params) == (seen.metrics, seen.tags, seen.params)
     assert values(backend, run) == [3.0, 2.0]
 
@@ -112,7 +113,7 @@ def test_two_journals_of_one_run_are_merged(run, pen, backend):
         second.point("loss", float(step + 1), step + 1).point("acc", 0.5, step).send()
     assert values(backend, run) == [float(step) for step in range(40)]
     assert len(values(backend, run, "acc")) == 20
-    assert backend.find_run(run.key.run_id).metrics["loss"].count == 40
+    assert backend.get_run(run.key.run_id).metrics["loss"].count == 40
 
 
 def test_batches_that_race_are_each_stored_once(run, pen, backend):
@@ -220,14 +221,12 @@ def test_rows_and_rows_with_steps_give_a_column_each(run, pen, backend):
     assert (acc.steps.tolist(), acc.values.tolist()) == ([-2, 3, 4], [0.3, 0.1, 0.2])
 
 
-UNREADABLE = {
+REFUSED = {
     "an unknown kind": (slots.DOCUMENT, b'{"kind":"from the future"}'),
-    "a record of the future": (slots.HIGH | 9, b"whatever it is"),
+    "facts that only the store counts": (slots.DOCUMENT, b'{"kind":"facts","values":{"tracker.lost_records":"x"}}'),
+    "a project that is no id": (slots.DOCUMENT, b'{"kind":"created","project_id":"5"}'),
     "params without values": (slots.DOCUMENT, b'{"kind":"params"}'),
     "params without types": (slots.DOCUMENT, b'{"kind":"params","values":{"a":5}}'),
-    "a param whose text is no int": (slots.DOCUMENT, b'{"kind":"params","values":{"a":["int","xyz"]}}'),
-    "a param whose text is no float": (slots.DOCUMENT, b'{"kind":"params","values":{"a":["float","xyz"]}}'),
-    "a param whose text is no JSON": (slots.DOCUMENT, b'{"kind":"params","values":{"a":["json","{"]}}'),
     "a param of an unknown type": (slots.DOCUMENT, b'{"kind":"params","values":{"a":["date","xyz"]}}'),
     "a param with a NUL": (slots.DOCUMENT, b'{"kind":"params","values":{"a":["str","x\\u0000"]}}'),
     "a param with half a surrogate": (slots.DOCUMENT, b'{"kind":"params","values":{"a":["str","\\ud800"]}}'),
@@ -260,17 +259,71 @@ NO_DOCUMENTS = {
 }
 
 
-@pytest.mark.parametrize("kind", UNREADABLE)
-def test_a_record_that_cannot_be_understood_refuses_the_batch_and_nothing_of_it_is_stored(run, pen, backend, kind):
-    before = backend.find_run(run.key.run_id)
-    journal = pen(run).point("loss", 1.0).tags(a="b").raw(*UNREADABLE[kind]).point("loss", 2.0, 1)
-    with pytest.raises(JournalUnreadable) as caught:
-        journal.send()
-    assert len(str(caught.value)) > 20
-    assert backend.find_run(run.key.run_id) == before
-    assert backend.acked(run.key, journal.journal_id) == 0
-    assert values(backend, run) == []
-    assert backend.list_keys(run.key.project_id, "metric") == []
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_document_that_cannot_be_applied_is_set_aside_counted_and_kept_and_its_neighbours_stored(
+    run, pen, backend, kind
+):
+    journal = pen(run).point("loss", 1.0).tags(a="b").raw(*REFUSED[kind]).params(c=("int", "1")).point("loss", 2.0, 1)
+    assert journal.send().acked == journal.tail
+    stored, facts = backend.get_run(run.key.run_id), backend.get_facts(run.key)
+    assert (stored.tags, stored.params, stored.description, stored.status.value) == (
+        {"a": "b"},
+        {"c": 1},
+        "",
+        "RUNNING",
+    )
+    assert values(backend, run) == [1.0, 2.0]
+    assert facts.keys() == {"tracker.refused_records", "tracker.refused"}
+    assert facts["tracker.refused_records"] == "1"
+    kept = json.loads(facts["tracker.refused"])
+    assert kept["content"] == json.loads(REFUSED[kind][1])
+    assert kept["content"]["kind"] in kept["reason"]
+    assert len(kept["reason"]) > 20
+
+
+def test_documents_that_are_set_aside_in_several_batches_are_counted_together_and_each_is_kept(run, pen, backend):
+    for number in range(3):
+        pen(run).document({"kind": "tomorrow", "number": number}).document({"kind": "tags", "values": number}).send()
+    facts = backend.get_facts(run.key)
+    assert facts["tracker.refused_records"] == "6"
+    kept = [json.loads(line)["content"] for line in facts["tracker.refused"].split("\n")]
+    assert [each["number"] for each in kept if each["kind"] == "tomorrow"] == [0, 1, 2]
+    assert [each["values"] for each in kept if each["kind"] == "tags"] == [0, 1, 2]
+
+
+def test_a_batch_with_a_refused_document_is_counted_once_however_often_it_comes(run, pen, backend):
+    journal = pen(run).document({"kind": "tomorrow"})
+    journal.send()
+    backend.ingest(journal.batch(0, journal.tail))
+    assert backend.get_facts(run.key)["tracker.refused_records"] == "1"
+
+
+def test_what_is_set_aside_is_counted_when_there_is_no_more_room_to_keep_it(run, pen, backend):
+    for _ in range(3):
+        pen(run).document({"kind": "tomorrow", "text": "x" * 400_000}).send()
+    facts = backend.get_facts(run.key)
+    assert facts["tracker.refused_records"] == "3"
+    assert len(facts["tracker.refused"]) < 1 << 20
+    assert facts["tracker.refused"].count("\n") == 1
+
+
+HUGE = "9" * 5_000
+DEEP = "[" * 3_000 + "]" * 3_000
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [("int", "xyz"), ("int", HUGE), ("float", "xyz"), ("bool", "perhaps"), ("json", "{"), ("json", DEEP),
+     ("json", f"[{HUGE}]"), ("none", "nothing")],
+    ids=["no int", "a long int", "no float", "no bool", "no JSON", "deep JSON", "a long int in JSON", "no None"],
+)  # fmt: skip
+def test_a_param_that_no_process_can_read_is_stored_and_comes_back_as_its_text(run, pen, backend, type_, text):
+    pen(run).params(strange=(type_, text), good=("int", "1")).end().send()
+    record = backend.get_run(run.key.run_id)
+    assert record.params == {"strange": text, "good": 1}
+    page = backend.search_runs(RunQuery(run.key.project_id, "params.good = 1"))
+    assert [each.params for each in page.runs] == [record.params]
+    assert backend.get_facts(run.key) == {}
 
 
 @pytest.mark.parametrize("kind", NO_DOCUMENTS)
@@ -281,9 +334,14 @@ def test_a_document_that_is_none_is_damage_and_its_neighbours_are_stored(run, pe
     assert int(backend.get_facts(run.key)["tracker.damaged_records"]) == journal.tail - 2
 
 
-def test_the_error_for_an_unknown_record_says_to_upgrade(run, pen):
-    with pytest.raises(JournalUnreadable, match=r"record of kind 'tomorrow'.*Upgrade MLFoundry.*the journal is kept"):
-        pen(run).document({"kind": "tomorrow"}).send()
+def test_a_record_of_a_newer_format_refuses_the_batch_so_that_its_journal_is_kept(run, pen, backend):
+    journal = pen(run).point("loss", 1.0).tags(a="b").raw(slots.HIGH | 9, b"whatever it is").point("loss", 2.0, 1)
+    with pytest.raises(JournalUnreadable, match=r"record of kind 'record 9'.*Upgrade MLFoundry.*the journal is kept"):
+        journal.send()
+    assert backend.acked(run.key, journal.journal_id) == 0
+    assert values(backend, run) == []
+    assert backend.get_run(run.key.run_id).tags == {}
+    assert backend.list_keys(run.key.project_id, "metric") == []
 
 
 @pytest.mark.parametrize("length", [0, 1, 4, 12, 15, 23])
@@ -299,11 +357,20 @@ def test_a_row_of_an_odd_length_is_damage_and_its_neighbours_are_stored(run, pen
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 251, "\u202egnp", "a\0b"])
-def test_a_metric_whose_name_is_not_legal_is_refused_whole(run, pen, backend, name):
-    with pytest.raises((JournalUnreadable, InvalidInput)):
-        pen(run).point("loss", 1.0).point(name, 2.0).send()
-    assert backend.list_keys(run.key.project_id, "metric") == []
-    assert values(backend, run) == []
+def test_points_of_a_metric_whose_name_is_not_legal_are_counted_and_the_others_stored(run, pen, backend, name):
+    pen(run).point("loss", 1.0).point(name, 2.0).points(name, [3.0, 4.0]).send()
+    assert backend.list_keys(run.key.project_id, "metric") == ["loss"]
+    assert values(backend, run) == [1.0]
+    assert backend.get_facts(run.key)["tracker.refused_records"] == "3"
+
+
+@pytest.mark.parametrize("at_us", [-(2**63), 2**63 - 1, 253_402_300_800_000_000, -62_135_596_800_000_001])
+def test_points_of_a_time_that_no_calendar_has_are_counted_and_the_others_stored(run, pen, backend, at_us):
+    journal = pen(run).point("loss", 1.0).point("loss", 2.0, 1, at_us).point("loss", 3.0, 2).point("acc", 0.5, 0, at_us)
+    journal.send()
+    assert values(backend, run) == [1.0, 3.0]
+    assert backend.get_facts(run.key) == {"tracker.refused_records": "2"}
+    assert backend.list_keys(run.key.project_id, "metric") == ["loss"]
 
 
 @pytest.mark.parametrize(
@@ -331,9 +398,9 @@ def test_a_number_that_is_no_journal_is_refused(run, backend, journal_id):
 def test_an_empty_batch_is_a_sign_of_life(run, pen, backend):
     journal = pen(run).point("loss", 1.0)
     journal.send()
-    before = backend.find_run(run.key.run_id).last_seen_at
+    before = backend.get_run(run.key.run_id).last_seen_at
     assert backend.ingest(journal.batch(1, 1)).acked == 1
-    assert backend.find_run(run.key.run_id).last_seen_at > before
+    assert backend.get_run(run.key.run_id).last_seen_at > before
     assert values(backend, run) == [1.0]
 
 
@@ -348,7 +415,7 @@ def test_data_that_comes_after_the_end_is_stored_all_the_same(run, pen, backend)
     pen(run).point("loss", 1.0).end().send()
     pen(run).point("loss", 2.0, 1).send()
     assert values(backend, run) == [1.0, 2.0]
-    assert backend.find_run(run.key.run_id).status.value == "FINISHED"
+    assert backend.get_run(run.key.run_id).status.value == "FINISHED"
 
 
 def test_records_that_were_lost_are_counted_together(run, pen, backend):
@@ -371,4 +438,4 @@ def test_a_batch_of_any_bytes_is_an_error_of_ours_or_stored(run, pen, backend, s
         for _ in range(20):
             with contextlib.suppress(JournalUnreadable):
                 pen(run).raw(kind, chance.randbytes(chance.randrange(80)), number=chance.randrange(3)).send()
-    backend.find_run(run.key.run_id)
+    backend.get_run(run.key.run_id)

@@ -58,7 +58,7 @@ VERBS = {
     "get_project": Verb(READ, ProjectNotFound, lambda b, p: b.get_project("ann", p.project_name)),
     "delete_project": Verb(ADMIN, ProjectNotFound, lambda b, p: b.delete_project(p.project_id)),
     "list_keys": Verb(READ, ProjectNotFound, lambda b, p: b.list_keys(p.project_id, "metric")),
-    "find_run": Verb(READ, RunNotFound, lambda b, p: b.find_run(p.run.run_id)),
+    "get_run": Verb(READ, RunNotFound, lambda b, p: b.get_run(p.run.run_id)),
     "get_run_by_name": Verb(READ, ProjectNotFound, lambda b, p: b.get_run_by_name("ann", p.project_name, p.run_name)),
     "search_runs": Verb(READ, ProjectNotFound, lambda b, p: b.search_runs(RunQuery(p.project_id))),
     "update_run": Verb(WRITE, RunNotFound, lambda b, p: b.update_run(p.run, RunChanges(description="new"))),
@@ -96,7 +96,7 @@ def place(make_run, pen, backend) -> Place:
 def everything(backend: Backend, place: Place) -> object:
     """Return all that can be seen of the place."""
     people = backend.list_collaborators(place.project_id)
-    run = backend.find_run(place.run.run_id)
+    run = backend.get_run(place.run.run_id)
     return people, run, backend.get_project("ann", "iris"), backend.list_artifacts(place.run)
 
 
@@ -142,7 +142,7 @@ def test_who_may_not_see_a_project_cannot_tell_it_from_a_missing_one(place, back
 def test_a_run_cannot_be_reached_through_a_project_of_ones_own(place, make_run, backends, wish, name):
     own = backends("sam").create_run(wish("mine", project="sams"))
     run = RunKey(own.key.project_id, place.run.run_id)
-    if name == "find_run":
+    if name == "get_run":
         return
     with pytest.raises(RunNotFound):
         VERBS[name].call(backends("sam"), Place(own.key.project_id, "sams", run, "svm", "f" * 32))
@@ -155,10 +155,10 @@ def test_a_list_of_projects_holds_those_that_one_may_read(place, backends, user,
 
 def test_a_removed_member_loses_access_at_once(place, backends):
     wes = backends("wes")
-    assert wes.find_run(place.run.run_id).run_name == "svm"
+    assert wes.get_run(place.run.run_id).run_name == "svm"
     backends("ada").remove_collaborator(place.project_id, "wes")
     with pytest.raises(RunNotFound):
-        wes.find_run(place.run.run_id)
+        wes.get_run(place.run.run_id)
     with pytest.raises(RunNotFound):
         wes.ingest(Batch(place.run, 77, 0, 0, b"", {}))
 

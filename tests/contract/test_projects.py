@@ -119,14 +119,14 @@ def test_deleting_a_project_removes_all_of_it_and_nothing_of_any_other(make_run,
         pen(run).points("loss", [1.0, 2.0]).params(lr=("float", "0.1")).tags(a="b").end().send()
         backend.put_artifact(run.key, "model.bin", io.BytesIO(b"the same bytes"))
         backend.set_permission(run.key.project_id, "bob", Permission.WRITE, new=True)
-    before = backend.find_run(kept.key.run_id)
+    before = backend.get_run(kept.key.run_id)
 
     backend.delete_project(gone.key.project_id)
 
     assert [project.name for project in backend.list_projects()] == ["kept"]
     assert [project.name for project in backends("bob").list_projects()] == ["kept"]
     for look in (
-        lambda: backend.find_run(gone.key.run_id),
+        lambda: backend.get_run(gone.key.run_id),
         lambda: backend.get_run_by_name(None, "gone", "run"),
         lambda: backend.search_runs(RunQuery(gone.key.project_id)),
         lambda: backend.list_keys(gone.key.project_id, "metric"),
@@ -137,7 +137,7 @@ def test_deleting_a_project_removes_all_of_it_and_nothing_of_any_other(make_run,
     ):
         with pytest.raises(NotFound):
             look()
-    assert backend.find_run(kept.key.run_id) == before
+    assert backend.get_run(kept.key.run_id) == before
     with backend.open_artifact(kept.key, "model.bin") as file:
         assert file.read() == b"the same bytes"
 
@@ -164,7 +164,7 @@ def test_the_id_of_a_run_of_a_deleted_project_is_free(make_run, backend):
 def test_an_id_that_is_none_is_no_run_and_makes_none(make_run, backend, wish, run_id):
     project_id = make_run().key.project_id
     with pytest.raises((RunNotFound, InvalidInput)):
-        backend.find_run(run_id)
+        backend.get_run(run_id)
     with pytest.raises((RunNotFound, InvalidInput)):
         backend.get_facts(RunKey(project_id, run_id))
     with pytest.raises(InvalidInput):

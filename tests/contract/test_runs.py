@@ -32,7 +32,7 @@ def run(make_run):
 
 def test_a_run_is_made_as_it_was_wished(backend, wish):
     run = backend.create_run(wish("svm", tags={"stage": "dev"}, description="first try"))
-    assert run == backend.find_run(run.key.run_id) == backend.get_run_by_name("ann", "iris", "svm")
+    assert run == backend.get_run(run.key.run_id) == backend.get_run_by_name("ann", "iris", "svm")
     assert (run.run_name, run.status, run.created_by) == ("svm", RunStatus.RUNNING, "ann")
     assert (dict(run.tags), run.description, run.error) == ({"stage": "dev"}, "first try", "")
     assert (run.started_at, run.ended_at, run.deleted_at) == (START, None, None)
@@ -82,7 +82,7 @@ def test_a_run_with_a_tag_that_is_not_legal_is_not_made(backend, wish, tags):
 def test_the_first_value_of_a_param_stays_and_the_others_are_counted(run, pen, backend):
     pen(run).params(lr=("float", "0.1"), depth=("int", "3")).send()
     pen(run).params(lr=("float", "0.2"), depth=("int", "3"), name=("str", "svm")).send()
-    assert backend.find_run(run.key.run_id).params == {"lr": 0.1, "depth": 3, "name": "svm"}
+    assert backend.get_run(run.key.run_id).params == {"lr": 0.1, "depth": 3, "name": "svm"}
     assert backend.get_facts(run.key)["tracker.params_kept"] == "1"
 
 
@@ -159,7 +159,7 @@ def test_a_changed_param_is_an_error_and_nothing_of_its_call_is_kept(client):
 def test_tags_are_replaced_and_removed_in_the_order_of_the_calls(run, pen, backend):
     journal = pen(run).tags(a="1", b="2", c="3").tags(a="9", b=None)
     journal.tags(b="again").tags(c=None).tags(missing=None).send()
-    assert backend.find_run(run.key.run_id).tags == {"a": "9", "b": "again"}
+    assert backend.get_run(run.key.run_id).tags == {"a": "9", "b": "again"}
 
 
 def test_tags_and_description_are_edited_from_outside_as_well(run, backend):
@@ -174,20 +174,20 @@ def test_tags_and_description_are_edited_from_outside_as_well(run, backend):
 def test_an_edit_that_cannot_be_kept_changes_nothing(run, backend, changes):
     with pytest.raises(InvalidInput):
         backend.update_run(run.key, RunChanges(**{"tags": {"good": "1"}, "description": "new"} | changes))
-    assert backend.find_run(run.key.run_id) == run
+    assert backend.get_run(run.key.run_id) == run
 
 
 def test_the_last_description_counts(run, pen, backend):
     journal = pen(run).document({"kind": "description", "text": "one"}).document({"kind": "description", "text": "two"})
     journal.send()
-    assert backend.find_run(run.key.run_id).description == "two"
+    assert backend.get_run(run.key.run_id).description == "two"
 
 
 def test_facts_are_kept_apart_from_tags(run, pen, backend):
     pen(run).document({"kind": "facts", "values": {"git.commit": "abc", "python": "3.11"}}).tags(python="x").send()
     pen(run).document({"kind": "facts", "values": {"git.commit": "def"}}).send()
     assert backend.get_facts(run.key) == {"git.commit": "def", "python": "3.11"}
-    assert backend.find_run(run.key.run_id).tags == {"python": "x"}
+    assert backend.get_run(run.key.run_id).tags == {"python": "x"}
     assert backend.list_keys(run.key.project_id, "tag") == ["python"]
 
 
@@ -197,35 +197,35 @@ def test_facts_are_kept_apart_from_tags(run, pen, backend):
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
 def test_a_run_ends_with_its_status_error_and_the_time_it_took(run, pen, backend, status):
     pen(run).end(status, error="ValueError: bad", elapsed_us=7_500_000, at_us=START_US + 99_000_000).send()
-    ended = backend.find_run(run.key.run_id)
+    ended = backend.get_run(run.key.run_id)
     assert (ended.status.value, ended.error) == (status, "ValueError: bad")
     assert ended.ended_at == START + timedelta(seconds=7.5), "the steady clock counts more than the wall clock"
 
 
 def test_the_first_end_counts(run, pen, backend):
     pen(run).end("FAILED", error="first", elapsed_us=1_000_000).end("FINISHED", elapsed_us=2_000_000).send()
-    first = backend.find_run(run.key.run_id)
+    first = backend.get_run(run.key.run_id)
     pen(run).end("KILLED", error="second", elapsed_us=3_000_000).send()
-    ended = backend.find_run(run.key.run_id)
+    ended = backend.get_run(run.key.run_id)
     assert (ended.status, ended.error, ended.ended_at) == (RunStatus.FAILED, "first", START + timedelta(seconds=1))
     assert first.ended_at == ended.ended_at
 
 
 def test_without_a_steady_clock_the_time_of_the_record_counts(run, pen, backend):
     pen(run).end("KILLED", at_us=START_US + 3_000_000).send()
-    assert backend.find_run(run.key.run_id).ended_at == START + timedelta(seconds=3)
+    assert backend.get_run(run.key.run_id).ended_at == START + timedelta(seconds=3)
 
 
 @pytest.mark.parametrize("more", [{}, {"elapsed_us": 0}])
 def test_no_run_ends_before_it_began_whatever_the_wall_clock_says(run, pen, backend, more):
     pen(run).end("FINISHED", at_us=START_US - 3_600_000_000, **more).send()
-    assert backend.find_run(run.key.run_id).ended_at == START
+    assert backend.get_run(run.key.run_id).ended_at == START
 
 
 def test_an_ended_run_can_still_be_edited(run, pen, backend):
     pen(run).end().send()
     assert backend.update_run(run.key, RunChanges(tags={"best": "yes"})).tags == {"best": "yes"}
-    assert backend.find_run(run.key.run_id).status is RunStatus.FINISHED
+    assert backend.get_run(run.key.run_id).status is RunStatus.FINISHED
 
 
 def test_an_ended_run_does_not_count_as_running(run, pen, backend):
@@ -249,21 +249,21 @@ def test_a_run_that_fails_is_stored_whatever_its_exception_says(client, text):
 
 def test_a_deleted_run_is_hidden_found_by_its_id_and_comes_back_whole(run, pen, backend):
     pen(run).points("loss", [1.0, 2.0]).params(lr=("float", "0.1")).tags(a="b").end().send()
-    before = backend.find_run(run.key.run_id)
+    before = backend.get_run(run.key.run_id)
     backend.delete_run(run.key)
     assert backend.search_runs(RunQuery(run.key.project_id)).runs == ()
     assert [r.key for r in backend.search_runs(RunQuery(run.key.project_id, view="deleted")).runs] == [run.key]
     with pytest.raises(RunNotFound, match="no run 'run' in ann/iris"):
         backend.get_run_by_name(None, "iris", "run")
-    assert backend.find_run(run.key.run_id).deleted_at is not None
+    assert backend.get_run(run.key.run_id).deleted_at is not None
     assert backend.restore_run(run.key) == before
 
 
 def test_deleting_twice_keeps_the_time_of_the_first(run, backend):
     backend.delete_run(run.key)
-    first = backend.find_run(run.key.run_id).deleted_at
+    first = backend.get_run(run.key.run_id).deleted_at
     backend.delete_run(run.key)
-    assert backend.find_run(run.key.run_id).deleted_at == first
+    assert backend.get_run(run.key.run_id).deleted_at == first
 
 
 def test_a_client_hides_and_restores_runs(client):

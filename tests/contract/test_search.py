@@ -256,7 +256,7 @@ def test_only_the_values_that_were_asked_for_come(found, backend):
     (run,) = backend.search_runs(RunQuery(project_id, "name = 'svm-1'", params=(), metrics=(), tags=None)).runs
     assert (dict(run.params), dict(run.metrics), run.tags["stage"]) == ({}, {}, "prod")
     (run,) = backend.search_runs(RunQuery(project_id, "name = 'svm-1'")).runs
-    assert run == backend.find_run(run.key.run_id)
+    assert run == backend.get_run(run.key.run_id)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def run(make_run):
 @pytest.fixture
 def summary(backend, run):
     """What is known of the metric ``loss``."""
-    return lambda: backend.find_run(run.key.run_id).metrics["loss"]
+    return lambda: backend.get_run(run.key.run_id).metrics["loss"]
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_what_is_known_does_not_depend_on_how_the_points_were_batched(make_run, 
         if index + 1 in cuts:
             journal.send()
     journal.send()
-    found = backend.find_run(run.key.run_id).metrics["loss"]
+    found = backend.get_run(run.key.run_id).metrics["loss"]
     for got, wanted in zip((found.last, found.min, found.max), expected(points), strict=True):
         assert got == wanted or (math.isnan(got) and math.isnan(wanted))
     assert found.count == len(points)
@@ -130,7 +130,7 @@ def test_least_and_greatest_leave_nan_out(run, pen, summary):
 
 def test_system_metrics_are_not_among_a_runs_metrics(run, pen, backend):
     pen(run).point("system/cpu", 1.0).point("loss", 2.0).send()
-    assert list(backend.find_run(run.key.run_id).metrics) == ["loss"]
+    assert list(backend.get_run(run.key.run_id).metrics) == ["loss"]
     assert [s.name for s in backend.read_series(SeriesQuery(run.key))] == ["loss"]
     assert [s.name for s in backend.read_series(SeriesQuery(run.key, system=True))] == ["system/cpu"]
     assert backend.read_series(SeriesQuery(run.key, ("system/cpu",)))[0].values.tolist() == [1.0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import os
 import struct
@@ -9,7 +11,12 @@ import struct
 import left_journals
 import pytest
 
+from mlfoundry import slots
+from mlfoundry.journal import Journal
+from mlfoundry.journal.folder import parse_folder
+from mlfoundry.journal.reader import LeftJournal
 from mlfoundry.journal.segment import Segment
+from mlfoundry.journal.spool import Spool
 from mlfoundry.records import RunStatus
 from mlfoundry.store import points
 
@@ -145,3 +152,135 @@ def test_the_check_of_a_series_tells_of_a_chunk_that_is_gone(client, store):
         assert points.verify(tx, key) == []
         tx.run("DELETE FROM chunk WHERE project_id = ?", (key.project_id,))
         assert points.verify(tx, key) != []
+
+
+# -- one strange thing beside good ones ----------------------------------------------------------
+
+
+def add_record(folder, kind, payload):
+    """Write one more record of a dead process at the end of its journal."""
+    left = LeftJournal(folder, *parse_folder(folder.name), -1)
+    (file,) = folder.glob("*.seg")
+    base, _, preamble = Segment.parse_name(file.name)
+    data = bytearray(file.read_bytes())
+    place = (preamble + left.tail - base) * left_journals.SLOT
+    start = slots.seed(left.journal_id) + left.tail
+    record = slots.record(kind, 0, 0, left_journals.origin()["started_at_us"], payload, start)
+    data[place : place + len(record)] = record
+    file.write_bytes(data)
+
+
+def count_points(folder):
+    return len(left_journals.told_by(left_journals.intact_records(sorted(folder.glob("*.seg"))))[0])
+
+
+def count_stored(seen):
+    return sum(len(each.values) for each in seen.run().get_metrics().values())
+
+
+def test_a_bad_file_beside_a_journal_holds_up_neither_the_journal_nor_the_other_files(look, store, caplog):
+    folder = left_journals.leave_journal(store / "journals", 300)
+    points = count_points(folder)
+    spool = Spool(folder)
+    spool.put("plots/before.txt", io.BytesIO(b"before"))
+    for name, told in (("1", '{"path":"../../evil"}'), ("2", "[1]"), ("3", '{"path":5}'), ("4", '{"path":"gone.txt"}')):
+        (folder / "spool" / f"{name}.json").write_text(told)
+        if name != "4":
+            (folder / "spool" / f"{name}.data").write_text("precious")
+    spool.put("after.txt", io.BytesIO(b"after"))
+    spool.put("plots", io.BytesIO(b"a file where a folder is"))
+    spool.put("last.txt", io.BytesIO(b"last"))
+    seen = recover(look, store, caplog)
+    assert count_stored(seen) == points
+    assert seen.run().status is RunStatus.KILLED
+    assert [each.path for each in seen.run().list_artifacts()] == ["after.txt", "last.txt", "plots/before.txt"]
+    assert caplog.text.count("A logged file cannot be stored and is kept in") == 5
+    assert not folder.exists()
+    aside = store / "journals" / "parked" / f"{folder.name}.files"
+    contents = sorted(path.read_text() for path in aside.glob("*.data"))
+    assert contents == ["a file where a folder is", "precious", "precious", "precious"]
+    assert len(list(aside.glob("*.json"))) == 5
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"kind": "end", "status": "EXPLODED"},
+        {"kind": "created", "project_id": "nonsense"},
+        {"kind": "created", "project_id": 1 << 70},
+        {"kind": "tomorrow", "data": [1, 2, 3]},
+        {"kind": "params", "values": [1]},
+    ],
+    ids=["end", "text as project", "project too large", "unknown kind", "params"],
+)
+def test_a_document_that_cannot_be_applied_costs_itself_alone_and_the_run_gets_its_end(look, store, caplog, content):
+    folder = left_journals.leave_journal(store / "journals", 100)
+    points = count_points(folder)
+    add_record(folder, slots.DOCUMENT, json.dumps(content).encode())
+    seen = recover(look, store, caplog)
+    assert count_stored(seen) == points
+    assert seen.run().status is RunStatus.KILLED
+    facts = seen.run().get_facts()
+    assert facts["tracker.refused_records"] == "1"
+    assert json.loads(facts["tracker.refused"])["content"] == content
+    assert not folder.exists()
+
+
+def test_a_record_of_a_newer_format_keeps_its_journal_for_the_newer_version(look, store, caplog):
+    folder = left_journals.leave_journal(store / "journals", 100)
+    add_record(folder, slots.HIGH | 9, b"whatever it is")
+    seen = recover(look, store, caplog)
+    assert "Upgrade MLFoundry" in caplog.text
+    assert (store / "journals" / "parked" / folder.name).is_dir()
+    assert "tracker.refused_records" not in seen.run().get_facts()
+
+
+@pytest.mark.parametrize("strange", ["folder", "pipe", "link to nowhere"])
+def test_what_only_has_the_name_of_a_segment_holds_up_nothing(look, store, caplog, strange):
+    folder = left_journals.leave_journal(store / "journals", 100)
+    points = count_points(folder)
+    place = folder / f"{5:016x}-{9:08x}-3.seg"
+    if strange == "folder":
+        place.mkdir()
+    elif strange == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to("nowhere")
+    seen = recover(look, store, caplog)
+    assert count_stored(seen) == points
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"started_at_us": "noon"}, {"user": 5}, {"owner": ["x"]}, {"tags": [1]}, {"project_id": "x"}, {"uri": None}],
+)
+def test_an_origin_of_nonsense_is_none_and_its_journal_is_kept(look, store, caplog, more):
+    journal = Journal(store / "journals", left_journals.origin(**more))
+    journal.log({"a": 1.0}, None)
+    folder = journal.folder
+    journal.close(settled=False)
+    recover(look, store, caplog)
+    assert "It is not known where the journal belongs" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert list((store / "journals" / "parked" / folder.name).glob("*.seg"))
+
+
+def test_journals_after_one_that_cannot_be_put_aside_are_stored(look, store, caplog):
+    journal = Journal(store / "journals", left_journals.origin(run_id="0" * 32, owner=["x"]))
+    journal.log({"a": 1.0}, None)
+    journal.close(settled=False)
+    left_journals.leave_journal(store / "journals", 30)
+    (store / "journals" / "parked").write_text("in the way")
+    with caplog.at_level(logging.WARNING, "mlfoundry"):
+        seen = look(store)
+    assert seen.run().status is RunStatus.KILLED
+    assert journal.folder.exists()
+
+
+def test_an_origin_that_names_no_user_is_that_of_whoever_recovers_it(look, store, caplog):
+    journal = Journal(store / "journals", left_journals.origin(user=None))
+    journal.log({"a": 1.0}, None)
+    journal.close(settled=False)
+    recover(look, store, caplog)
+    assert look(store).values("a") == [1.0]

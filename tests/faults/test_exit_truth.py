@@ -41,8 +41,42 @@ ENDS = {
     "raise SystemExit(main())": ("def main(): pass\nraise SystemExit(main())", 0, FINISHED, ""),
     "sys.exit(main())": ("def main(): return 4\nsys.exit(main())", 4, FAILED, "SystemExit: 4"),
     "sys.exit far below": ("def deep(n): deep(n - 1) if n else sys.exit(5)\ndeep(50)", 5, FAILED, "SystemExit: 5"),
-    "exit that was imported before": (
-        "import importlib, runpy\nprint(run_exit) if 'run_exit' in globals() else None",
+    "sys.exit(False)": ("sys.exit(False)", 0, FINISHED, ""),
+    "sys.exit(True)": ("sys.exit(True)", 1, FAILED, "SystemExit: True"),
+    "sys.exit(0.0)": ("sys.exit(0.0)", 1, FAILED, "SystemExit: 0.0"),
+    "sys.exit with a text that says nothing": ("sys.exit('')", 1, FAILED, "SystemExit"),
+    "raise SystemExit(0) in a function": ("def m(): raise SystemExit(0)\nm()", 0, FINISHED, ""),
+    "raise SystemExit in a function": ("def m(): raise SystemExit\nm()", 0, FINISHED, ""),
+    "raise SystemExit(2) in a function": ("def m(): raise SystemExit(2)\nm()", 2, FAILED, "SystemExit: 2"),
+    "a SystemExit of its own kind": (
+        "class Stop(SystemExit): pass\ndef m(): raise Stop(2)\nm()",
+        2,
+        FAILED,
+        "SystemExit: 2",
+    ),
+    "a SystemExit whose code is set late": ("e = SystemExit(0); e.code = 4\nraise e", 4, FAILED, "SystemExit: 4"),
+    "raise SystemExit(3) in exec": ("exec(compile('raise SystemExit(3)', 'x', 'exec'))", 3, FAILED, "SystemExit: 3"),
+    "a module that exits": (
+        "import runpy\nname = sys.argv[0] + '_'\nopen(name, 'w').write('exit(5)')\nrunpy.run_path(name)",
+        5,
+        FAILED,
+        "SystemExit: 5",
+    ),
+    "an imported exit in a function": ("from sys import exit as ex\ndef m(): ex(4)\nm()", 4, FAILED, "SystemExit: 4"),
+    "sys.exit in asyncio": (
+        "import asyncio\nasync def main(): sys.exit(3)\nasyncio.run(main())",
+        3,
+        FAILED,
+        "SystemExit: 3",
+    ),
+    "an exit in compiled code that handles it": (
+        "import ctypes\nctypes.pythonapi.PyRun_SimpleString(b'raise SystemExit(3)')",
+        3,
+        FAILED,
+        "SystemExit: 3",
+    ),
+    "a clean exit in compiled code that handles it": (
+        "import ctypes\nctypes.pythonapi.PyRun_SimpleString(b'raise SystemExit(0)')",
         0,
         FINISHED,
         "",
@@ -55,6 +89,84 @@ ENDS = {
         1,
         FAILED,
         "ValueError: late",
+    ),
+    "a swallowed exception that was reported, as a GUI does": (
+        "try: 1 / 0\nexcept ZeroDivisionError as error: sys.last_value = error",
+        0,
+        FINISHED,
+        "",
+    ),
+    "an exception that was reported, then sys.exit(3)": (
+        "try: 1 / 0\nexcept ZeroDivisionError as error: sys.last_value = error\nsys.exit(3)",
+        3,
+        FAILED,
+        "SystemExit: 3",
+    ),
+    "a swallowed sys.exit(0) whose code is read, then an exception": (
+        "def g(): sys.exit(0)\ntry: g()\nexcept SystemExit as e: assert e.code == 0\nraise ValueError('late')",
+        1,
+        FAILED,
+        "ValueError: late",
+    ),
+    "a swallowed sys.exit(0), then SystemExit(2) in a function": (
+        "try: sys.exit(0)\nexcept SystemExit: pass\ndef m(): raise SystemExit(2)\nm()",
+        2,
+        FAILED,
+        "SystemExit: 2",
+    ),
+    "a swallowed sys.exit(3), then SystemExit(0) in a function": (
+        "try: sys.exit(3)\nexcept SystemExit: pass\ndef m(): raise SystemExit(0)\nm()",
+        0,
+        FINISHED,
+        "",
+    ),
+    "a swallowed sys.exit(2) whose code is read": (
+        "def g():\n    try: sys.exit(2)\n    except SystemExit as e: return e.code - 2\ndef m(): exit(g())\nm()",
+        0,
+        FINISHED,
+        "",
+    ),
+    "a swallowed sys.exit(2), then the end of a function": (
+        "def m():\n    try: sys.exit(2)\n    except SystemExit as error: return error.code\nm()",
+        0,
+        FINISHED,
+        "",
+    ),
+    "sys.exit(3) that is raised again after a swallowed sys.exit(0)": (
+        "try: sys.exit(3)\nexcept SystemExit:\n    try: sys.exit(0)\n    except SystemExit: pass\n    raise",
+        3,
+        FAILED,
+        "SystemExit: 3",
+    ),
+    "sys.exit(3) in a thread, then SystemExit(0) in a function": (
+        "t = threading.Thread(target=lambda: sys.exit(3)); t.start(); t.join()\ndef m(): raise SystemExit(0)\nm()",
+        0,
+        FINISHED,
+        "",
+    ),
+    "SystemExit(0) while a thread exits with 3": (
+        "def late(): threading.main_thread().join(); sys.exit(3)\nthreading.Thread(target=late).start()\nsys.exit(0)",
+        0,
+        FINISHED,
+        "",
+    ),
+    "a generator that is closed": (
+        "def g():\n    with run: yield 1; yield 2\nit = g(); next(it); it.close()",
+        0,
+        FINISHED,
+        "",
+    ),
+    "a generator that is forgotten": (
+        "def g():\n    with run: yield 1; yield 2\nit = g(); next(it); del it\nraise ValueError('late')",
+        1,
+        FINISHED,
+        "",
+    ),
+    "a generator that its consumer fails": (
+        "def g():\n    with run: yield 1; yield 2\nit = g(); next(it); it.throw(ValueError('in'))",
+        1,
+        FAILED,
+        "ValueError: in",
     ),
     "a swallowed sys.exit(3), then sys.exit(0)": ("try: sys.exit(3)\nexcept SystemExit: sys.exit(0)", 0, FINISHED, ""),
     "an exception in a thread alone": (
@@ -117,7 +229,6 @@ ENDS = {
         "OSError: async",
     ),
 }
-del ENDS["exit that was imported before"]
 
 
 def check_end(look, store, status, error):

@@ -14,6 +14,7 @@ import threading
 
 import pytest
 
+from mlfoundry import shipment
 from mlfoundry import shipper as shipping
 from mlfoundry.errors import BackendUnavailable
 from mlfoundry.records import RunStatus
@@ -375,14 +376,14 @@ def test_what_is_logged_while_the_last_batch_is_on_its_way_is_stored(client, mon
     run.log_metrics({"a": 1.0})
     run.flush()
     between, go_on = threading.Event(), threading.Event()
-    real = shipping.Shipment._send_files
+    real = shipment.Shipment._send_files
 
     def send_files(shipment, key):
         between.set()
         assert go_on.wait(20)
         real(shipment, key)
 
-    monkeypatch.setattr(shipping.Shipment, "_send_files", send_files)
+    monkeypatch.setattr(shipment.Shipment, "_send_files", send_files)
     assert between.wait(20)
     run.log_metrics({"late": 2.0})
     ending = threading.Thread(target=run.end)
@@ -432,7 +433,7 @@ def test_everything_that_is_made_is_private_whatever_the_umask(start, tmp_path):
         "if os.fork() == 0:\n"
         "    run.log_metrics({'child': 1.0}); run.flush(); os.kill(os.getpid(), 9)\n"
         "os.wait()\n"
-        "run._spool('waits.txt', __import__('io').BytesIO(b'waits'))\n"
+        "run._uploads._keep('waits.txt', __import__('io').BytesIO(b'waits'))\n"
         "print('made', flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )

@@ -86,7 +86,7 @@ def test_a_filter_an_order_and_a_limit_choose_runs(iris, cli, as_json):
     found = as_json("runs", "iris", "--filter", "params.C >= 10", "--order", "metrics.acc asc", "--limit", "1")
     assert [run["name"] for run in found["runs"]] == ["svm-b"]
     assert found["more"] is True
-    assert "The first 1 runs of iris that match" in cli("runs", "iris", "--filter", "C >= 10", "--limit", "1").stdout
+    assert "The first run of iris that matches" in cli("runs", "iris", "--filter", "C >= 10", "--limit", "1").stdout
     assert len(as_json("runs", "iris", "--limit", "0")["runs"]) == 3
     assert len(as_json("runs", "iris", "--order", "-acc", "--limit", "3")["runs"]) == 3
 

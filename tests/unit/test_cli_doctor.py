@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -13,7 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 import mlfoundry
+from mlfoundry import recovery, slots
 from mlfoundry.cli import diagnosis, main
+from mlfoundry.errors import BackendUnavailable
+from mlfoundry.journal import Journal
+from mlfoundry.journal.reader import adopt
+from mlfoundry.records import NewRun
 from mlfoundry.settings import SETTINGS
 
 
@@ -154,7 +160,7 @@ def test_a_disk_that_is_nearly_full_is_a_problem(client, told, monkeypatch):
 
 
 def test_a_network_file_system_is_worth_knowing(home, told, monkeypatch):
-    monkeypatch.setattr("mlfoundry.store.database.file_system", lambda path: "nfs4")
+    monkeypatch.setattr("mlfoundry.file_systems.file_system", lambda path: "nfs4")
     found = told()
     assert found["store"]["is_network"]
     assert "network file system (nfs4)" in found["notes"][0]
@@ -222,3 +228,239 @@ def test_the_folder_of_a_new_store_is_closed_to_other_accounts(tmp_path):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "store").stat().st_mode) == 0o700
+
+
+# -- what is not stored --------------------------------------------------------------------------
+
+
+def _leave(home, run=None, *, user="ann", parked=False, record=None):
+    """Leave a journal of a dead process, of a run in the store or of one that was never made; return its folder."""
+    key = None if run is None else run.record.key
+    new = NewRun(
+        run_id="0123456789abcdef" * 2 if key is None else key.run_id,
+        project_name="demo",
+        run_name="dead" if run is None else run.run_name,
+        owner=None,
+        tags={},
+        description="",
+        started_at_us=1_700_000_000_000_000,
+    )
+    origin = recovery.origin(new, user=user, uri=str(home), role="member", pid=1)
+    journal = Journal(home / "journals", origin | {"project_id": None if key is None else key.project_id})
+    journal.log({"x": 1.0}, None)
+    if record is not None:
+        journal._put(journal.tail, slots.record(*record, journal._seed + journal.tail), 1)
+    folder = journal.folder
+    journal.close(settled=False)
+    return adopt(folder).park() if parked else folder
+
+
+@pytest.fixture
+def ended(client):
+    """A run of the store that has ended."""
+    run = _run(client)
+    run.end()
+    return client.get_run(run.run_id)
+
+
+def _problem(told):
+    (problem,) = told(code=1)["problems"]
+    assert "delete the" not in problem["remedy"].lower(), "what may be the only copy"
+    return problem["problem"], problem["remedy"]
+
+
+def test_a_journal_put_aside_for_a_deleted_run_is_a_problem_until_the_run_is_back_and_it_is_stored(
+    ended, home, told, cli
+):
+    ended.delete()
+    folder = _leave(home, ended, parked=True)
+    problem, remedy = _problem(told)
+    assert f"put aside in {folder.parent}: the run was deleted (ann/demo/r)" in problem
+    assert remedy == (
+        "Restore the run (mlfoundry restore RUN), then move the folder one folder up and run: mlfoundry sync"
+    )
+    assert [each["reason"] for each in told(code=1)["journals"]] == ["the run was deleted"]
+    assert "All is well" not in cli("doctor", code=1).stdout
+    ended.restore()
+    problem, remedy = _problem(told)
+    assert "nothing is in the way of storing it any more" in problem
+    assert remedy == "Move the folder one folder up and run: mlfoundry sync"
+    folder.rename(home / "journals" / folder.name)
+    cli("sync")
+    assert told()["problems"] == []
+    assert ended.get_metrics()["x"].values.tolist() == [1.0]
+
+
+def test_a_journal_put_aside_for_a_deleted_project_is_the_only_copy_and_told_so(ended, client, home, told):
+    folder = _leave(home, ended, parked=True)
+    client.delete_project("demo")
+    problem, remedy = _problem(told)
+    assert "the run is not in this store: its project was deleted, or the store was replaced" in problem
+    assert "it is the only copy" in remedy
+    folder.rename(home / folder.name)  # elsewhere
+    assert told()["problems"] == []
+
+
+def test_a_journal_of_one_whose_right_was_withdrawn_says_so(ended, home, told):
+    _leave(home, ended, user="bob", parked=True)
+    problem, remedy = _problem(told)
+    assert "whoever logged has no right to log to the run" in problem
+    assert "mlfoundry collaborators" in remedy
+
+
+def test_a_journal_of_a_newer_version_says_to_upgrade(ended, home, told):
+    _leave(home, ended, parked=True, record=(slots.HIGH | 9, 0, 0, 0, b"new"))
+    problem, remedy = _problem(told)
+    assert "records that only a newer version can read" in problem
+    assert remedy.startswith("Upgrade MLFoundry, then move the folder one folder up")
+
+
+def test_a_journal_whose_head_is_damaged_says_that_nobody_knows_where_it_belongs(ended, home, told):
+    folder = _leave(home, parked=True)
+    (file,) = folder.glob("*.seg")
+    data = bytearray(file.read_bytes())
+    for place in [at for at in range(0, len(data), 32) if b'"origin"' in data[at : at + 32]]:
+        data[place] ^= 1
+    file.write_bytes(data)
+    problem, remedy = _problem(told)
+    assert "where the records belong cannot be read" in problem
+    assert "it is the only copy" in remedy
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+def test_a_journal_of_a_run_that_was_never_made_can_be_stored(client, home, told, cli, has_store):
+    if has_store:
+        _run(client, "other").end()
+    _leave(home)
+    problem, remedy = _problem(told)
+    assert "processes that are gone are not stored yet: ann/demo/dead" in problem
+    assert remedy == "Store them: mlfoundry sync"
+    cli("sync")
+    assert told()["problems"] == []
+
+
+def test_a_journal_that_cannot_be_read_is_a_problem_with_its_reason(ended, home, told):
+    folder = _leave(home, ended)
+    (folder / "lock").unlink()
+    (folder / "lock").symlink_to("lock")
+    problem, remedy = _problem(told)
+    assert "it cannot be read (Too many levels of symbolic links" in problem
+    assert remedy.startswith("Mend that; the data is kept")
+
+
+def test_a_journal_beside_a_store_that_cannot_be_read_says_that_of_the_store(ended, client, home, told):
+    _leave(home, ended)
+    client.backend.close()
+    (home / "mlfoundry.db").write_bytes(b"no database" * 1000)
+    problems = [each["problem"] for each in told(code=1)["problems"]]
+    assert any("the store cannot be read now (ann/demo/r)" in problem for problem in problems)
+
+
+def test_a_journal_that_a_living_process_cannot_store_for_long_is_a_problem(client, told, monkeypatch):
+    def away(batch):
+        raise BackendUnavailable("the store is away")
+
+    with _run(client) as run:
+        run.flush()
+        with monkeypatch.context() as patch:
+            patch.setattr(client.backend, "ingest", away)
+            run.log_metrics({"x": 1.0})
+            assert told()["problems"] == []
+            with client.backend.database.write() as tx:
+                tx.run("UPDATE run SET last_seen_at = last_seen_at - ?", (61 * 1_000_000,))
+            problem, remedy = _problem(told)
+        assert "living processes cannot be stored: the process is stopped or cannot reach the store" in problem
+        assert "run.health" in remedy
+        assert run.flush()
+        assert told()["problems"] == []
+
+
+def test_a_living_journal_of_a_run_that_was_never_made_is_a_problem_when_it_is_old(client, home, told):
+    _run(client, "other").end()
+    origin = {"run_id": "0123456789abcdef" * 2, "project_name": "demo", "run_name": "x", "user": "ann"}
+    journal = Journal(home / "journals", origin)
+    journal.log({"x": 1.0}, None)
+    assert told()["problems"] == []
+    os.utime(journal.folder / "lock", (0, 0))
+    assert "cannot reach the store" in _problem(told)[0]
+    journal.close(settled=True)
+
+
+def test_files_that_were_put_aside_are_a_problem(ended, home, told):
+    aside = home / "journals" / "parked" / "x.files"
+    aside.mkdir(parents=True)
+    problem, remedy = _problem(told)
+    assert problem == f"Files that cannot be stored are kept in {aside}"
+    assert "Log again what is wanted" in remedy
+
+
+def test_a_folder_of_journals_that_is_none_is_a_problem(home, told):
+    (home / "journals").write_text("")
+    found = told(code=1)
+    assert found["store"]["writable"] is False
+    assert [each["problem"] for each in found["problems"]] == [
+        f"The store's folder {home} cannot be used: {home}/journals is no folder.",
+        f"The folder of journals {home}/journals cannot be looked into: it is no folder.",
+    ]
+
+
+# -- places that cannot be used ------------------------------------------------------------------
+
+
+def _file(place):
+    place.write_text("")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "told_as"),
+    [
+        ("store", _file, "is no folder"),
+        ("store", lambda place: place.symlink_to("nowhere"), "is no folder"),
+        ("store/mlfoundry.db", lambda place: place.mkdir(parents=True), "is no file"),
+        ("store/artifacts", lambda place: (place.parent.mkdir(), _file(place)), "is no folder"),
+    ],
+    ids=["a file", "a link to nowhere", "a folder in place of the database", "a file in place of the artifacts"],
+)
+def test_a_place_that_something_else_takes_is_not_called_writable(told, cli, tmp_path, name, make, told_as):
+    make(tmp_path / name)
+    found = told("--uri", str(tmp_path / "store"), code=1)
+    assert found["store"]["writable"] is False
+    assert found["problems"][0]["problem"].endswith(f"{tmp_path / name} {told_as}.")
+    text = cli("--uri", str(tmp_path / "store"), "doctor", code=1).stdout
+    assert "All is well" not in text
+
+
+def test_a_folder_on_a_read_only_disk_is_not_called_writable_even_to_root(client, home, told, monkeypatch):
+    _run(client).end()
+    real = os.open
+
+    def read_only(path, flags, *rest, **more):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr(diagnosis.os, "open", read_only)
+    found = told(code=1)
+    assert found["store"]["writable"] is False
+    assert found["problems"][0]["problem"].endswith(f"{home} cannot be written.")
+
+
+def test_a_file_system_without_nameless_files_is_asked_for_the_right_alone(client, told, monkeypatch):
+    _run(client).end()
+    real = os.open
+
+    def without(path, flags, *rest, **more):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr(diagnosis.os, "open", without)
+    assert told()["store"]["writable"] is True
+
+
+def test_a_database_that_this_account_cannot_write_is_not_called_writable(client, home, told, monkeypatch):
+    _run(client).end()
+    monkeypatch.setattr(diagnosis.os, "access", lambda path, mode: not str(path).endswith(".db"))
+    found = told(code=1)
+    assert found["store"]["writable"] is False
+    assert found["problems"][0]["problem"].endswith(f"{home}/mlfoundry.db cannot be written.")

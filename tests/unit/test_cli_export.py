@@ -130,7 +130,7 @@ def test_the_table_of_runs_as_csv_keeps_numbers_and_disarms_formulas(three, cli,
 def test_the_table_of_runs_as_parquet_has_types(three, cli, tmp_path):
     import pyarrow.parquet as pq
 
-    cli("export", "demo", "--to", tmp_path / "out")
+    cli("export", "demo", "--to", tmp_path / "out", "--format", "parquet")
     table = pq.read_table(tmp_path / "out/runs.parquet")
     types = {field.name: str(field.type) for field in table.schema}
     assert types["params.lr"] == types["params.whole"] == types["metrics.acc"] == "double"
@@ -169,7 +169,7 @@ def test_an_export_is_not_written_over_without_force(three, cli, tmp_path):
     before = (target / "runs.json").stat().st_ino
     assert "--force" in cli("export", "demo", "--to", target, code=1).stderr
     assert (target / "runs.json").stat().st_ino == before
-    cli("export", "demo", "--to", target, "--force", "--no-system-metrics")
+    cli("export", "demo", "--to", target, "--force", "--no-system-metrics", "--format", "parquet")
     assert sorted(path.name for path in target.iterdir()) == [
         "export.json", "points.parquet", "runs.json", "runs.parquet",
     ]  # fmt: skip
@@ -212,16 +212,26 @@ def test_a_killed_export_never_looks_finished(three, home, tmp_path):
 
 def test_parquet_without_pyarrow_tells_how_to_get_it(three, cli, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    result = cli("export", "demo", "--to", tmp_path / "out", code=1)
+    result = cli("export", "demo", "--to", tmp_path / "out", "--format", "parquet", code=1)
     assert "pip install pyarrow" in result.stderr
     assert "--format csv" in result.stderr
-    cli("export", "demo", "--to", tmp_path / "out", "--format", "csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_needs_nothing_that_is_not_installed_and_tells_how_to_get_parquet(three, cli, tmp_path, monkeypatch):
+    for name in ("pyarrow", "pandas"):
+        monkeypatch.setitem(sys.modules, name, None)
+    told = cli("export", "demo", "--to", tmp_path / "out").stdout
+    assert "--format parquet (pip install pyarrow)" in told
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"points.csv", "system_points.csv", "runs.csv", "runs.json", "export.json"}
+    assert "pip install" not in cli("export", "demo", "--to", tmp_path / "asked", "--format", "csv").stdout
 
 
 def test_a_project_that_is_missing_or_empty(client, cli, tmp_path):
+    _run(client).delete()
     cli("export", "none", "--to", tmp_path / "out", code=3)
     assert list(tmp_path.iterdir()) == []
-    _run(client).delete()
     for kind in ("csv", "parquet"):
         cli("export", "demo", "--to", tmp_path / kind, "--format", kind)
         assert json.loads((tmp_path / kind / "runs.json").read_text()) == []

@@ -115,12 +115,12 @@ def test_a_journal_that_cannot_be_read_is_named_with_the_reason(home, cli):
 
 
 def test_what_belongs_to_a_deleted_run_is_put_aside_and_said(dead, home, client, cli):
-    client.backend.delete_run(client.backend.find_run(dead).key)
+    client.backend.delete_run(client.backend.get_run(dead).key)
     (left,) = json.loads(cli("sync", "--json", code=1).stdout)["left"]
     assert left["run"] == "ann/demo/dead"
     assert left["parked"] is True
     assert "restore" in left["reason"]
-    assert "put aside" in cli("doctor").stdout
+    assert "put aside" in cli("doctor", code=1).stdout
 
 
 def test_without_any_journal_sync_makes_no_store(home, cli):

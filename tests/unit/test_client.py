@@ -160,7 +160,7 @@ def test_names_are_kept_in_normal_form(client):
 @pytest.mark.parametrize(
     ("how", "error", "message"),
     [
-        ({"project_name": "a/b"}, InvalidName, "project name 'a/b'"),
+        ({"project_name": "a/b/c"}, InvalidName, "project name 'a/b/c'"),
         ({"project_name": ""}, InvalidName, "project name '' (str) shows nothing"),
         ({"project_name": None}, InvalidName, "project name must be a string"),
         ({"run_name": "a\nb"}, InvalidName, "run name"),
@@ -492,18 +492,35 @@ def test_a_wrong_change_of_collaborators_changes_nothing(client, ended, change, 
     ]
 
 
+# -- the client itself ---------------------------------------------------------------------------
+
+
+def test_a_project_of_another_owner_is_named_in_one_word_too(client, connect):
+    client.create_run("iris").end()
+    client.add_collaborator("iris", "eve", "WRITE")
+    with connect("eve") as eve, eve.create_run("ann/iris", "hers") as run:
+        assert run.fqn == "ann/iris/hers"
+
+
+def test_a_closed_client_can_be_used_again_and_leaves_its_runs_open(client):
+    run = client.create_run("iris")
+    with client:
+        run.log_metrics({"a": 1.0})
+    run.log_metrics({"a": 2.0})
+    run.end()
+    assert list(client.get_run(run.run_id).get_metrics()["a"].values) == [1.0, 2.0]
+
+
 # -- what a run records by itself ----------------------------------------------------------------
 
 
 def test_system_metrics_are_sampled_from_the_beginning_to_the_end_unless_told_otherwise(client):
     with client.create_run("iris", log_system_metrics=True) as run:
-        assert run._sampler is not None
         assert isinstance(run, Run)
-        thread = run._sampler
     assert run.get_system_metrics()
-    assert thread.cpu_s >= 0
+    assert run._observation.cpu_s > 0
     with client.create_run("iris", log_system_metrics=False) as run:
-        assert run._sampler is None
+        assert run.health.state in ("ok", "behind")
     assert run.get_system_metrics() == {}
 
 

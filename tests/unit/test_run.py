@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 import mlfoundry
-from mlfoundry import RunStatus, settings
-from mlfoundry import shipper as shipping
+from mlfoundry import RunStatus, settings, shipment
 from mlfoundry.client import Client
 from mlfoundry.errors import (
     ArtifactNotFound,
@@ -51,9 +50,9 @@ class Store(EmbeddedBackend):
         self._reached()
         return super().ingest(batch)
 
-    def find_run(self, run_id):
+    def get_run(self, run_id):
         self._reached()
-        return super().find_run(run_id)
+        return super().get_run(run_id)
 
     def put_artifact(self, run, path, source):
         self._reached()
@@ -358,7 +357,7 @@ class Stop(Exception):
         (SystemExit(0), RunStatus.FINISHED, ""),
         (SystemExit(None), RunStatus.FINISHED, ""),
         (SystemExit(3), RunStatus.FAILED, "SystemExit: 3"),
-        (GeneratorExit(), RunStatus.FAILED, "GeneratorExit"),
+        (GeneratorExit(), RunStatus.FINISHED, ""),
     ],
     ids=repr,
 )
@@ -532,7 +531,7 @@ def test_health_tells_what_was_accepted_and_what_is_still_on_its_way(client, run
 
 
 def test_health_tells_when_the_store_refuses(client, run, monkeypatch):
-    monkeypatch.setattr(shipping, "REFUSED_S", 0.01)
+    monkeypatch.setattr(shipment, "REFUSED_S", 0.01)
     away(client, PermissionDenied("ask bob for WRITE"))
     run.log_metrics({"a": 1.0})
     assert not run.flush(timeout_s=0.1)

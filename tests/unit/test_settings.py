@@ -61,12 +61,24 @@ def test_every_setting_can_be_made_in_the_file(home, tmp_path, monkeypatch):
         "system_metrics_interval_s = 5",
         "capture = false",
         "end_timeout_s = 0.5",
+        'host = "https://runs.example.org"',
+        "panel = false",
+        "cell_source = false",
+        "cell_params = false",
+        "cell_changes = false",
+        "cell_cost = false",
     ]
     (home / "settings.toml").write_text("\n".join(lines))
     monkeypatch.setattr(settings, "settings_file", lambda environment=None: home / "settings.toml")
     resolved = settings.resolve({})
     assert resolved == settings.Settings(
-        tmp_path / "elsewhere", f"{tmp_path}/store", "k", "ann", False, 5.0, False, 0.5
+        tmp_path / "elsewhere",
+        f"{tmp_path}/store",
+        "https://runs.example.org",
+        "k",
+        "ann",
+        *(False, 5.0, False, 0.5),
+        *(False, False, False, False, False),
     )
     assert len(lines) == len(settings.SETTINGS)
 
@@ -81,10 +93,22 @@ def test_every_setting_can_be_made_in_the_environment(tmp_path):
         "MLFOUNDRY_SYSTEM_METRICS_INTERVAL": "5",
         "MLFOUNDRY_CAPTURE": "no",
         "MLFOUNDRY_END_TIMEOUT": "0.5",
+        "MLFOUNDRY_HOST": "https://runs.example.org",
+        "MLFOUNDRY_PANEL": "0",
+        "MLFOUNDRY_CELL_SOURCE": "0",
+        "MLFOUNDRY_CELL_PARAMS": "0",
+        "MLFOUNDRY_CELL_CHANGES": "0",
+        "MLFOUNDRY_CELL_COST": "0",
     }
     assert set(environment) == {variable for variable, _, _ in settings.SETTINGS.values()}
     assert settings.resolve(environment) == settings.Settings(
-        tmp_path / "home", str(tmp_path / "store"), "k", "ann", False, 5.0, False, 0.5
+        tmp_path / "home",
+        str(tmp_path / "store"),
+        "https://runs.example.org",
+        "k",
+        "ann",
+        *(False, 5.0, False, 0.5),
+        *(False, False, False, False, False),
     )
 
 
@@ -133,9 +157,9 @@ def test_a_relative_path_is_one_of_where_the_program_stands_when_asked(tmp_path,
     assert (resolved.folder, resolved.home) == (tmp_path / "runs", tmp_path / "home")
 
 
-@pytest.mark.parametrize("uri", ["http://server", "https://server:5000/x", "s3://bucket", "file://", "file://host/x"])
+@pytest.mark.parametrize("uri", ["s3://bucket", "file://", "file://host/x"])
 def test_a_uri_that_is_no_folder_is_refused(uri):
-    with pytest.raises(InvalidSetting, match="this version keeps runs in a folder: give a path or file:///path"):
+    with pytest.raises(InvalidSetting, match="give a path, file:///path or the https:// address of a server"):
         settings.resolve(tracking_uri=uri)
 
 
@@ -146,16 +170,25 @@ def test_journals_lie_with_the_store_or_in_a_temporary_folder_of_this_account_an
     assert second == settings.resolve(tracking_uri=f"file://{tmp_path}/a").journal_roots()[1]
 
 
-def test_a_folder_is_writable_when_files_can_be_made_in_it(tmp_path):
-    assert folders.is_writable(tmp_path / "new" / "deep")
-    assert (tmp_path / "new" / "deep").stat().st_mode & 0o777 == 0o700
+def test_the_first_folder_that_takes_files_is_made_for_this_account_alone(tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "new" / "deep"
+    assert folders.make_one_of([tmp_path / "file" / "x", tmp_path / "file", folder, tmp_path / "other"]) == folder
+    assert folder.stat().st_mode & 0o777 == folder.parent.stat().st_mode & 0o777 == 0o700
+    assert not (tmp_path / "other").exists()
+    assert folders.make_one_of([tmp_path / "file", tmp_path / "file" / "x"]) is None
+
+
+def test_a_folder_is_ones_own_when_nobody_else_can_change_what_lies_in_it_and_asking_makes_none(tmp_path):
+    folders.make_private(tmp_path / "new")
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "new")
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o777)
     assert folders.is_own(tmp_path / "new")
     assert not any(folders.is_own(tmp_path / name) for name in ("link", "shared", "file"))  # anybody may have put it
-    assert not folders.is_writable(tmp_path / "file" / "x")
+    assert not folders.is_own(tmp_path / "missing")
+    assert not (tmp_path / "missing").exists()
 
 
 # -- errors --------------------------------------------------------------------------------------
@@ -175,7 +208,12 @@ def test_a_folder_is_writable_when_files_can_be_made_in_it(tmp_path):
             "is '0' (str); give seconds from 0.1 to 3600",
         ),
         ("user", "MLFOUNDRY_USER", "a/b", ": user name 'a/b'"),
-        ("tracking_uri", "MLFOUNDRY_TRACKING_URI", "http://x", "is 'http://x'; this version keeps runs in a folder"),
+        (
+            "tracking_uri",
+            "MLFOUNDRY_TRACKING_URI",
+            "s3://x",
+            "is 's3://x'; give a path, file:///path or the https:// address of a server",
+        ),
     ],
 )
 def test_a_wrong_value_is_told_with_the_place_it_came_from(name, variable, value, message, home, file):
@@ -219,7 +257,7 @@ def test_a_key_is_never_shown():
     ("content", "message"),
     [
         (b"user = ", "is no TOML: "),
-        (b"colour = 1\nuser = 'a'", "sets colour, which is none of: home, tracking_uri, api_key, user,"),
+        (b"colour = 1\nuser = 'a'", "sets colour, which is none of: home, tracking_uri, host, api_key, user,"),
         (b'user = "\xff"', "is no UTF-8"),
     ],
 )

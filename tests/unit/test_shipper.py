@@ -1,5 +1,6 @@
 """The shipper: how it backs off, what it makes of each refusal, and that nothing ends its threads."""
 
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -21,7 +22,8 @@ from mlfoundry.errors import (
 from mlfoundry.journal import Journal, chain
 from mlfoundry.journal.reader import adopt
 from mlfoundry.records import Acknowledgement, NewRun, RunKey, RunRecord, RunStatus
-from mlfoundry.shipper import BACK_OFF_S, HEARTBEAT_S, REFUSED_S, Shipment, Shipper
+from mlfoundry.shipment import BACK_OFF_S, HEARTBEAT_S, REFUSED_S, Shipment
+from mlfoundry.shipper import Shipper
 
 RUN = "ab" * 16
 KEY = RunKey(7, RUN)
@@ -101,7 +103,7 @@ def store():
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(shipping, "time", clock)
+    monkeypatch.setattr(sys.modules["mlfoundry.shipment"], "time", clock)
     return clock
 
 

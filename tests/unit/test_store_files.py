@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from mlfoundry import file_systems
 from mlfoundry.errors import BackendUnavailable
 from mlfoundry.records import NewRun
 from mlfoundry.store import database as module
 from mlfoundry.store.database import Database
+from mlfoundry.store.schema import newest_version
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 COUNT = "SELECT COUNT(*) FROM member_of"
@@ -131,7 +133,7 @@ def test_the_database_describes_itself(database):
     told = database.describe()
     assert told["engine"].startswith("SQLite 3.")
     assert told["journal mode"] == "wal"
-    assert told["schema version"] == str(module.newest_version())
+    assert told["schema version"] == str(newest_version())
     assert database.size_bytes() > 0
     assert database.check() == []
 
@@ -173,7 +175,7 @@ def mounts(monkeypatch):
     ],
 )
 def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount(mounts, path, kind):
-    assert module.file_system(Path(path)) == kind
+    assert file_systems.file_system(Path(path)) == kind
 
 
 def test_a_machine_without_a_list_of_mounts_says_nothing(monkeypatch):
@@ -181,7 +183,7 @@ def test_a_machine_without_a_list_of_mounts_says_nothing(monkeypatch):
         raise FileNotFoundError
 
     monkeypatch.setattr(Path, "read_text", missing)
-    assert module.file_system(Path("/")) == ""
+    assert file_systems.file_system(Path("/")) == ""
 
 
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "9p", "fuse.sshfs", "lustre"])

@@ -11,8 +11,9 @@ import apsw
 import pytest
 
 from mlfoundry.errors import StoreTooNew
-from mlfoundry.store import database as module
-from mlfoundry.store.database import Database, migrate, migrations, newest_version
+from mlfoundry.store import schema as versions
+from mlfoundry.store.database import Database, migrate
+from mlfoundry.store.schema import migrations, newest_version
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 
@@ -75,8 +76,8 @@ def test_a_migration_that_fails_leaves_the_version_and_the_tables_before_it(monk
     migrate(connection)
     before, newest = schema(connection), newest_version()
     broken = [*migrations(), (newest + 1, "CREATE TABLE half (x BIGINT); CREATE TABLE half (x BIGINT);")]
-    monkeypatch.setattr(module, "migrations", lambda: broken)
-    monkeypatch.setattr(module, "newest_version", lambda: newest + 1)
+    monkeypatch.setattr(versions, "migrations", lambda: broken)
+    monkeypatch.setattr(versions, "newest_version", lambda: newest + 1)
     with pytest.raises(apsw.SQLError):
         migrate(connection)
     assert schema(connection) == before

@@ -500,3 +500,58 @@ def test_a_param_that_another_process_could_not_read_is_refused(value, told):
             values.param_text("n", value)
     finally:
         sys.set_int_max_str_digits(before)
+
+
+# -- what is stored and cannot be read -----------------------------------------------------------
+
+LONG = "9" * 5_000
+
+
+def nested_text(levels):
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("int", "xyz"),
+        ("int", LONG),
+        ("int", ""),
+        ("float", "much"),
+        ("bool", "true"),
+        ("bool", ""),
+        ("none", "null"),
+        ("json", "{"),
+        ("json", ""),
+        ("json", nested_text(100_000)),
+        ("json", nested_text(990)),
+        ("json", nested_text(51)),
+        ("json", '{"a":' * 60 + "1" + "}" * 60),
+        ("json", f"[{LONG}]"),
+        ("date", "2026-01-01"),
+    ],
+)
+def test_a_stored_param_that_this_process_cannot_read_comes_back_as_its_text(kind, text):
+    assert values.param_value(kind, text) == text
+
+
+def test_every_param_that_can_be_logged_can_be_read_also_the_deepest_and_the_widest():
+    for value in (nested(48), [[]] * 1000, [{"a": [1, {"b": "[{" * 100}]}], int("9" * 4_299), [int("9" * 4_299)]):
+        assert values.param_value(*values.param_text("n", value)) == value
+
+
+@given(st.sampled_from(values.PARAM_TYPES), st.text())
+def test_reading_a_stored_param_never_raises(kind, text):
+    values.param_value(kind, text)
+
+
+@pytest.mark.parametrize("at_us", [-(2**63), -62_135_596_800_000_001, 253_402_300_800_000_000, 2**63 - 1])
+def test_a_stored_time_that_no_datetime_holds_comes_back_as_the_nearest(at_us):
+    assert values.utc(at_us).year == (1 if at_us < 0 else 9999)
+    assert not values.in_calendar(at_us)
+
+
+@pytest.mark.parametrize("at_us", [-62_135_596_800_000_000, -1, 0, 1, 253_402_300_799_999_999])
+def test_a_time_of_the_calendar_comes_back_to_the_microsecond(at_us):
+    assert values.in_calendar(at_us)
+    assert (values.utc(at_us) - values.utc(0)) // timedelta(microseconds=1) == at_us

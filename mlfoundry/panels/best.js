@@ -1,0 +1,47 @@
+// Which run is the best, and by which rule: a winner without its rule is a rumour. No DOM.
+
+import { direction, rankedMetrics } from "./columns.js";
+import { count, figure } from "./numbers.js";
+
+/** The rule that holds until a person chooses another; null where no metric is there or its direction is unknown. */
+export function defaultRule(runs) {
+  const metric = rankedMetrics(runs).find((name) => direction(name) !== 0);
+  return metric === undefined ? null : { metric, of: "last", isLess: direction(metric) < 0 };
+}
+
+/** Keys that hold a metric's last value, or its extreme over all steps where the source sent that. */
+export function ruleKey(runs, { metric, of, isLess }) {
+  const extreme = `${isLess ? "min" : "max"}(metrics.${metric})`;
+  return of === "any step" && runs.keys().includes(extreme) ? extreme : `metrics.${metric}`;
+}
+
+/**
+ * The best of the finished runs by a rule, and the run that would beat it had it not failed, been killed or were it
+ * not still running. Null without a finished run that has a number there.
+ */
+export function bestRun(runs, rows, rule) {
+  const key = ruleKey(runs, rule);
+  const beats = (left, right) => (rule.isLess ? left < right : left > right);
+  let best = null;
+  let other = null;
+  let finished = 0;
+  for (const row of rows) {
+    const value = runs.value(row, key);
+    if (typeof value !== "number" || Number.isNaN(value)) continue;
+    if (runs.value(row, "status") === "FINISHED") {
+      finished += 1;
+      if (!best || beats(value, best.value)) best = { row, value };
+    } else if (!other || beats(value, other.value)) {
+      other = { row, value };
+    }
+  }
+  if (!best) return null;
+  return { ...best, finished, other: other && beats(other.value, best.value) ? other : null };
+}
+
+/** The rule and its outcome in words: `lowest last val_loss 0.0931 of 53 finished runs`. */
+export function ruleText(rule, found) {
+  const which = rule.isLess ? "lowest" : "highest";
+  const of = rule.of === "last" ? `last ${rule.metric}` : `${rule.metric} at any step`;
+  return `${which} ${of} ${figure(found.value)} of ${count(found.finished, "finished run")}`;
+}

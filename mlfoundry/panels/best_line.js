@@ -1,0 +1,91 @@
+// The line of a runs table that names the best run and the rule it is best by; the rule can be changed.
+
+import { button, element, replace } from "./dom.js";
+import { figure } from "./numbers.js";
+import { bestRun, defaultRule, ruleText } from "./best.js";
+import { rankedMetrics, direction } from "./columns.js";
+
+const FATES = { FAILED: "failed", KILLED: "was killed", RUNNING: "still runs" };
+
+export class BestLine {
+  /** Options: source, runs, onReveal(id). The rule is kept as the source's state `best`. */
+  constructor(parent, options) {
+    this.options = options;
+    this.element = element("div", { class: "mlf-best" });
+    this._form = element("span", { class: "mlf-best-form" });
+    this._form.hidden = true;
+    this._text = element("span", { class: "mlf-best-text" });
+    this._change = button("rule…", () => this._toggle(), { class: "mlf-button mlf-plain", "aria-expanded": "false" });
+    this.element.append(this._text, this._change, this._form);
+    parent.append(this.element);
+  }
+
+  get rule() {
+    return this.options.source.get("best") ?? defaultRule(this.options.runs);
+  }
+
+  refresh(rows) {
+    this._rows = rows;
+    const { runs } = this.options;
+    const { rule } = this;
+    const metrics = rankedMetrics(runs);
+    // Of all runs, not of those shown: the line must not come and go while somebody types a filter.
+    this.element.hidden = !metrics.length || runs.rows().length < 2;
+    if (this.element.hidden) return;
+    const found = rule ? bestRun(runs, rows, rule) : null;
+    const told = `${JSON.stringify(rule)} ${found?.row} ${found?.value} ${found?.finished} ${found?.other?.row} ${found?.other?.value}`;
+    if (told === this._told) return;
+    this._told = told;
+    replace(this._text, rule ? this._outcome(rule, found) : "best: choose a metric");
+  }
+
+  _outcome(rule, found) {
+    if (!found) return `best by ${rule.metric}: none of these runs has finished with it`;
+    const { runs } = this.options;
+    const parts = ["best: ", this._link(found.row), ` ${ruleText(rule, found)}`];
+    if (!found.other) return parts;
+    const fate = FATES[runs.value(found.other.row, "status")] ?? "did not finish";
+    return [...parts, element("span", { class: "mlf-muted" }, " · ", this._link(found.other.row), ` ${fate}, with ${figure(found.other.value)}`)];
+  }
+
+  _link(row) {
+    const { runs, onReveal } = this.options;
+    const name = element("bdi", { class: "mlf-cut-name" }, runs.value(row, "name") ?? "");
+    return button(name, () => onReveal(runs.id(row)), { class: "mlf-link", title: runs.value(row, "name") });
+  }
+
+  _toggle() {
+    this._form.hidden = !this._form.hidden;
+    this._change.setAttribute("aria-expanded", String(!this._form.hidden));
+    if (this._form.hidden) return;
+    const rule = this.rule ?? { metric: rankedMetrics(this.options.runs)[0], of: "last", isLess: true };
+    const choose = (label, values, chosen, change) => {
+      const options = values.map((value) => element("option", { value, selected: value === chosen }, value));
+      return element("select", { "aria-label": label, class: "mlf-select", onchange: (event) => change(event.target.value) }, options);
+    };
+    const set = (part) => {
+      const changed = { ...(this.rule ?? rule), ...part };
+      this.options.source.set("best", changed);
+      this.refresh(this._rows);
+    };
+    const metrics = rankedMetrics(this.options.runs);
+    replace(
+      this._form,
+      choose("Direction", ["lowest", "highest"], rule.isLess ? "lowest" : "highest", (text) => set({ isLess: text === "lowest" })),
+      choose("Value", this._kinds(), rule.of, (of) => set({ of })),
+      choose("Metric", metrics, rule.metric, (metric) => this._chooseMetric(metric, set)),
+    );
+    this._form.querySelector("select").focus();
+  }
+
+  _kinds() {
+    return this.options.runs.keys().some((key) => key.startsWith("min(")) ? ["last", "any step"] : ["last"];
+  }
+
+  _chooseMetric(metric, set) {
+    const known = direction(metric);
+    set(known ? { metric, isLess: known < 0 } : { metric });
+    const direct = this._form.querySelector("select");
+    direct.value = this.rule.isLess ? "lowest" : "highest";
+  }
+}

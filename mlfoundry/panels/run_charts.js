@@ -1,0 +1,290 @@
+// The charts of a run: which series stand in which chart, which charts are shown, and the controls above them.
+
+import { button, element, freshId, replace, setText } from "./dom.js";
+import { LineCharts } from "./charts.js";
+import { bytes, duration } from "./numbers.js";
+
+/** Most charts that are shown before somebody chooses. */
+export const SHOWN = 12;
+const SEARCH_FROM = 12;
+/** Groups that say in other units, or in detail, what another group says: shown when chosen. */
+const SECONDARY = new Set([
+  "CPU cores",
+  "Load",
+  "Memory size",
+  "Swap",
+  "Swap size",
+  "Disk space",
+  "Disk space used",
+  "Processes and threads",
+  "Open files",
+  "Container memory size",
+  "Container CPU limit",
+  "Container CPU throttling",
+  "GPU memory size",
+  "GPU memory traffic",
+  "GPU clock",
+]);
+/** The order of groups on the page; others follow. */
+const ORDER = [
+  "GPU",
+  "GPU memory",
+  "Process CPU",
+  "CPU",
+  "Process memory",
+  "Memory",
+  "Container CPU",
+  "Container memory",
+  "Disk",
+  "Network",
+  "GPU power",
+  "GPU temperature",
+];
+
+/**
+ * The charts of a run's metrics: one a metric, in sections by the part of the name before its last slash. A section of
+ * one would leave the rest of its row empty: its metric stands among those without a section, by its whole name.
+ */
+export function metricCharts(points, { place, cross }) {
+  const logged = points.all().filter((series) => !series.system);
+  const sizes = new Map();
+  for (const { group } of logged) sizes.set(group, (sizes.get(group) ?? 0) + 1);
+  const charts = logged.map((series) => {
+    const section = sizes.get(series.group) > 1 ? series.group : "";
+    const title = section ? series.name.slice(section.length + 1) : series.name;
+    const lines = [{ key: series.name, name: series.name, points: series, place, cross }];
+    return { key: series.name, title, section, unit: "", axis: null, lines };
+  });
+  const sections = [...new Set(["", ...charts.map((chart) => chart.section)])];
+  return sections.flatMap((section) => charts.filter((chart) => chart.section === section));
+}
+
+/** The charts of a run's machine: one a group. */
+export function systemCharts(points, { cross }) {
+  const groups = new Map();
+  for (const series of points.all()) {
+    if (!series.system) continue;
+    if (!groups.has(series.group)) groups.set(series.group, []);
+    groups.get(series.group).push(series);
+  }
+  const rank = (group) => (ORDER.indexOf(group) + 1 || ORDER.length + 1) + (SECONDARY.has(group) ? 100 : 0);
+  const order = [...groups.keys()].sort((a, b) => rank(a) - rank(b));
+  return order.map((group) => ({
+    key: group,
+    title: group,
+    unit: groups.get(group)[0].unit,
+    axis: groups.get(group)[0].axis,
+    fromZero: true,
+    summary: "load",
+    lines: groups
+      .get(group)
+      .map((series, index) => ({ key: series.name, name: lineName(series.name), points: series, place: index, cross })),
+  }));
+}
+
+function lineName(name) {
+  const parts = name.split("/").slice(1);
+  const number = parts.find((part) => /^\d+$/.test(part));
+  const words = parts
+    .at(-1)
+    .replace(/_(bytes_per_s|bytes|percent|watts|celsius|mhz|cores|s_per_s)$/, "")
+    .replaceAll("_", " ");
+  if (number === undefined) return words;
+  return words === "percent" || parts.length < 3 ? number : `${number} ${words}`;
+}
+
+/** Cells as bands of time, each with what it cost; one that still runs has no end. */
+export function bandsOf(cells) {
+  const timed = (cells ?? []).filter((cell) => Number.isFinite(cell.started_at));
+  return timed.map((cell) => ({
+    from: cell.started_at,
+    to: Number.isFinite(cell.ended_at) ? cell.ended_at : Infinity,
+    label: String(cell.n),
+    text: costOf(cell),
+  }));
+}
+
+function costOf(cell) {
+  const parts = [`cell ${cell.n}`];
+  if (!Number.isFinite(cell.ended_at)) parts.push("running");
+  if (Number.isFinite(cell.wall_s)) parts.push(duration(cell.wall_s));
+  if (Number.isFinite(cell.cpu_s)) parts.push(`CPU ${duration(cell.cpu_s)}`);
+  if (Number.isFinite(cell.peak_bytes)) parts.push(`peak ${bytes(cell.peak_bytes)}`);
+  if (Number.isFinite(cell.gpu_bytes) && cell.gpu_bytes > 0) parts.push(`GPU ${bytes(cell.gpu_bytes)}`);
+  return parts.join(" · ");
+}
+
+/** The inside of the tabs Metrics and System. `kind` is "metrics" or "system". */
+export class ChartsTab {
+  constructor(kind, source, { charts, settings, empty, shownAtFirst }) {
+    this._kind = kind;
+    this._source = source;
+    this._chartsOf = charts;
+    this._settingsOf = settings;
+    this._shownAtFirst = shownAtFirst;
+    this._key = "";
+    this._chooser = new Chooser(`choose ${kind === "system" ? "system charts" : "metrics"}`, (keys) =>
+      this._choose(keys),
+    );
+    this._message = element("div", { class: "mlf-error", role: "alert", hidden: true });
+    this._empty = element("div", { class: "mlf-empty" }, empty);
+    this._place = element("div", { class: "mlf-charts-place" });
+    this.node = element(
+      "div",
+      { class: "mlf-charts-tab" },
+      this._chooser.node,
+      this._message,
+      this._empty,
+      this._place,
+    );
+    this._view = new LineCharts(this._place, () => source.plotly(), { onError: (error) => this._fail(error) });
+  }
+
+  /** The button that opens the list of charts; it stands among the controls. */
+  get chooseButton() {
+    return this._chooser.toggle;
+  }
+
+  /** Bring the charts up to date. Only what changed is drawn, and not while nobody can see it. */
+  update({ isSettled = true } = {}) {
+    const all = this._chartsOf();
+    const shown = this._shown(all);
+    const settings = this._settingsOf();
+    const key = JSON.stringify([
+      shown.map((chart) => [chart.key, chart.lines.map((line) => [line.key, line.place, line.cross])]),
+      { ...settings, now: 0 },
+    ]);
+    this._empty.hidden = all.length > 0 || !isSettled;
+    this._chooser.update(all, shown);
+    if (key === this._key) {
+      this._view.touch();
+      return;
+    }
+    this._key = key;
+    this._view.show(shown, settings);
+  }
+
+  /** What the charts have cost so far; for those who measure. */
+  get drawn() {
+    return this._view.drawn;
+  }
+
+  dispose() {
+    this._view.dispose();
+  }
+
+  _shown(all) {
+    const chosen = this._source.get("selected_series")?.[this._kind];
+    if (!Array.isArray(chosen)) return this._shownAtFirst(all);
+    const keys = new Set(chosen);
+    return all.filter((chart) => keys.has(chart.key));
+  }
+
+  _choose(keys) {
+    const before = this._source.get("selected_series") ?? {};
+    this._source.set("selected_series", { ...before, [this._kind]: keys });
+    this.update();
+  }
+
+  _fail(error) {
+    this._message.hidden = false;
+    setText(this._message, `The charts cannot be drawn: ${error.message}`);
+  }
+}
+
+/** The charts of metrics that are shown before anybody chose. */
+export function firstMetrics(all) {
+  return all.slice(0, SHOWN);
+}
+
+/** The charts of the machine that are shown before anybody chose. */
+export function firstSystem(all) {
+  const primary = all.filter((chart) => !SECONDARY.has(chart.key));
+  return (primary.length ? primary : all).slice(0, SHOWN);
+}
+
+/** A list of charts to tick, with a search where there are many. */
+class Chooser {
+  constructor(label, onChoose) {
+    this._onChoose = onChoose;
+    this._boxes = new Map();
+    const id = freshId("chooser");
+    this.toggle = button("", () => this._open(this.node.hidden), {
+      "aria-expanded": "false",
+      "aria-controls": id,
+      "aria-label": label,
+      hidden: true,
+    });
+    this._search = element("input", {
+      type: "search",
+      class: "mlf-input",
+      placeholder: "search",
+      "aria-label": "search charts",
+      oninput: () => this._filter(),
+    });
+    this._list = element("div", { class: "mlf-chooser-list", role: "group", "aria-label": label });
+    const all = button("all", () => this._setAll(true), { class: "mlf-button mlf-plain" });
+    const none = button("none", () => this._setAll(false), { class: "mlf-button mlf-plain" });
+    this.node = element(
+      "div",
+      { class: "mlf-chooser", id, hidden: true, onkeydown: (event) => this._key(event) },
+      element("div", { class: "mlf-row" }, this._search, all, none),
+      this._list,
+    );
+  }
+
+  update(all, shown) {
+    this.toggle.hidden = all.length < 2;
+    setText(
+      this.toggle,
+      shown.length === all.length ? `all ${all.length} charts` : `${shown.length} of ${all.length} charts`,
+    );
+    this._search.hidden = all.length <= SEARCH_FROM;
+    const keys = new Set(shown.map((chart) => chart.key));
+    if (all.length !== this._boxes.size) this._make(all);
+    for (const [key, { box }] of this._boxes) box.checked = keys.has(key);
+  }
+
+  _make(all) {
+    this._boxes.clear();
+    replace(
+      this._list,
+      all.map((chart) => {
+        const box = element("input", { type: "checkbox", onchange: () => this._tell() });
+        const name = chart.section ? `${chart.section}/${chart.title}` : chart.title;
+        const node = element("label", { class: "mlf-tick", title: name }, box, element("bdi", {}, name));
+        this._boxes.set(chart.key, { box, node, name });
+        return node;
+      }),
+    );
+    this._filter();
+  }
+
+  _tell() {
+    this._onChoose([...this._boxes].filter(([, { box }]) => box.checked).map(([key]) => key));
+  }
+
+  _setAll(is) {
+    for (const { box, node } of this._boxes.values()) if (!node.hidden) box.checked = is;
+    this._tell();
+  }
+
+  _filter() {
+    const words = this._search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const { node, name } of this._boxes.values())
+      node.hidden = !words.every((word) => name.toLowerCase().includes(word));
+  }
+
+  _open(is) {
+    this.node.hidden = !is;
+    this.toggle.setAttribute("aria-expanded", String(is));
+    if (is && !this._search.hidden) this._search.focus();
+  }
+
+  _key(event) {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    this._open(false);
+    this.toggle.focus();
+  }
+}

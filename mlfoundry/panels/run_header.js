@@ -1,0 +1,224 @@
+// The first lines of a run: its state, name, place and time, what it uses now, its params and latest values.
+
+import { button, cutText, element, freshId, replace, setText, statusMark } from "./dom.js";
+import { ago, bytes, clock, duration, elapsed, exact, figure, fromJson, percent } from "./numbers.js";
+
+const NAME_LENGTH = 44;
+
+/** Whether a status is one of a run that still goes on. */
+export function isLive(status) {
+  return status === "RUNNING" || status === "SCHEDULED";
+}
+
+/** The lines above the tabs. */
+export class RunHeader {
+  constructor(source) {
+    this._source = source;
+    this._status = element("span", {});
+    this._name = element("span", { class: "mlf-run-name" });
+    this._place = element("span", { class: "mlf-muted mlf-run-place" });
+    this._time = element("span", { class: "mlf-run-time" });
+    this._use = element("span", { class: "mlf-run-use" });
+    this._params = new Values("params");
+    this._metrics = new Values("metrics");
+    this._error = element("div", { class: "mlf-run-error", hidden: true });
+    this.node = element(
+      "header",
+      { class: "mlf-run-header" },
+      element("div", { class: "mlf-run-line" }, this._status, this._name, this._place, this._time, this._use),
+      element("div", { class: "mlf-run-values" }, this._params.node, this._metrics.node),
+      this._error,
+    );
+  }
+
+  /** Show what a snapshot says. */
+  update(run) {
+    if (run.status !== this._run?.status) replace(this._status, statusMark(run.status));
+    if (run.run_name !== this._run?.run_name) replace(this._name, cutText(run.run_name, NAME_LENGTH));
+    const place = `${run.owner}/${run.project}`;
+    if (this._place.title !== place) replace(this._place, cutText(place, 40)).title = place;
+    const params = Object.entries(run.params ?? {}).map(([name, [text]]) => ({ name, text, whole: text }));
+    this._params.show(params);
+    this._showError(run);
+    this._run = run;
+    this.tick();
+  }
+
+  /** Move the clock. */
+  tick() {
+    const run = this._run;
+    if (!run) return;
+    const now = this._source.now();
+    const started = `started ${clock(run.started_at)}`;
+    if (isLive(run.status)) {
+      setText(this._time, elapsed(now - run.started_at));
+      this._time.title = started;
+      return;
+    }
+    setText(this._time, `took ${duration(run.ended_at - run.started_at)}, ended ${ago(run.ended_at, now)}`);
+    this._time.title = `${started}, ended ${clock(run.ended_at)}`;
+  }
+
+  /** Show the newest values: of the machine while the run lives, of each metric always. */
+  values(points) {
+    const live = this._run && isLive(this._run.status);
+    setText(this._use, live ? useOf(points) : "");
+    this._use.title = live && this._use.textContent ? "of the run's processes and the machine, now" : "";
+    this._metrics.show(metricsOf(this._run, points));
+  }
+
+  _showError(run) {
+    const text = run.error || (run.status === "KILLED" ? "This run was stopped before its end." : "");
+    const key = JSON.stringify([run.status, text, run.traceback]);
+    if (key === this._errorKey) return;
+    this._errorKey = key;
+    this._error.hidden = !text || run.status === "FINISHED";
+    const id = freshId("traceback");
+    const whole = element(
+      "pre",
+      { class: "mlf-pre", id, hidden: true, tabindex: 0, "aria-label": "traceback" },
+      run.traceback ?? "",
+    );
+    const toggle = button(
+      "traceback",
+      () => {
+        whole.hidden = !whole.hidden;
+        toggle.setAttribute("aria-expanded", String(!whole.hidden));
+      },
+      { class: "mlf-button mlf-plain", "aria-expanded": "false", "aria-controls": id },
+    );
+    const line = element("span", { class: "mlf-run-error-text" }, lastStep(run), element("bdi", {}, text));
+    const quiet = run.status === "KILLED" && !run.error ? "mlf-killed-line" : "mlf-error-line";
+    replace(
+      this._error,
+      element("div", { class: `${quiet} mlf-row` }, line, run.traceback ? toggle : null),
+      run.traceback ? whole : null,
+    );
+  }
+}
+
+function lastStep(run) {
+  const steps = Object.values(run.metrics ?? {})
+    .map((metric) => metric.last_step)
+    .filter(Number.isFinite);
+  if (!steps.length || run.status !== "FAILED") return null;
+  return element("span", { class: "mlf-run-error-step" }, `at step ${figure(Math.max(...steps))}  `);
+}
+
+/** A line of names with values: as many as fit, the rest behind a button that counts them. */
+class Values {
+  constructor(what) {
+    this._what = what;
+    this._entries = new Map();
+    this._list = element("dl", { class: "mlf-values-list", "aria-label": what });
+    this._more = button("", () => this._open(!this._isOpen), {
+      class: "mlf-button mlf-plain mlf-values-more",
+      "aria-expanded": "false",
+      hidden: true,
+    });
+    this.node = element("div", { class: `mlf-values mlf-values-${what}`, hidden: true }, this._list, this._more);
+    this._isOpen = false;
+    this._count = 0;
+    new ResizeObserver(() => this._measure()).observe(this._list);
+  }
+
+  show(values) {
+    this.node.hidden = !values.length;
+    for (const { name, text, whole, change } of values) {
+      const entry = this._entries.get(name) ?? this._add(name);
+      setText(entry.value, text);
+      setText(entry.change, change ?? "");
+      if (entry.value.title !== whole) entry.value.title = whole;
+    }
+    if (this._count === values.length) return;
+    this._count = values.length;
+    this._measure();
+  }
+
+  _add(name) {
+    const value = element("bdi", { class: "mlf-value" });
+    const change = element("span", { class: "mlf-change", "aria-hidden": "true" });
+    this._list.append(
+      element(
+        "div",
+        { class: "mlf-value-entry" },
+        element("dt", { title: name }, element("bdi", {}, name)),
+        element("dd", {}, value, change),
+      ),
+    );
+    this._entries.set(name, { value, change });
+    return this._entries.get(name);
+  }
+
+  _open(is) {
+    this._isOpen = is;
+    this.node.classList.toggle("mlf-values-open", is);
+    this._more.setAttribute("aria-expanded", String(is));
+    this._measure();
+  }
+
+  /** Count the entries that stand below the first line. */
+  _measure() {
+    const all = [...this._list.children];
+    const hidden = all.filter((each) => each.offsetTop > all[0].offsetTop + 4).length;
+    this._more.hidden = !hidden && !this._isOpen;
+    setText(this._more, this._isOpen ? "fewer" : `+${hidden}`);
+    this._more.setAttribute(
+      "aria-label",
+      this._isOpen ? `show fewer ${this._what}` : `show ${hidden} more ${this._what}`,
+    );
+  }
+}
+
+/** The latest value of each metric: from the points where they are newer than the snapshot. */
+function metricsOf(run, points) {
+  const told = new Map(
+    Object.entries(run?.metrics ?? {}).map(([name, metric]) => [
+      name,
+      { last: fromJson(metric.last), step: metric.last_step, count: metric.count },
+    ]),
+  );
+  for (const series of points.all()) {
+    if (series.system || !series.n || series.count < (told.get(series.name)?.count ?? 0)) continue;
+    const before = series.n > 1 ? series.values[series.n - 2] : NaN;
+    told.set(series.name, {
+      last: series.last,
+      step: series.steps[series.n - 1],
+      change: changeOf(before, series.last),
+    });
+  }
+  const values = [...told].map(([name, { last, change }]) => ({
+    name,
+    text: figure(last),
+    whole: exact(last),
+    change,
+  }));
+  const steps = [...told.values()].map((each) => each.step).filter(Number.isFinite);
+  if (values.length && steps.length)
+    values.unshift({ name: "step", text: figure(Math.max(...steps)), whole: exact(Math.max(...steps)) });
+  return values;
+}
+
+function changeOf(before, last) {
+  if (last > before) return "▴";
+  return last < before ? "▾" : "";
+}
+
+/** CPU, memory and GPUs of a run now, as one line. */
+export function useOf(points) {
+  const last = (name) => points.get(`system/${name}`, true)?.last;
+  const parts = [];
+  const cpu = last("process/cpu_percent") ?? last("cpu/percent");
+  if (cpu !== undefined) parts.push(`CPU ${percent(cpu)} %`);
+  const used = last("process/memory_rss_bytes") ?? last("memory/used_bytes");
+  const limit = last("container/memory_limit_bytes") ?? last("memory/total_bytes");
+  if (used !== undefined) parts.push(`RAM ${bytes(used)}${limit === undefined ? "" : ` of ${bytes(limit)}`}`);
+  const gpus = points
+    .all()
+    .filter((series) => series.system && series.n && /^system\/gpu\/\d+\/utilization_percent$/.test(series.name));
+  if (gpus.length > 2) {
+    const mean = gpus.reduce((sum, series) => sum + series.last, 0) / gpus.length;
+    parts.push(`${gpus.length} GPUs ${percent(mean)} %`);
+  } else for (const gpu of gpus) parts.push(`GPU ${gpu.name.split("/")[2]} ${percent(gpu.last)} %`);
+  return parts.join("   ");
+}

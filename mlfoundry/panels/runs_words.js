@@ -1,0 +1,31 @@
+// What a runs table says where there is nothing to show, and how many runs there are.
+
+import { button, codeToCopy, element, replace } from "./dom.js";
+
+const SKELETON_LINES = 6;
+
+/** `12 of 60 runs, 2 running`; `shown` is null where nothing narrows the list. */
+export function countsText({ total, running, shown }) {
+  const part = shown === null ? "" : `${shown.toLocaleString("en")} of `;
+  const some = running ? `, ${running.toLocaleString("en")} running` : "";
+  return `${part}${total.toLocaleString("en")} ${total === 1 ? "run" : "runs"}${some}`;
+}
+
+/** Something is on its way. */
+export function showSkeleton(place) {
+  const lines = Array.from({ length: SKELETON_LINES }, () => element("div", { class: "mlf-skeleton" }));
+  replace(place, element("span", { class: "mlf-sr" }, "Loading runs"), lines);
+  place.hidden = false;
+}
+
+/** A project without runs: the line that makes the first one. */
+export function showFirstLine(place, { owner, name }) {
+  const whose = owner ? `, owner=${JSON.stringify(owner)}` : "";
+  const code = `run = mlfoundry.get_client().create_run(${JSON.stringify(name ?? "my-project")}${whose})`;
+  replace(place, element("p", {}, "No runs yet. The first one appears here by itself."), codeToCopy(code));
+}
+
+/** A filter or words that no run fits. */
+export function showNoMatch(place, onShowAll) {
+  replace(place, "No run is like that. ", button("show all", onShowAll));
+}

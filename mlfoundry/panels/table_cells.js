@@ -1,0 +1,106 @@
+// How one cell of a table is drawn, and its whole value as text for a hover and for the clipboard.
+// Cells are used again and again while scrolling: what stands in one already is not written again.
+
+import { NAME_WIDTH } from "./columns.js";
+import { element, statusMark } from "./dom.js";
+import { ABSENT, ago, clock, duration, exact, figure } from "./numbers.js";
+
+const TAIL = 9;
+const segmenter = new Intl.Segmenter();
+
+/** Draw a value into a cell. `other(key)` gives the row's other values. */
+export function drawCell(cell, column, value, other, table) {
+  cell.classList.remove("mlf-waits");
+  if (column.kind === "status") drawStatus(cell, value);
+  else if (column.kind === "name") drawName(cell, value ?? "", other, table);
+  else drawText(cell, shortText(column, value, other, table.options.now()), value === undefined);
+}
+
+/** Draw a cell whose row has not arrived. */
+export function emptyCell(cell) {
+  if (cell.mlfShown === null) return;
+  cell.mlfShown = null;
+  cell.replaceChildren();
+  cell.classList.add("mlf-waits");
+}
+
+/** The whole value: for people on hover, or `isData` for the clipboard (ISO times, seconds, nothing for absent). */
+export function wholeText(value, column, isData) {
+  if (value === undefined || value === null) return isData ? "" : "not recorded";
+  if (column.kind === "time") return isData ? new Date(value * 1000).toISOString() : clock(value);
+  if (column.kind === "duration" && !isData) return `${exact(value)} s`;
+  return exact(value);
+}
+
+/** The exception's type out of `ValueError: text`. */
+export function errorType(error) {
+  return /^[^\s:]{1,60}(?=:|$)/.exec(error ?? "")?.[0] ?? (error ? "error" : "");
+}
+
+/** Elements that show a text cut in its middle where there is no room for it. */
+export function cutInTheMiddle(text) {
+  const parts = [...segmenter.segment(text)].map(({ segment }) => segment);
+  if (parts.length <= TAIL * 2) return [element("bdi", { class: "mlf-cut-head" }, text)];
+  return [
+    element("bdi", { class: "mlf-cut-head" }, parts.slice(0, -TAIL).join("")),
+    element("bdi", { class: "mlf-cut-tail" }, parts.slice(-TAIL).join("")),
+  ];
+}
+
+/** Columns as wide as their first rows need, within bounds; a width that a person chose stays. */
+export function fitWidths(columns, rows, runs, { now, font }) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = font;
+  return columns.map((column) => {
+    if (column.isSized || column.isFitted || !rows.length || column.kind === "status") return column;
+    let widest = pen.measureText(column.title).width + 22;
+    for (const row of rows) {
+      const text = shortText(column, runs.value(row, column.key), (key) => runs.value(row, key), now);
+      const error = column.kind === "name" ? errorType(runs.value(row, "error")) : "";
+      widest = Math.max(widest, pen.measureText(text).width + (error ? pen.measureText(error).width + 8 : 0));
+    }
+    const [least, most] = column.kind === "name" ? [120, NAME_WIDTH] : [56, 190];
+    return { ...column, width: Math.round(Math.min(Math.max(widest + 28, least), most)), isFitted: true };
+  });
+}
+
+function shortText(column, value, other, now) {
+  if (column.key === "took" && value === undefined && other("status") === "RUNNING") {
+    return duration(now - other("started_at"));
+  }
+  if (value === undefined || value === null) return ABSENT;
+  if (column.kind === "time") return ago(value, now);
+  if (column.kind === "duration") return duration(value);
+  return typeof value === "number" ? figure(value) : value;
+}
+
+function drawText(cell, text, isAbsent) {
+  if (cell.mlfShown === text) return;
+  cell.mlfShown = text;
+  cell.textContent = text;
+  cell.classList.toggle("mlf-absent", isAbsent);
+}
+
+function drawStatus(cell, status) {
+  if (cell.mlfShown === status) return;
+  cell.mlfShown = status;
+  cell.replaceChildren(statusMark(status, { compact: true }));
+}
+
+function drawName(cell, name, other, table) {
+  const error = errorType(other("error"));
+  const detail = table.isNarrow ? cardDetail(other, table.options.now()) : "";
+  const shown = `${name}\n${error}\n${detail}`;
+  if (cell.mlfShown === shown) return;
+  cell.mlfShown = shown;
+  const line = element("span", { class: "mlf-cut" }, ...cutInTheMiddle(name));
+  const failure = error ? [element("span", { class: "mlf-error-type" }, error)] : [];
+  const below = table.isNarrow ? [element("span", { class: "mlf-card-detail" }, ...failure, detail)] : failure;
+  cell.replaceChildren(line, ...below);
+}
+
+function cardDetail(other, now) {
+  const started = other("started_at");
+  const ended = other("ended_at") ?? now;
+  return started === undefined ? "" : `${ago(started, now)} · ${duration(ended - started)}`;
+}

@@ -1,0 +1,153 @@
+"""The application: services, routes, limits, and the one shape of every error."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import JSONResponse, Response
+
+from .. import __version__
+from ..errors import BackendUnavailable, MlfoundryError, NotAuthenticated
+from ..store.artifacts import ArtifactFolder
+from ..store.database import Database
+from ..tracking import accounts
+from ..tracking.accounts import AccountService
+from ..tracking.service import TrackingService
+from ..wire import errors as wire_errors
+from .context import Services
+from .limits import BATCH_LIMIT_BYTES, JSON_LIMIT_BYTES, PART_LIMIT_BYTES, RequestLimits
+from .metrics import ServerMetrics
+from .policy import refuse_undeclared
+from .routes import artifacts, data, health, people, projects, runs
+
+RETRY_AFTER_S = 2.0
+
+_log = logging.getLogger("mlfoundry.server")
+
+
+def create_app(database: Database, folder: ArtifactFolder, *, hosts: list[str] | None = None) -> FastAPI:
+    """Return the application over a store.
+
+    Args:
+        database: Where rows are kept.
+        folder: Where the bytes of artifacts are kept.
+        hosts: Names that a request may be addressed to; any when None.
+
+    Raises:
+        RuntimeError: A route does not declare who may use it.
+    """
+    tracking = TrackingService(database, folder, knows_user=accounts.knows)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    app = FastAPI(
+        title="MLFoundry",
+        version=__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.services = Services(tracking, AccountService(database))
+    app.state.metrics = ServerMetrics()
+    for room in (health, projects, runs, data, artifacts, people):
+        app.router.routes += room.router.routes
+    _declare_openapi(app)
+    _answer_errors(app)
+    app.middleware("http")(_observed)
+    app.add_middleware(RequestLimits, limit_bytes=_limit_bytes)
+    if hosts is not None:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    refuse_undeclared(app)
+    return app
+
+
+def _limit_bytes(path: str) -> int:
+    if "/journals/" in path:
+        return BATCH_LIMIT_BYTES
+    return PART_LIMIT_BYTES if "/blobs/" in path else JSON_LIMIT_BYTES
+
+
+def _declare_openapi(app: FastAPI) -> None:
+    """Give the description of the interface a policy as well: it tells nothing that the documentation does not."""
+    from .policy import Needs, needs, routes_of
+
+    for route in routes_of(app):
+        if getattr(route, "path", "") == app.openapi_url:
+            needs(Needs.NOTHING)(route.endpoint)  # type: ignore[attr-defined]
+
+
+async def _observed(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Give each request an id, a line in the log and its place in the metrics."""
+    request.state.request_id = request_id = secrets.token_hex(8)
+    began = time.perf_counter()
+    response = await call_next(request)
+    took_s = time.perf_counter() - began
+    response.headers["X-Request-Id"] = request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = response.headers.get("Cache-Control", "no-store")
+    path = getattr(request.scope.get("route"), "path", "none")
+    account = getattr(request.state, "account", None)
+    request.app.state.metrics.note(request.method, path, response.status_code, took_s)
+    _log.info(
+        "request",
+        extra={
+            "request_id": request_id,
+            "method": request.method,
+            "path": path,
+            "status": response.status_code,
+            "took_ms": round(1000 * took_s, 2),
+            "user": account.user if account is not None else None,
+        },
+    )
+    return response
+
+
+def _answer_errors(app: FastAPI) -> None:
+    def answer(status: int, told: dict[str, Any], **headers: str) -> Response:
+        return JSONResponse(told, status, headers=headers)
+
+    def id_of(request: Request) -> str:
+        return str(getattr(request.state, "request_id", ""))
+
+    @app.exception_handler(MlfoundryError)
+    def _ours(request: Request, error: MlfoundryError) -> Response:
+        status = wire_errors.http_status(error)
+        headers = {}
+        if isinstance(error, NotAuthenticated):
+            headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, BackendUnavailable):
+            headers["Retry-After"] = f"{error.retry_after_s or RETRY_AFTER_S:g}"
+            _log.warning("unavailable", extra={"request_id": id_of(request), "reason": str(error)})
+        return answer(status, wire_errors.error_json(error, id_of(request)), **headers)
+
+    @app.exception_handler(RequestValidationError)
+    def _shape(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first.get("loc", ()))
+        return answer(400, _plain("InvalidInput", f"{place}: {first.get('msg', 'not understood')}", request))
+
+    @app.exception_handler(HTTPException)
+    def _http(request: Request, error: HTTPException) -> Response:
+        return answer(error.status_code, _plain("Http", str(error.detail), request), **dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    def _unexpected(request: Request, error: Exception) -> Response:
+        _log.error("failed", exc_info=error, extra={"request_id": id_of(request)})
+        return answer(500, _plain("Failed", "the server failed; its log says more under this id", request))
+
+    def _plain(code: str, message: str, request: Request) -> dict[str, Any]:
+        return {"error": {"code": code, "message": message, "request_id": id_of(request)}}

@@ -1,0 +1,40 @@
+"""Whether the server lives, whether it can serve, and what it counted."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from starlette.responses import Response
+
+from ..context import Caller, Has, answer, room
+from ..policy import Needs, needs
+
+router = room("health")
+
+
+@router.get("/healthz", summary="Whether the process lives")
+@needs(Needs.NOTHING)
+def health() -> Response:
+    """Answer as long as the process does."""
+    return answer({"status": "ok"})
+
+
+@router.get("/readyz", summary="Whether requests can be served: the database answers")
+@needs(Needs.NOTHING)
+def ready(has: Has) -> Response:
+    """Ask the database; 503 when it cannot be used."""
+    has.tracking.database.describe()
+    return answer({"status": "ok"})
+
+
+@router.get("/metrics", summary="Counters of this process, for Prometheus")
+@needs(Needs.SERVER_ADMIN)
+def metrics(request: Request) -> Response:
+    """Return counters of this process."""
+    return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+@router.get("/api/v1/whoami", summary="Whose key this is")
+@needs(Needs.KEY)
+def whoami(caller: Caller) -> Response:
+    """Return the caller's name."""
+    return answer({"user": caller.user, "is_admin": caller.is_admin})

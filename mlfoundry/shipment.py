@@ -1,0 +1,203 @@
+"""One journal on its way into a backend: what is sent, what was answered, and what went wrong so far."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from .errors import (
+    BackendUnavailable,
+    InvalidInput,
+    JournalGap,
+    JournalUnreadable,
+    NotAuthenticated,
+    NotFound,
+    PermissionDenied,
+    RunDeleted,
+)
+from .journal.spool import Spool
+from .records import Batch, NewRun, RunKey, RunRecord
+from .tracking.backend import Backend
+
+QUIET_S = 2.0
+HEARTBEAT_S = 15.0
+BACK_OFF_S = (0.5, 30.0)
+REFUSED_S = 60.0
+
+_random = random.Random()  # one's own: the program's random numbers stay as they would be without us
+_log = logging.getLogger("mlfoundry")
+_REFUSALS = (PermissionDenied, NotFound, RunDeleted, NotAuthenticated, JournalUnreadable)
+
+
+class Shippable(Protocol):
+    """A journal, living or left behind."""
+
+    journal_id: int
+    names: Any
+
+    @property
+    def folder(self) -> Path | None: ...  # noqa: D102
+    @property
+    def tail(self) -> int: ...  # noqa: D102
+    @property
+    def needs_room(self) -> bool: ...  # noqa: D102
+    @property
+    def durable(self) -> int: ...  # noqa: D102
+    def is_quiet(self, acked: int) -> bool: ...  # noqa: D102
+    def read(self, start: int) -> tuple[bytes, int]: ...  # noqa: D102
+    def sync(self) -> int: ...  # noqa: D102
+    def acknowledge(self, settled: int) -> None: ...  # noqa: D102
+    def close(self, *, settled: bool) -> None: ...  # noqa: D102
+
+
+class Shipment:
+    """One journal on its way into a backend.
+
+    Args:
+        journal: What is shipped.
+        backend: Where to.
+        new: The run as it is to be made when the backend does not have it yet.
+        run: Where it lies, None when it must be made first.
+        on_made: Told of the run when shipping had to make it.
+        last: Whether nothing more will be logged: it is closed when all of it is settled.
+        fresh: Whether the backend cannot have seen this journal before.
+
+    Attributes:
+        acked: Slot up to which the backend has it, None when it must be asked.
+        is_awaited: Whether somebody waits for it.
+        attempts: How often shipping was tried.
+        trouble: Why it is not shipped just now, empty when all is well.
+        refused: Whether the backend will not take it as things are.
+        gone: Whether that is because the run is deleted or unknown, or the journal is too new.
+        done: Set when all of it is settled and the journal is deleted.
+    """
+
+    def __init__(
+        self,
+        journal: Shippable,
+        backend: Backend,
+        new: NewRun,
+        *,
+        run: RunKey | None,
+        on_made: Callable[[RunRecord], None] | None = None,
+        last: bool = False,
+        fresh: bool = False,
+    ) -> None:
+        self.journal = journal
+        self.backend = backend
+        self.new = new
+        self.run = run
+        self.acked: int | None = 0 if fresh else None
+        self.settled = 0
+        self.trouble = ""
+        self.refused = False
+        self.gone = False
+        self.last = last
+        self.done = threading.Event()
+        self.attempts = 0
+        self.is_awaited = False
+        self._tried_at = 0.0
+        self._on_made = on_made
+        self._failures = 0
+        self.retry_at = 0.0
+        self._heard_at = time.monotonic()
+
+    @property
+    def pending(self) -> int:
+        """Number of slots that the backend does not have."""
+        return self.journal.tail - (self.acked or 0)
+
+    def is_due(self, now: float) -> bool:
+        """Return whether it is time to ship: samples of the machine alone can wait a little."""
+        if self.retry_at > now:
+            return False
+        is_quiet = self.acked is not None and not self.last and self.journal.is_quiet(self.acked)
+        return not is_quiet or self.is_awaited or now - self._tried_at >= QUIET_S
+
+    def ship(self) -> None:
+        """Give the backend what is new; note what went wrong instead of raising it."""
+        try:
+            self._tried_at = time.monotonic()
+            self._ship(last=self.last)
+        except JournalGap as gap:
+            # A store that stands lower than before lost its last commits, or another node answers: go on
+            # from where it stands. The journal keeps all that is not settled.
+            self.acked = gap.expected
+            self._failed(f"the store asks for slot {gap.expected}, not {gap.got}", delay_s=BACK_OFF_S[0])
+        except _REFUSALS as error:
+            self.refused = True
+            self.gone = isinstance(error, (RunDeleted, NotFound, JournalUnreadable))
+            self._failed(f"the store does not take it: {error}", delay_s=REFUSED_S)
+        except BackendUnavailable as error:
+            self._failed(str(error), delay_s=error.retry_after_s)
+        except Exception as error:
+            _log.debug("shipping failed", exc_info=True)
+            self._failed(f"{type(error).__name__}: {error}")
+        else:
+            if self.trouble:
+                _log.warning("%s is reachable again; shipping goes on.", self.backend.uri)
+            self.trouble, self.refused, self._failures = "", False, 0
+        self.attempts += 1
+        self.is_awaited = False
+
+    def _ship(self, *, last: bool) -> None:
+        """Ship all there is; with `last`, which was asked for before, nothing can come after it."""
+        if self.run is None:
+            record = self.backend.create_run(self.new)
+            self.run = record.key
+            if self._on_made is not None:
+                self._on_made(record)
+        if self.acked is None:
+            self.acked = self.backend.acked(self.run, self.journal.journal_id)
+        while True:
+            data, stop = self.journal.read(self.acked)
+            if not data:
+                break
+            self._send(self.run, data, stop, settle=self.journal.needs_room)
+        self._send_files(self.run)
+        now = time.monotonic()
+        if last:
+            if self.settled < self.acked or not self.acked:
+                self._send(self.run, b"", self.acked, settle=True)
+            self.journal.close(settled=True)
+            self.done.set()
+        elif now - self._heard_at > HEARTBEAT_S:
+            self._send(self.run, b"", self.acked, settle=False)
+
+    def _send_files(self, run: RunKey) -> None:
+        if self.journal.folder is None:
+            return
+        spool = Spool(self.journal.folder)
+        for path, file in spool.waiting():
+            try:
+                with file.open("rb") as source:
+                    self.backend.put_artifact(run, path, source)
+            except InvalidInput as error:  # it can never be stored, and must not hold up the others
+                spool.set_aside(file, str(error))
+            else:
+                Spool.done(file)
+
+    def _send(self, run: RunKey, data: bytes, stop: int, *, settle: bool) -> None:
+        assert self.acked is not None
+        batch = Batch(run, self.journal.journal_id, self.acked, stop, data, self.journal.names, settle)
+        answer = self.backend.ingest(batch)
+        self.acked = max(answer.acked, stop)
+        self._heard_at = time.monotonic()
+        if answer.settled:
+            self.settled = answer.settled
+            self.journal.acknowledge(answer.settled)
+
+    def _failed(self, message: str, *, delay_s: float | None = None) -> None:
+        least, most = BACK_OFF_S
+        if delay_s is None:
+            delay_s = min(most, least * 2 ** min(self._failures, 20)) * _random.uniform(0.7, 1.3)
+        self._failures += 1
+        self.retry_at = time.monotonic() + delay_s
+        if not self.trouble:
+            _log.warning("Not stored yet, and tried again until it is: %s", message)
+        self.trouble = message

@@ -1,0 +1,219 @@
+"""The store's database on PostgreSQL: a pool of connections, and the few words that differ from SQLite.
+
+A transaction that writes runs READ COMMITTED; what must take turns does so by the rows that it updates first
+(see `runs.free_name`, `runs.seen`, `journals.advance`). One that reads sees one state. Behind a pooler that
+gives each transaction another connection nothing is kept in a session: no prepared statements, no settings.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BackendUnavailable, InvalidInput, StoreBusy
+from . import schema
+from .database import Row
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+POOL_LIMIT = 10
+WAIT_S = 10.0
+CONNECT_S = 5
+_MIGRATING = 0x6D6C666F756E6472  # the advisory lock of migrations: "mlfoundr" in ASCII
+
+
+class PostgresTransaction:
+    """Statements on one connection, all of them or none; see `database.Transaction`."""
+
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Return all rows of a statement."""
+        return self._connection.execute(_for_postgres(sql), values).fetchall()
+
+    def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """Return the first row of a statement, None when it has none."""
+        return self._connection.execute(_for_postgres(sql), values).fetchone()
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run a statement; return how many rows it changed."""
+        return self._connection.execute(_for_postgres(sql), values).rowcount
+
+    def run_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        """Run a statement once for each sequence of values."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(_for_postgres(sql), values)
+
+
+class PostgresDatabase:
+    """A store's database on a PostgreSQL server, migrated when it is opened first. Threads may use it at once.
+
+    Args:
+        uri: ``postgresql://user:password@host/database``; also what libpq takes besides.
+        partitions: Into how many hash partitions by project the large tables are made; 0 for none. Counts when
+            the tables are made, never later.
+
+    Raises:
+        BackendUnavailable: From any use, when the server cannot be reached or does not answer.
+        StoreBusy: From any use, when a transaction had to give way to another; trying again helps.
+        StoreTooNew: From the first use, when a newer version wrote it.
+    """
+
+    def __init__(self, uri: str, *, partitions: int = 0, pool_size: int = POOL_LIMIT) -> None:
+        self._uri = uri
+        self._partitions = partitions
+        self._pool_size = pool_size
+        self._opening = threading.Lock()
+        self._pool: ConnectionPool[Any] | None = None
+
+    @contextmanager
+    def write(self, *, settle: bool = False) -> Iterator[PostgresTransaction]:
+        """Begin a transaction that writes; commit it at the end of the block, or roll back.
+
+        Args:
+            settle: Return only when this commit, and all before it, would survive a power cut.
+        """
+        with self._connection() as connection, connection.transaction():
+            if not settle:  # faster by the wait for the disk; what a power cut takes, the client still has
+                connection.execute("SET LOCAL synchronous_commit = off")
+            yield PostgresTransaction(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[PostgresTransaction]:
+        """Begin a transaction that reads one consistent state."""
+        with self._connection() as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield PostgresTransaction(connection)
+
+    def close(self) -> None:
+        """Close all connections; a later use opens them again."""
+        with self._opening:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def describe(self) -> dict[str, str]:
+        """Return the engine, its version and the schema's version."""
+        with self.read() as tx:
+            version = tx.row("SHOW server_version")
+            schema_version = tx.row("SELECT version FROM schema_version")
+        assert version is not None
+        assert schema_version is not None
+        return {"engine": f"PostgreSQL {version[0]}", "schema version": str(schema_version[0])}
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[Row]]:
+        with _translated(), self._opened().connection() as connection:
+            yield connection
+
+    def _opened(self) -> ConnectionPool[Any]:
+        with self._opening:
+            if self._pool is None:
+                self._pool = self._open()
+            return self._pool
+
+    def _open(self) -> ConnectionPool[Any]:
+        import psycopg
+        from psycopg_pool import ConnectionPool
+
+        with psycopg.connect(self._uri, connect_timeout=CONNECT_S, prepare_threshold=None) as connection:
+            _migrate(connection, self._partitions)
+        pool = ConnectionPool(
+            self._uri,
+            kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": CONNECT_S},
+            min_size=1,
+            max_size=self._pool_size,
+            timeout=WAIT_S,
+            check=ConnectionPool.check_connection,
+            open=False,
+            name="mlfoundry",
+        )
+        pool.open()
+        return pool
+
+
+def _migrate(connection: psycopg.Connection[Row], partitions: int, upto: int | None = None) -> None:
+    """Bring the tables to the newest version; several servers may begin at once."""
+    newest = schema.newest_version() if upto is None else upto
+    version = _version(connection)
+    schema.refuse_newer(version, newest)
+    if version == newest:
+        return
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATING,))
+    version = _version(connection)  # another server may have been first
+    if version == 0:
+        connection.execute(_PRELUDE)
+    for number, sql in schema.migrations():
+        if version < number <= newest:
+            connection.execute(_tables_for_postgres(sql, partitions))
+    connection.execute("UPDATE schema_version SET version = %s", (newest,))
+
+
+_PRELUDE = """
+CREATE TABLE schema_version (version INTEGER NOT NULL);
+INSERT INTO schema_version VALUES (0);
+CREATE FUNCTION mlf_lower(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT
+  AS $$ SELECT lower($1 COLLATE "und-x-icu") COLLATE "C" $$;
+"""
+
+
+def _version(connection: psycopg.Connection[Row]) -> int:
+    if connection.execute("SELECT to_regclass('schema_version')").fetchone() == (None,):
+        return 0
+    row = connection.execute("SELECT version FROM schema_version").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _tables_for_postgres(sql: str, partitions: int) -> str:
+    """Make text compare byte by byte as in SQLite; make large tables in partitions when that is wanted."""
+    sql = sql.replace(" TEXT", ' TEXT COLLATE "C"')
+    if not partitions:
+        return sql
+    parts: list[str] = []
+
+    def partitioned(found: re.Match[str]) -> str:
+        name = found.group(1)
+        parts.extend(
+            f"CREATE TABLE {name}_{i} PARTITION OF {name} FOR VALUES WITH (MODULUS {partitions}, REMAINDER {i});"
+            for i in range(partitions)
+        )
+        return f"{found.group(0)[:-1]} PARTITION BY HASH (project_id);"
+
+    pattern = r"CREATE TABLE (run|attr|series|chunk|journal|artifact|key) \([^;]*\n\);"
+    return re.sub(pattern, partitioned, re.sub(r"--[^\n]*", "", sql)) + "\n".join(parts)
+
+
+@lru_cache(maxsize=2000)
+def _for_postgres(sql: str) -> str:
+    return re.sub(r"\bLOWER\(", "mlf_lower(", sql.replace("%", "%%").replace("?", "%s"))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    import psycopg
+    from psycopg import errors
+    from psycopg_pool import PoolTimeout
+
+    try:
+        yield
+    except (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, PoolTimeout) as error:
+        raise StoreBusy(f"the store is busy ({_told(error)}). Try again.") from error
+    except (errors.DataError, errors.ProgramLimitExceeded) as error:
+        raise InvalidInput(f"the store cannot keep this ({_told(error)})") from error
+    except (errors.DiskFull, errors.ReadOnlySqlTransaction, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise BackendUnavailable(f"the store's PostgreSQL cannot be used now ({_told(error)})") from error
+
+
+def _told(error: Exception) -> str:
+    """Return the first line of an error, without what a connection string may hold."""
+    with suppress(IndexError):
+        return re.sub(r"password=\S+|://[^@\s]*@", "…", str(error).strip().splitlines()[0])
+    return type(error).__name__

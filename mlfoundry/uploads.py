@@ -1,0 +1,89 @@
+"""Files on their way into a run: stored at once, or kept beside the journal until the store can be reached."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from . import values
+from .errors import BackendUnavailable, InvalidInput
+from .journal.spool import Spool
+from .names import legal_path
+from .records import ArtifactRecord, RunKey
+
+if TYPE_CHECKING:
+    from .journal import Journal
+    from .tracking.backend import Backend
+
+_log = logging.getLogger("mlfoundry")
+
+
+def files_to_log(local_path: str | os.PathLike[str], artifact_path: str | None) -> dict[str, Path]:
+    """Return what logging a file or folder stores: path in the run to file here.
+
+    Raises:
+        InvalidInput: There is no such file, or a folder holds nothing, links, or names that are one in the run.
+        InvalidName: A name cannot be one in a run.
+    """
+    source = Path(local_path)
+    prefix = f"{legal_path(artifact_path)}/" if artifact_path else ""
+    if source.is_file():
+        return {legal_path(prefix + source.name): source}
+    if not source.is_dir():
+        raise InvalidInput(f"there is no file or folder {str(source)!r} to log")
+    files = sorted(path for path in source.rglob("*") if path.is_symlink() or not path.is_dir())
+    strange = [str(path) for path in files if path.is_symlink() or not path.is_file()]
+    if strange:
+        raise InvalidInput(f"{source} holds what is no regular file (links are not followed): {', '.join(strange[:5])}")
+    if not files:
+        raise InvalidInput(f"the folder {source} holds no files")
+    named = {legal_path(prefix + path.relative_to(source).as_posix()): path for path in files}
+    if len(named) < len(files):
+        raise InvalidInput(f"{source} holds files whose names have one Unicode normal form; rename one of them")
+    return named
+
+
+class Uploads:
+    """The files of one run that this process logs.
+
+    Args:
+        backend: Where they are stored.
+        journal: What they are kept beside while the backend cannot be reached.
+    """
+
+    def __init__(self, backend: Backend, journal: Journal) -> None:
+        self._backend = backend
+        self._journal = journal
+
+    def put(self, run: RunKey | None, path: str, source: BinaryIO) -> ArtifactRecord:
+        """Store a file, or keep a copy to be stored later; a run that is not made yet is None."""
+        if run is not None and not self._are_waiting():
+            try:
+                return self._backend.put_artifact(run, path, source)
+            except BackendUnavailable as error:
+                _log.warning("The artifact %s is kept beside the journal until it can be stored: %s", path, error)
+        return self._keep(path, source)
+
+    def _are_waiting(self) -> bool:
+        """Return whether files wait to be stored: what is logged later must not come before them."""
+        folder = self._journal.folder
+        try:
+            return folder is not None and any(Spool(folder).waiting())
+        except OSError:  # it cannot be told just now
+            return True
+
+    def _keep(self, path: str, source: BinaryIO) -> ArtifactRecord:
+        """Keep a file for later; when even that fails it is lost, which is said and counted."""
+        source.seek(0)
+        sha256, size = "", 0
+        try:
+            if self._journal.folder is None:
+                raise OSError("no folder can be written")
+            sha256, size = Spool(self._journal.folder).put(path, source)
+        except OSError as error:
+            self._journal.lost += 1
+            _log.warning("The artifact %s is lost: it can be kept nowhere (%s).", path, error)
+        return ArtifactRecord(path, size, sha256, values.utc(time.time_ns() // 1000))

@@ -1,0 +1,73 @@
+"""Errors of the rules and the store as they go over HTTP, and back into the same errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import errors
+from ..errors import (
+    BackendUnavailable,
+    InvalidFilter,
+    InvalidInput,
+    JournalGap,
+    JournalUnreadable,
+    LastAdmin,
+    MlfoundryError,
+    NotAuthenticated,
+    NotFound,
+    ParamChanged,
+    PermissionDenied,
+    RunDeleted,
+)
+from .plain import Json
+
+# The first that fits counts.
+_STATUSES: tuple[tuple[type[MlfoundryError], int], ...] = (
+    (InvalidInput, 400),
+    (NotAuthenticated, 401),
+    (PermissionDenied, 403),
+    (NotFound, 404),
+    (LastAdmin, 409),
+    (JournalGap, 409),
+    (ParamChanged, 409),
+    (RunDeleted, 410),
+    (JournalUnreadable, 422),
+    (BackendUnavailable, 503),
+)
+
+
+def http_status(error: MlfoundryError) -> int:
+    """Return the status of HTTP that an error is answered with."""
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+def error_json(error: MlfoundryError, request_id: str) -> Json:
+    """Return an error as JSON: the one shape that every error of the server has."""
+    told: Json = {"code": type(error).__name__, "message": str(error.args[0]), "request_id": request_id}
+    if isinstance(error, InvalidFilter):
+        told |= {"text": error.text, "position": error.position, "length": error.length}
+    if isinstance(error, JournalGap):
+        told |= {"expected": error.expected, "got": error.got}
+    return {"error": told}
+
+
+def read_error(status: int, told: Any, retry_after_s: float | None) -> MlfoundryError:
+    """Return the error that a server's answer stands for.
+
+    An answer that is none of ours (a proxy's page, a server that fails) means that the server cannot be used now.
+    """
+    inner = told.get("error") if isinstance(told, dict) else None
+    if not isinstance(inner, dict) or not isinstance(inner.get("message"), str):
+        return BackendUnavailable(f"the server answered with status {status}", retry_after_s=retry_after_s)
+    message, code = inner["message"], inner.get("code")
+    if code == "JournalGap" and all(type(inner.get(name)) is int for name in ("expected", "got")):
+        return JournalGap(expected=inner["expected"], got=inner["got"])
+    if code == "InvalidFilter":
+        place = {name: inner[name] for name in ("text", "position", "length") if name in inner}
+        return InvalidFilter(message, **place)
+    kind = getattr(errors, str(code), None)
+    if not isinstance(kind, type) or not issubclass(kind, MlfoundryError) or kind in (ParamChanged, JournalGap):
+        kind = next((kind for kind, code in _STATUSES if code == status and kind is not JournalGap), BackendUnavailable)
+    if issubclass(kind, BackendUnavailable):
+        return kind(message, retry_after_s=retry_after_s)
+    return kind(message)

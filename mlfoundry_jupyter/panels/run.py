@@ -1,0 +1,136 @@
+"""The live panel of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import traitlets
+
+import mlfoundry
+from mlfoundry import Client, StoredRun
+
+from .. import fallback
+from .feed import feed
+from .following import Following, Message
+from .panel import Answer, Panel, Picture
+
+
+class RunPanel(Panel):
+    """A run while it runs and afterwards: status, params, metrics, the machine, its cells, the tracker itself.
+
+    Args:
+        run: A run, its id or ``owner/project/run``. It may belong to another process.
+        client: Who asks, when `run` is given as text; `mlfoundry.get_client` by default.
+
+    Attributes:
+        paused: Whether the charts stand still.
+        smoothing: 0 (as logged) to 1.
+        log_scale: Whether the value axis is logarithmic (`log` is taken by ipywidgets).
+        x_axis: ``"step"`` or ``"time"``.
+        selected_series: Charts that are drawn, by ``"metrics"`` and ``"system"``; the view's own choice where absent.
+        tab: Which part is in front: ``"metrics"``, ``"system"``, ``"cells"`` or ``"details"``.
+
+    Example:
+        >>> panel = RunPanel(run)                                               # doctest: +SKIP
+        >>> panel.show()                                                        # doctest: +SKIP
+    """
+
+    VIEW = "run"
+    MOUNT = "mountRun"
+
+    paused = traitlets.Bool(False).tag(sync=True)
+    smoothing = traitlets.Float(0.0).tag(sync=True)
+    log_scale = traitlets.Bool(False).tag(sync=True)
+    x_axis = traitlets.Unicode("step").tag(sync=True)
+    selected_series: Any = traitlets.Dict().tag(sync=True)
+    tab = traitlets.Unicode("metrics").tag(sync=True)
+
+    def __init__(self, run: StoredRun | str, client: Client | None = None, **traits: Any) -> None:
+        if isinstance(run, str):
+            run = (client or mlfoundry.get_client()).get_run(run)
+        self.run = run
+        self._following = Following(run)
+        self._pictured = ""
+        super().__init__(**traits)
+        feed().add(self)
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def pulse(self, now_s: float) -> None:
+        """See `Panel.pulse`."""
+        with self.lock:
+            if self._closed:
+                return
+            if self.is_seen:
+                self._say(self._following.new(now_s))
+            else:
+                self._following.look()
+            if self._following.has_ended:
+                self._finish()
+
+    def settle(self) -> None:
+        """See `Panel.settle`."""
+        with self.lock:
+            if self._closed or not self._display_ids:
+                return
+            self._following.look()
+            if self._following.has_ended:
+                self._say(self._following.whole())
+                self._finish()
+            elif self._pictured != "settled":
+                self._pictured = "settled"
+                self.refresh_picture()
+
+    def _finish(self) -> None:
+        """Leave the final picture, once; from now on the panel only answers."""
+        feed().remove(self)
+        if self._pictured != "final":
+            self._pictured = "final"
+            self.refresh_picture()
+
+    def send_all(self) -> None:
+        """See `Panel.send_all`."""
+        self._say(self._following.whole())
+
+    def _say(self, messages: list[Message]) -> None:
+        for content, carried in messages:
+            self.say(content, *carried)
+
+    def subject(self) -> str:
+        """See `Panel.subject`."""
+        return self.run.fqn
+
+    def picture(self) -> Picture:
+        """See `Panel.picture`."""
+        with self.lock:
+            following = self._following
+            following.look()
+            logged, system = following.series(fallback.POINTS)
+            return fallback.run_picture(following.record, following.facts, logged, system)
+
+    # -- questions -------------------------------------------------------------------------------
+
+    def verbs(self) -> Mapping[str, Callable[..., Answer]]:
+        """See `Panel.verbs`."""
+        return {"whole": self._whole, "set_tags": self._set_tags, "set_description": self._set_description}
+
+    def _whole(self) -> Answer:
+        self._say(self._following.whole())
+        return None, ()
+
+    def _set_tags(self, tags: Mapping[str, Any]) -> Answer:
+        self.run.set_tags(tags)
+        return self._edited()
+
+    def _set_description(self, text: str) -> Answer:
+        self.run.set_description(text)
+        return self._edited()
+
+    def _edited(self) -> Answer:
+        if isinstance(self.run, mlfoundry.Run):
+            self.run.flush(2.0)
+        self._following.look()
+        snapshot = self._following.snapshot()
+        self.say({"kind": "run", "run": snapshot})
+        return snapshot, ()

@@ -1,0 +1,211 @@
+"""The panel of a project's runs: browse, filter, select, compare, edit, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import traitlets
+
+import mlfoundry
+from mlfoundry import Client, StoredRun
+from mlfoundry.errors import InvalidInput
+from mlfoundry.panels import frames
+from mlfoundry.records import Permission, ProjectRecord, SeriesQuery
+
+from .. import fallback
+from .feed import feed
+from .following import MAX_POINTS
+from .listing import Listing
+from .panel import Answer, Panel, Picture
+
+LOOK_S = 2.0
+AGAIN_S = 3.0
+PAGE = 200
+MOST_RUNS = 200
+
+
+class RunsPanel(Panel):
+    """The runs of a project, thousands of them: sort, filter, choose columns, select, compare, edit, delete.
+
+    Args:
+        project: The project: its name, ``owner/project``, or its record.
+        client: Who asks; `mlfoundry.get_client` by default.
+
+    Attributes:
+        selected: Ids of the selected runs, in the order in which they were selected.
+        filter: The filter, in the language of `Client.search_runs`.
+        quick: Words that a run must hold somewhere.
+        order_by: The order, such as ``metrics.loss asc``; newest first when empty.
+        columns: Names of the columns that are shown; empty for the view's own choice.
+        compare: Whether the selected runs are compared.
+        compare_state: What the comparison shows: its baseline, metrics and axes.
+        best: The rule by which a run is the best; None for the view's own choice.
+
+    Example:
+        >>> panel = RunsPanel("iris-demo")                                      # doctest: +SKIP
+        >>> panel.observe(lambda change: print(change.new), "selected")         # doctest: +SKIP
+    """
+
+    VIEW = "runs"
+    MOUNT = "mountRuns"
+
+    selected = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    filter = traitlets.Unicode("").tag(sync=True)
+    quick = traitlets.Unicode("").tag(sync=True)
+    order_by = traitlets.Unicode("").tag(sync=True)
+    columns: Any = traitlets.List().tag(sync=True)
+    compare = traitlets.Bool(False).tag(sync=True)
+    compare_state: Any = traitlets.Dict().tag(sync=True)
+    best = traitlets.Any(None, allow_none=True).tag(sync=True)
+
+    def __init__(self, project: str | ProjectRecord, client: Client | None = None, **traits: Any) -> None:
+        self.client = client or mlfoundry.get_client()
+        name = project if isinstance(project, str) else f"{project.owner}/{project.name}"
+        self._listing = Listing(self.client, self.client.get_project(name))
+        self._look_at_s = 0.0
+        self._wholes = 0
+        super().__init__(**traits)
+        feed().add(self)
+
+    @property
+    def project(self) -> ProjectRecord:
+        """The project, as it was last seen."""
+        return self._listing.project
+
+    @property
+    def selected_runs(self) -> list[StoredRun]:
+        """The selected runs."""
+        return [self.client.get_run(run_id) for run_id in self.selected]
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def pulse(self, now_s: float) -> None:
+        """See `Panel.pulse`."""
+        if now_s < self._look_at_s or not self.is_seen:
+            return
+        self._look_at_s = now_s + LOOK_S
+        with self.lock:
+            pieces = self._listing.changes() if self._wholes else None
+            if pieces is None:
+                self.send_all()
+            else:
+                self._say(pieces)
+
+    def send_all(self) -> None:
+        """See `Panel.send_all`."""
+        self._wholes += 1
+        self._say(self._listing.whole())
+
+    def _say(self, pieces: Any) -> None:
+        for piece in pieces:
+            self.say({"kind": "frame"}, piece)
+
+    def subject(self) -> str:
+        """See `Panel.subject`."""
+        return f"{self.project.owner}/{self.project.name}"
+
+    def picture(self) -> Picture:
+        """See `Panel.picture`."""
+        with self.lock:
+            project = self._listing.refresh()
+            try:
+                runs = self._listing.search(self.filter, self.order_by)
+            except InvalidInput:  # a filter that is being written
+                return fallback.runs_picture(
+                    project, [run.record for run in self._listing.search()[:20]], project.run_count
+                )
+            total = len(self._listing.matching(self.filter)) if self.filter else project.run_count
+            what = f"where {self.filter}" if self.filter else ""
+            return fallback.runs_picture(project, [run.record for run in runs[:20]], total, what=what)
+
+    # -- questions -------------------------------------------------------------------------------
+
+    def verbs(self) -> Mapping[str, Callable[..., Answer]]:
+        """See `Panel.verbs`."""
+        return {
+            "page": self._page,
+            "search": self._search,
+            "series": self._series,
+            "runs_detail": self._detail,
+            "set_tags": self._set_tags,
+            "set_description": self._set_description,
+            "delete": self._delete,
+            "restore": self._restore,
+        }
+
+    def _page(self, filter: str = "", order_by: str = "", offset: int = 0) -> Answer:  # noqa: A002  as in search_runs
+        return None, (self._listing.page(filter, order_by, max(0, int(offset)), PAGE),)
+
+    def _search(self, filter: str = "") -> Answer:  # noqa: A002  as in search_runs
+        return self._listing.matching(filter), ()
+
+    def _series(
+        self, runs: Sequence[str], names: Sequence[str] | None = None, max_points: int | None = MAX_POINTS
+    ) -> Answer:
+        found = []
+        for run_id in _few(runs):
+            key = self._listing.run(run_id).record.key
+            query = SeriesQuery(key, tuple(names) if names else None, max_points=max_points or MAX_POINTS)
+            every = self.client.backend.read_series(query)
+            logged = [series for series in every if not series.name.startswith("system/")]
+            system = [series for series in every if series.name.startswith("system/")]
+            found.append(frames.whole_points(run_id, logged, system))
+        return None, found
+
+    def _detail(self, runs: Sequence[str]) -> Answer:
+        permission = self.project.permission
+        may_write, may_admin = permission >= Permission.WRITE, permission >= Permission.ADMIN
+        told = []
+        for run_id in _few(runs):
+            record = self._listing.run(run_id).record
+            facts = self.client.backend.get_facts(record.key)
+            told.append(frames.run_snapshot(record, facts, may_write=may_write, may_admin=may_admin))
+        return told, ()
+
+    def _set_tags(self, run: str, tags: Mapping[str, Any]) -> Answer:
+        found = self._listing.run(run)
+        found.set_tags(tags)
+        return self._edited([found])
+
+    def _set_description(self, run: str, text: str) -> Answer:
+        found = self._listing.run(run)
+        found.set_description(text)
+        return self._edited([found])
+
+    def _edited(self, runs: Sequence[StoredRun]) -> Answer:
+        self._say([self._listing.some([run.record for run in runs])])
+        self.refresh_picture()
+        return [run.run_id for run in runs], ()
+
+    def _delete(self, runs: Sequence[str]) -> Answer:
+        gone: list[str] = []
+        try:
+            for run_id in runs:
+                self._listing.run(run_id).delete()
+                gone.append(run_id)
+        finally:
+            self._changed(gone=gone)
+        self.selected = [run_id for run_id in self.selected if run_id not in gone]
+        return gone, ()
+
+    def _restore(self, runs: Sequence[str]) -> Answer:
+        found = [self._listing.run(run_id) for run_id in runs]
+        for run in found:
+            run.restore()
+        self._listing.refresh()
+        return self._edited(found)
+
+    def _changed(self, *, gone: Sequence[str]) -> None:
+        if gone:
+            self._listing.refresh()
+            for run_id in gone:
+                self._listing.forget(run_id)
+            self._say([self._listing.some([], gone=gone)])
+            self.refresh_picture()
+
+
+def _few(runs: Sequence[str]) -> Sequence[str]:
+    if len(runs) > MOST_RUNS:
+        raise InvalidInput(f"{len(runs)} runs are too many at once; select at most {MOST_RUNS}")
+    return runs

@@ -1,0 +1,301 @@
+"""The virtualised table, in a real browser: what exists, sorting, columns, keys, selection, cells, copying."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.runs_page import RunsPage
+
+READ_CLIPBOARD = """() => { const data = new DataTransfer();
+    const event = new ClipboardEvent('copy', {clipboardData: data, bubbles: true});
+    document.querySelector('.mlf-table').dispatchEvent(event);
+    return data.getData('text/plain') }"""
+
+
+@pytest.fixture
+def runs(page: Page, panel_server: str) -> RunsPage:
+    made = RunsPage(page, panel_server)
+    page.set_viewport_size({"width": 1440, "height": 800})
+    return made
+
+
+def test_only_visible_rows_exist_of_ten_thousand_and_the_end_can_be_reached(runs: RunsPage) -> None:
+    runs.show("data.many(10000)")
+    expect(runs.grid).to_have_attribute("aria-rowcount", "10001")
+    assert runs.page.locator(".mlf-tr").count() < 60
+    runs.grid.focus()
+    runs.page.keyboard.press("End")
+    expect(runs.row("sweep-9999")).to_have_attribute("aria-rowindex", "10001")
+    assert runs.page.locator(".mlf-tr").count() < 60
+
+
+def test_a_click_on_a_head_sorts_and_a_second_click_reverses(runs: RunsPage) -> None:
+    runs.show()
+    runs.head("val_loss").click()
+    runs.expect_top("cnn-28")
+    expect(runs.head("val_loss")).to_have_attribute("aria-sort", "ascending")
+    assert runs.state("order_by") == "metrics.val_loss"
+    runs.head("val_loss").click()
+    expect(runs.head("val_loss")).to_have_attribute("aria-sort", "descending")
+    assert runs.state("order_by") == "metrics.val_loss desc"
+    assert runs.names()[0] != "cnn-28"
+
+
+@pytest.mark.parametrize("order", ["metrics.loss", "metrics.loss desc"])
+def test_a_missing_value_stands_last_in_both_directions_and_nan_just_before(runs: RunsPage, order: str) -> None:
+    runs.show(
+        "[['a', 2], ['gone', undefined], ['b', 1], ['nan', NaN], ['inf', Infinity], ['c', -3]]"
+        ".map(([name, loss], i) => ({...data.digits()[i], name, metrics: {loss}}))",
+        f"{{state: {{order_by: '{order}'}}}}",
+    )
+    runs.grid.wait_for()
+    assert runs.names()[-2:] == ["nan", "gone"]
+    assert runs.names()[:4] == (["inf", "a", "b", "c"] if "desc" in order else ["c", "b", "a", "inf"])
+    assert "NaN" in runs.cells("nan")
+    assert "–" in runs.cells("gone")
+
+
+def test_names_are_sorted_as_people_count_and_params_of_mixed_kinds_numbers_first(runs: RunsPage) -> None:
+    runs.show(
+        "[['run-10', 'auto'], ['run-9', 0.5], ['Run-1', 0.1]]"
+        ".map(([name, lr], i) => ({...data.digits()[i], name, params: {lr}}))",
+        "{state: {order_by: 'run_name'}}",
+    )
+    runs.grid.wait_for()
+    assert runs.names() == ["Run-1", "run-9", "run-10"]
+    runs.head("lr").click()
+    runs.expect_top("Run-1")
+    assert runs.names()[-1] == "run-10"
+
+
+def test_the_first_columns_are_what_a_person_asks_for(runs: RunsPage) -> None:
+    runs.show()
+    heads = runs.heads()
+    assert heads[1:5] == ["name", "val_loss", "loss", "accuracy"]
+    assert {"model", "lr"} <= set(heads)
+    assert "dataset" not in heads  # the same in all runs
+    assert "seed" not in heads  # another in each
+    assert "by" not in heads  # only ann has runs here
+    assert heads[-2:] == ["took", "started"]
+    runs.show("data.many(50)")
+    assert runs.heads()[-1] == "by"
+
+
+def test_numbers_have_four_digits_stand_right_and_show_the_whole_on_hover(runs: RunsPage) -> None:
+    runs.show(
+        "data.digits().slice(0, 3).map((run, i) => ({...run, metrics: {loss: [0.123456789, 64, 0.00012345][i]}}))"
+    )
+    cell = runs.row("0.1235").locator(".mlf-td-number").first
+    expect(cell).to_have_css("text-align", "right")
+    cell.hover()
+    expect(cell).to_have_attribute("title", "0.123456789")
+    texts = runs.page.locator(".mlf-td-number").all_inner_texts()
+    assert "64" in texts
+    assert "1.234e-4" in texts or "1.235e-4" in texts
+
+
+def test_a_failed_run_shows_the_type_of_its_exception_beside_its_name(runs: RunsPage) -> None:
+    runs.show()
+    row = runs.row("cnn-50")
+    expect(row.locator(".mlf-error-type")).to_have_text("FileNotFoundError")
+    row.locator(".mlf-td-name").hover()
+    expect(row.locator(".mlf-td-name")).to_have_attribute("title", re.compile("No such file or directory"))
+
+
+def test_long_names_are_cut_in_the_middle_and_the_column_is_not_wider_than_280_pixels(runs: RunsPage) -> None:
+    runs.show()
+    cell = runs.row("cnn-54-with").locator(".mlf-td-name")
+    box = cell.bounding_box()
+    assert box
+    assert box["width"] <= 280
+    tail = cell.locator(".mlf-cut-tail")
+    expect(tail).to_have_text("-54th-day")
+    inside = tail.bounding_box()
+    assert inside
+    assert inside["x"] + inside["width"] <= box["x"] + box["width"]
+
+
+def test_hostile_names_are_only_text(runs: RunsPage) -> None:
+    name = "<img src=x onerror=document.title=1>\\u202Eevil"
+    runs.show(f'data.digits().slice(0, 2).map((run, i) => ({{...run, name: i ? "{name}" : "__proto__"}}))')
+    expect(runs.row("<img src=x")).to_be_visible()
+    expect(runs.row("__proto__")).to_be_visible()
+    assert runs.page.locator(".mlfoundry img").count() == 0
+
+
+def test_keys_move_select_and_open(runs: RunsPage) -> None:
+    runs.show()
+    runs.grid.focus()
+    press = runs.page.keyboard.press
+    press("j")
+    press("x")
+    assert runs.state("selected") == [runs.page.evaluate("runs[58].run_id")]
+    press("ArrowDown")
+    press(" ")
+    assert len(runs.state("selected")) == 2
+    press("k")
+    press("x")
+    assert runs.state("selected") == [runs.page.evaluate("runs[57].run_id")]
+    press("Shift+ArrowDown")
+    press("Shift+ArrowDown")
+    assert len(runs.state("selected")) >= 3
+    press("Control+a")
+    assert len(runs.state("selected")) == 60
+    press("Home")
+    press("Enter")
+    expect(runs.page.get_by_role("region", name="Run details")).to_contain_text("logreg-60")
+
+
+def test_pages_and_ends_are_reached_by_keys_and_the_active_cell_is_told_to_readers(runs: RunsPage) -> None:
+    runs.show()
+    runs.grid.focus()
+    press = runs.page.keyboard.press
+    active = "() => document.getElementById(document.querySelector('.mlf-table').getAttribute('aria-activedescendant'))"
+    index = f"() => Number(({active})().closest('[role=row]').getAttribute('aria-rowindex'))"
+    press("PageDown")
+    assert 8 < runs.page.evaluate(index) < 30
+    press("End")
+    assert runs.page.evaluate(index) == 61
+    press("PageUp")
+    assert runs.page.evaluate(index) < 60
+    press("Home")
+    assert runs.page.evaluate(index) == 2
+    press("Control+ArrowRight")
+    assert runs.page.evaluate(f"({active})().getAttribute('aria-colindex')") == runs.grid.get_attribute("aria-colcount")
+    assert "data-lm-suppress-shortcuts" in runs.grid.evaluate("node => node.outerHTML.slice(0, 400)")
+
+
+def test_a_head_is_sorted_moved_and_widened_by_keys(runs: RunsPage) -> None:
+    runs.show()
+    runs.grid.focus()
+    press = runs.page.keyboard.press
+    press("ArrowRight")
+    press("ArrowRight")
+    press("ArrowUp")
+    press("Enter")
+    runs.expect_top("cnn-28")
+    width = runs.head("val_loss").bounding_box()
+    press("Alt+ArrowRight")
+    wider = runs.head("val_loss").bounding_box()
+    assert width
+    assert wider
+    assert wider["width"] == pytest.approx(width["width"] + 16)
+    press("Shift+ArrowRight")
+    assert runs.heads()[2:4] == ["loss", "val_loss"]
+    assert runs.state("columns")[3] == ["metrics.val_loss", wider["width"]]
+    press("ArrowDown")
+    press("x")
+    assert len(runs.state("selected")) == 1
+
+
+def test_a_column_is_moved_and_widened_by_dragging_and_escape_gives_up(runs: RunsPage) -> None:
+    runs.show()
+    mouse = runs.page.mouse
+    box = runs.head("accuracy").bounding_box()
+    name = runs.head("name").bounding_box()
+    assert box
+    assert name
+    mouse.move(box["x"] + 20, box["y"] + 10)
+    mouse.down()
+    mouse.move(name["x"] + 10, box["y"] + 10, steps=4)
+    expect(runs.page.locator(".mlf-drop")).to_be_visible()
+    runs.page.keyboard.press("Escape")
+    mouse.up()
+    assert runs.heads()[1:5] == ["name", "val_loss", "loss", "accuracy"]
+    mouse.move(box["x"] + 20, box["y"] + 10)
+    mouse.down()
+    mouse.move(name["x"] + 10, box["y"] + 10, steps=4)
+    mouse.up()
+    assert runs.heads()[1:3] == ["accuracy", "name"]
+    assert runs.state("order_by") is None  # a drag is no click
+    edge = runs.head("optimizer").bounding_box()
+    assert edge
+    mouse.move(edge["x"] + edge["width"] - 2, edge["y"] + 12)
+    mouse.down()
+    mouse.move(edge["x"] + edge["width"] + 48, edge["y"] + 12, steps=3)
+    mouse.up()
+    wider = runs.head("optimizer").bounding_box()
+    assert wider
+    assert wider["width"] == pytest.approx(edge["width"] + 50)
+
+
+def test_a_selection_is_of_runs_and_survives_sorting_and_filtering(runs: RunsPage) -> None:
+    runs.show()
+    runs.row("svm-57").click()
+    runs.row("cnn-53").click()
+    chosen = runs.state("selected")
+    runs.head("val_loss").click()
+    expect(runs.row("cnn-53")).to_have_attribute("aria-selected", "true")
+    runs.page.get_by_role("combobox").fill("mlp")
+    expect(runs.row("cnn-53")).to_have_count(0)
+    assert runs.state("selected") == chosen
+    runs.page.get_by_role("combobox").fill("")
+    expect(runs.row("cnn-53")).to_have_attribute("aria-selected", "true")
+    expect(runs.row("cnn-28")).to_have_attribute("aria-selected", "false")
+
+
+def test_a_click_with_shift_selects_a_stretch(runs: RunsPage) -> None:
+    runs.show()
+    runs.row("svm-57").click()
+    runs.row("cnn-53").click(modifiers=["Shift"])
+    assert len(runs.state("selected")) == 5
+
+
+def test_selected_rows_are_copied_as_a_table_of_whole_values(runs: RunsPage) -> None:
+    runs.show("data.digits().slice(0, 3).map((run, i) => ({...run, name: `n\\t${i}`, metrics: {loss: 0.123456789}}))")
+    runs.grid.focus()
+    runs.page.keyboard.press("Control+a")
+    lines = runs.page.evaluate(READ_CLIPBOARD).split("\n")
+    assert len(lines) == 4
+    assert lines[0].split("\t")[:3] == ["state", "name", "metrics.loss"]
+    assert lines[1].startswith('FINISHED\t"n\t2"\t0.123456789\t')
+    assert re.search(r"\t20\d\d-\d\d-\d\dT[\d:.]+Z$", lines[1])
+
+
+def test_without_a_selection_the_active_cell_is_copied(runs: RunsPage) -> None:
+    runs.show("data.digits().slice(0, 1).map(run => ({...run, metrics: {loss: 0.123456789}}))")
+    runs.grid.focus()
+    runs.page.keyboard.press("ArrowRight")
+    runs.page.keyboard.press("ArrowRight")
+    assert runs.page.evaluate(READ_CLIPBOARD) == "0.123456789"
+
+
+def test_widths_stay_while_scrolling(runs: RunsPage) -> None:
+    runs.show("data.many(3000)")
+    before = [head.bounding_box() for head in runs.page.locator(".mlf-th").all()]
+    runs.grid.focus()
+    runs.page.keyboard.press("End")
+    expect(runs.row("sweep-2999")).to_be_visible()
+    assert [head.bounding_box() for head in runs.page.locator(".mlf-th").all()] == before
+
+
+def test_at_400_pixels_rows_are_cards_of_state_name_and_the_metric(
+    new_page: Callable[..., Page], panel_server: str
+) -> None:
+    runs = RunsPage(new_page(viewport={"width": 400, "height": 800}), panel_server)
+    runs.show()
+    runs.grid.wait_for()
+    assert runs.heads() == ["", "name", "val_loss"]
+    expect(runs.row("cnn-50")).to_contain_text("FileNotFo")
+    width = runs.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 400
+
+
+def test_rows_come_page_by_page_where_the_source_holds_more_than_it_sent(runs: RunsPage) -> None:
+    runs.page.evaluate(
+        """() => { const all = data.many(100000, 10);
+        show(all.slice(0, 200), {extra: {total: 100000, paged: true, whole: false}});
+        source.answers.page = async ({offset}) => {
+            const {header, columns} = data.runsMessage(all.slice(offset, offset + 200));
+            return [{header, columns}]; } }"""
+    )
+    expect(runs.grid).to_have_attribute("aria-rowcount", "100001")
+    runs.grid.focus()
+    runs.page.keyboard.press("End")
+    expect(runs.row("sweep-99999")).to_have_attribute("aria-rowindex", "100001")
+    assert len(runs.asked("page")) <= 3
+    assert runs.page.locator(".mlf-tr").count() < 60

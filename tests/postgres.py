@@ -1,0 +1,95 @@
+"""A PostgreSQL of the tests' own: on loopback, in a folder of its own, shared by all workers, stopped at the end.
+
+PostgreSQL refuses to run as root, so that it is then started as another user. The server is found on the PATH or where
+Debian keeps it (package ``postgresql``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+START_S = 60
+OTHER_USERS = ("postgres", "nobody")
+
+
+def running(folder: Path) -> str:
+    """Return the URI of the server whose files lie beside `folder`; the first who asks starts it."""
+    note = folder / "postgres.json"
+    with (folder / "postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not note.exists():
+            note.write_text(json.dumps(_start()))
+    return str(json.loads(note.read_text())["uri"])
+
+
+def stop(folder: Path) -> None:
+    """Stop the server, when one was started; twice is a no-op."""
+    note = folder / "postgres.json"
+    if not note.exists():
+        return
+    home = Path(json.loads(note.read_text())["home"])
+    note.unlink()
+    _control("stop", home, "-m", "fast")
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _control(verb: str, home: Path, *words: str) -> None:
+    command = [program("pg_ctl"), verb, "-D", str(home / "data"), "-w", "-t", str(START_S), "-l", str(home / "log")]
+    subprocess.run([*command, *words], check=True, capture_output=True, timeout=START_S, **_as_owner(home))
+
+
+def _as_owner(home: Path) -> dict[str, Any]:
+    """Return how a program of PostgreSQL is run: never as root."""
+    how: dict[str, Any] = {"cwd": home, "env": {**os.environ, "LC_ALL": "C.UTF-8"}}
+    if os.getuid() == 0:
+        how["user"] = home.owner()
+    return how
+
+
+def program(name: str) -> str:
+    """Return where a program of PostgreSQL lies."""
+    found = shutil.which(name)
+    debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    if found is None and not debian:
+        raise RuntimeError(f"{name} of PostgreSQL is not installed; on Debian and Ubuntu: apt-get install postgresql")
+    return found or str(debian[-1])
+
+
+def _start() -> dict[str, str]:
+    home = Path(tempfile.mkdtemp(prefix="mlfoundry-postgres-", dir="/tmp"))
+    if os.getuid() == 0:
+        shutil.chown(home, next(name for name in OTHER_USERS if _exists(name)))
+    words = ["-U", "mlfoundry", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+    subprocess.run(
+        [program("initdb"), "-D", str(home / "data"), *words], check=True, capture_output=True, **_as_owner(home)
+    )
+    port = free_port()
+    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": home, "fsync": "off"}
+    options |= {"max_connections": 200, "shared_buffers": "64MB", "log_min_messages": "fatal"}
+    _control("start", home, "-o", " ".join(f"-c {name}={value}" for name, value in options.items()))
+    return {"uri": f"postgresql://mlfoundry@127.0.0.1:{port}/postgres", "home": str(home)}
+
+
+def _exists(name: str) -> bool:
+    import pwd
+
+    with contextlib.suppress(KeyError):
+        pwd.getpwnam(name)
+        return True
+    return False
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody uses just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,211 @@
+"""The pictures of panels: whole stories in HTML without script or style sheet, and in plain text."""
+
+import base64
+import dataclasses
+import re
+import xml.etree.ElementTree as ET
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from mlfoundry.records import Collaborator, Permission, RunStatus
+from mlfoundry_jupyter import fallback, sketch
+from tests.unit.test_panels_frames import AT, PROJECT, metric, record, series
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\u202e'
+ENDED = AT + timedelta(seconds=90)
+
+
+class Reader(HTMLParser):
+    """Tags, attributes and text of HTML."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text = set(), [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def images(html):
+    return [
+        ET.fromstring(base64.b64decode(value.partition("base64,")[2]))
+        for tag, name, value in Reader(html).attributes
+        if (tag, name) == ("img", "src")
+    ]
+
+
+def finished(**changes):
+    run = {"ended_at": ENDED, "params": {"lr": 0.1}, "metrics": {"loss": metric(0.25, 40)}, **changes}
+    return record(**run)
+
+
+def system(name, values):
+    one = series(name, values)
+    return dataclasses.replace(one, times=one.steps * 1_000_000 + int(AT.timestamp()) * 1_000_000)
+
+
+LOGGED = [series("loss", np.linspace(1, 0.25, 40))]
+SYSTEM = [system("system/cpu/percent", np.linspace(10, 90, 60)), system("system/memory/percent", [40.0] * 60)]
+CELLS = {
+    "cell.0001": f'{{"started_at": {AT.timestamp() + 5}, "ended_at": {AT.timestamp() + 30}, "wall_s": 25.0, '
+    '"cpu_s": 40.5, "peak_bytes": 2147483648, "gpu_bytes": null, "status": "ok"}',
+    "cell.0001.source": "model.fit(X, y)\nmore()",
+}
+
+
+def test_a_finished_run_is_told_whole_in_html_and_in_text():
+    html, text = fallback.run_picture(finished(), CELLS, LOGGED, SYSTEM)
+    for told in (Reader(html).text, text):
+        for part in (
+            "✓ finished",
+            "svm",
+            "ann/demo",
+            "1 min 30 s",
+            "lr",
+            "0.1",
+            "loss",
+            "0.25",
+            "a" * 32,
+            "model.fit(X, y)",
+        ):
+            assert part in told
+        assert "avg 50% · peak 90%" in told
+        assert "2.0 GiB" in told
+
+
+def test_a_finished_run_has_a_chart_for_each_metric_and_each_system_chart_with_its_cells_as_bands():
+    html, _ = fallback.run_picture(finished(), CELLS, LOGGED, SYSTEM)
+    drawn = images(html)
+    assert len(drawn) == 3
+    assert [len(image.findall(".//*[@fill-opacity='.16']")) for image in drawn] == [0, 1, 1]
+
+
+def test_a_running_run_shows_the_course_of_its_metrics_and_as_of_when():
+    run = finished(status=RunStatus.RUNNING, ended_at=None)
+    html, text = fallback.run_picture(run, {}, LOGGED, SYSTEM, now=ENDED)
+    assert len(images(html)) == 1
+    for told in (Reader(html).text, text):
+        assert "as of 2026-03-01 12:01:30 UTC" in told
+        assert "● running" in told
+
+
+def test_a_failed_run_says_its_exception():
+    html, text = fallback.run_picture(
+        finished(status=RunStatus.FAILED, error="ValueError: no <label>"), {"error.traceback": "Traceback\n  x"}, [], []
+    )
+    assert "ValueError: no <label>" in Reader(html).text
+    assert "error: ValueError: no <label>" in text
+    assert "Traceback" in text
+
+
+@pytest.mark.parametrize("status", [RunStatus.RUNNING, RunStatus.FAILED])
+def test_nothing_that_a_stranger_wrote_becomes_html(status):
+    run = finished(
+        run_name=HOSTILE,
+        project_name=HOSTILE,
+        created_by=HOSTILE,
+        description=HOSTILE,
+        error=HOSTILE,
+        status=status,
+        params={HOSTILE: HOSTILE},
+        tags={HOSTILE: HOSTILE},
+        metrics={HOSTILE: metric(0.5)},
+    )
+    facts = {"cell.0001": f'{{"status": "{HOSTILE.replace(chr(34), "")}"}}', "cell.0001.source": HOSTILE}
+    html, text = fallback.run_picture(run, facts, [series(HOSTILE, [1.0, 2.0])], SYSTEM)
+    read = Reader(html)
+    assert read.tags <= {"div", "span", "b", "table", "tr", "th", "td", "img"}
+    assert not [name for _, name, _ in read.attributes if name.startswith("on")]
+    assert {value.partition(":")[0] for _, name, value in read.attributes if name == "src"} <= {"data"}
+    assert "\u202e" not in html + text
+    assert "<script>" in read.text
+
+
+def test_pictures_need_no_script_no_sheet_and_no_address():
+    html, _ = fallback.run_picture(finished(), CELLS, LOGGED, SYSTEM)
+    assert Reader(html).tags.isdisjoint({"script", "style", "link", "iframe", "svg", "object"})
+    assert not re.search(r"(?<!xmlns=.)https?://", re.sub(r'src="[^"]*"', "", html))
+
+
+def test_a_picture_stays_below_50_kilobytes_whatever_the_run_has_logged():
+    random = np.random.default_rng(1)
+    logged = [series(f"metric-{i}/{'x' * 60}", random.random(5000)) for i in range(60)]
+    machine = [system(f"system/gpu/{i}/utilization_percent", random.random(400) * 100) for i in range(16)]
+    run = finished(
+        params={f"param-{i}-{'y' * 100}": "z" * 500 for i in range(300)},
+        metrics={each.name: metric(0.5, 5000) for each in logged},
+        error="e" * 4000,
+        description="d" * 20_000,
+    )
+    facts = {f"cell.{i:04d}": '{"wall_s": 1.0}' for i in range(200)}
+    facts |= {f"cell.{i:04d}.source": "s" * 5000 for i in range(200)}
+    html, text = fallback.run_picture(run, facts, logged, machine + SYSTEM)
+    assert len(html.encode()) <= 50_000
+    assert images(html)
+    assert re.search(r"and \d+ more metrics", Reader(html).text)
+    assert "param-299" in text
+
+
+def test_the_charts_of_an_ordinary_run_fit_without_leaving_points_out():
+    logged = [series(f"m{i}", np.random.default_rng(i).random(400)) for i in range(6)]
+    html, _ = fallback.run_picture(finished(metrics={each.name: metric(0.5) for each in logged}), CELLS, logged, SYSTEM)
+    assert len(images(html)) == 8
+    assert len(html.encode()) < 50_000
+
+
+def test_charts_are_readable_on_light_and_on_dark():
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for colour in sketch.COLOURS:
+        on_white = 1.05 / (luminance(colour) + 0.05)
+        on_dark = (luminance(colour) + 0.05) / (luminance("#111111") + 0.05)
+        assert min(on_white, on_dark) >= 3.0, f"{colour}: {on_white:.1f} on white, {on_dark:.1f} on dark"
+
+
+def test_a_chart_draws_peaks_and_gaps():
+    values = np.zeros(1000)
+    values[500] = 7.0
+    values[700] = np.nan
+    image = images(sketch.chart([sketch.Line(np.arange(1000.0), values)], "x"))[0]
+    path = image.findall(".//*[@stroke-width='3']")[0].get("d")
+    assert path.count("M") == 1  # the gap lies in a stretch with other points, which are drawn
+    lowest = sum(int(dy) for dy in re.findall(r"l-?\d+ (-?\d+)", path) if int(dy) < 0)
+    assert lowest <= -180
+
+
+@pytest.mark.parametrize("values", [[], [np.nan], [np.inf], [1.0], [0.0, 0.0], [-1e300, 1e300], [5e-324]])
+def test_a_chart_of_odd_values_is_drawn_all_the_same(values):
+    one = np.array(values, np.float64)
+    assert images(sketch.chart([sketch.Line(np.arange(float(len(one))), one)], "x"))
+    assert images(sketch.sparkline(one, "x"))
+
+
+def test_runs_are_a_table_of_the_first_twenty_with_their_number():
+    runs = [record(f"{i:032x}", run_name=f"run-{i}") for i in range(25)]
+    html, text = fallback.runs_picture(PROJECT, runs, 1248)
+    assert "ann/demo: 1,248 runs, 1 running; the first 20:" in text
+    assert "run-19" in text
+    assert "run-20" not in text
+    assert "run-19" in Reader(html).text
+
+
+def test_collaborators_are_a_list_with_their_permissions():
+    html, text = fallback.collaborators_picture(PROJECT, [Collaborator(HOSTILE, Permission.WRITE, False, AT)])
+    assert "WRITE" in text
+    assert "script" not in Reader(html).tags
+
+
+def test_projects_are_a_list_with_their_counts():
+    _, text = fallback.projects_picture([PROJECT])
+    assert "ann/demo" in text
