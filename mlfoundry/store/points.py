@@ -197,8 +197,9 @@ def read(tx: Transaction, run: RunKey, name: str, *, max_points: int | None, sin
 def _points(tx: Transaction, where: tuple[int, bytes, int], since: int) -> Points:
     # A chunk has at most SEALED points, or what one merge left open: fewer than SEALED as well.
     rows = tx.rows(
-        "SELECT seq, data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq > ? ORDER BY seq",
-        (*where, since - SEALED),
+        "SELECT seq, data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq > ? AND seq + n > ? "
+        "ORDER BY seq",
+        (*where, since - SEALED, since),
     )
     points = chunks.decode_all([data for _, data in rows])
     return chunks.cut(points, max(0, since - rows[0][0])) if rows else points

@@ -40,8 +40,9 @@ def test_a_new_point_moves_the_end_of_the_line_without_a_redraw_by_plotly(run):
     assert run.drawn()["whole"] == 1
 
 
-def test_the_line_that_we_write_is_the_one_that_plotly_draws(run):
-    run.show("{book: new Logbook({metrics: ['loss'], points: 90}), state: {smoothing: 0.6}}")
+@pytest.mark.parametrize("log", ["false", "true"])
+def test_the_line_that_we_write_is_the_one_that_plotly_draws(run, log):
+    run.show(f"{{book: new Logbook({{metrics: ['loss'], points: 90}}), state: {{smoothing: 0.6, log: {log}}}}}")
     run.grow(10)
     run.wait_for_corners(100, line=1)
     ours = [run.path(0, line) for line in (0, 1)]

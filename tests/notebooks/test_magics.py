@@ -120,9 +120,9 @@ def test_line_numbers_stay_right_behind_a_first_line_that_goes_on(shell, project
 
 
 def test_a_cell_inside_of_a_cell_has_a_run_of_its_own_and_the_outer_one_goes_on(shell, store, project):
-    inner = f"%%mlfoundry_run {project} --name inner\\nassert run.run_name == 'inner'"
+    inner = f"%%mlfoundry_run {project} --name inner\nassert run.run_name == 'inner'"
     shown = shell.cell(
-        f"%%mlfoundry_run {project} --name outer\nget_ipython().run_cell('{inner}')\nget_ipython().run_cell('')\n"
+        f"%%mlfoundry_run {project} --name outer\nget_ipython().run_cell({inner!r})\nget_ipython().run_cell('')\n"
         "assert run.run_name == 'outer'\nrun.log_metrics({'after': 1})"
     )
     assert shown["error"] is None, shown["text"]
@@ -205,8 +205,8 @@ def test_a_param_that_cannot_be_kept_leaves_no_run_behind(shell, store, project)
 def test_arguments_say_all_that_a_run_can_have(shell, store, project):
     shell.cell("size, title = 3, 'two words'")
     shell.cell(
-        f"%%mlfoundry_run ann/{project} -n '{{title}} $size' -t kind=a=b -t empty= -p lr=0.5 -p name={{title}} "
-        "-p sizes=[1,2] -p 'cost=$$5' -d 'some text'\n1"
+        f'%%mlfoundry_run ann/{project} -n "{{title}} $size" -t kind=a=b -t empty= -p lr=0.5 -p name={{title}} '
+        "-p sizes=[1,2] -p \"cost=$$5\" -d 'some text'\n1"
     )
     run = the_run(store, project)
     assert (run.run_name, run.description) == ("two words 3", "some text")
@@ -498,11 +498,11 @@ def test_a_panel_is_shown_when_it_is_asked_for(shell, project):
 
 
 def completions(shell, text):
-    shell.cell("from IPython.core.completer import provisionalcompleter")
-    return shell.value(
-        f"(lambda c: [t.text for t in c])"
-        f"([*provisionalcompleter().__enter__() or (), *get_ipython().Completer.completions({text!r}, {len(text)})])"
+    shell.cell(
+        "import warnings; from IPython.core.completer import ProvisionalCompleterWarning\n"
+        "warnings.simplefilter('ignore', ProvisionalCompleterWarning)"
     )
+    return shell.value(f"[found.text for found in get_ipython().Completer.completions({text!r}, {len(text)})]")
 
 
 def test_magics_options_choices_and_projects_are_completed(shell, project):
@@ -524,7 +524,8 @@ def test_magics_options_choices_and_projects_are_completed(shell, project):
 def test_loading_is_cheap_and_unloading_takes_everything_back(tmp_path):
     shell = Shell(tmp_path)
     shell.cell("import sys, time, mlfoundry")
-    before = "[len(get_ipython().input_transformers_cleanup), len(get_ipython().Completer.custom_matchers), " + (
+    before = (
+        "[len(get_ipython().input_transformers_cleanup), len(get_ipython().Completer.custom_matchers), "
         "*[len(get_ipython().events.callbacks[e]) for e in ('pre_run_cell', 'post_run_cell')], "
         "sorted(n for kind in get_ipython().magics_manager.magics.values() for n in kind if 'mlfoundry' in n)]"
     )
