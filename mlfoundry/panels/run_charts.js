@@ -173,16 +173,20 @@ export class ChartsTab {
     this._view.dispose();
   }
 
+  /** What was chosen is {metrics: [names], system: [groups]}, or one list of names of series, as a person writes it. */
   _shown(all) {
-    const chosen = this._source.get("selected_series")?.[this._kind];
-    if (!Array.isArray(chosen)) return this._shownAtFirst(all);
-    const keys = new Set(chosen);
-    return all.filter((chart) => keys.has(chart.key));
+    const chosen = this._source.get("selected_series");
+    const isList = Array.isArray(chosen);
+    const keys = new Set(isList ? chosen : (chosen?.[this._kind] ?? []));
+    const shown = all.filter((chart) => keys.has(chart.key) || chart.lines.some((line) => keys.has(line.key)));
+    const isChosen = isList ? shown.length > 0 : Array.isArray(chosen?.[this._kind]);
+    return isChosen ? shown : this._shownAtFirst(all);
   }
 
   _choose(keys) {
-    const before = this._source.get("selected_series") ?? {};
-    this._source.set("selected_series", { ...before, [this._kind]: keys });
+    const before = this._source.get("selected_series");
+    const others = Array.isArray(before) ? { metrics: before, system: before } : before;
+    this._source.set("selected_series", { ...others, [this._kind]: keys });
     this.update();
   }
 

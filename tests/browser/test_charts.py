@@ -346,6 +346,20 @@ def test_of_forty_metrics_twelve_are_shown_and_a_search_finds_the_others(run):
     assert run.get("source.get('selected_series').metrics.length") == 13
 
 
+def test_a_plain_list_of_names_chooses_charts_of_metrics_and_of_the_machine(run):
+    names = "['accuracy', 'system/gpu/0/power_watts', 'Disk']"
+    run.show(f"{{book: new Logbook(), state: {{selected_series: {names}}}}}")
+    assert run.page.locator(".mlf-tabpanel:not([hidden]) .mlf-chart-name").all_inner_texts() == ["accuracy"]
+    run.page.get_by_role("tab", name="System").click()
+    run.wait("mounted.view._system.drawn.whole > 0")
+    assert run.page.locator(".mlf-tabpanel:not([hidden]) .mlf-chart-name").all_inner_texts() == ["Disk", "GPU power"]
+    run.page.get_by_role("button", name="choose system charts").click()
+    run.page.get_by_role("checkbox", name="Disk").uncheck()
+    run.wait("document.querySelectorAll('.mlf-tabpanel:not([hidden]) .mlf-chart-name').length === 1")
+    run.page.get_by_role("tab", name="Metrics").click()
+    assert run.page.locator(".mlf-tabpanel:not([hidden]) .mlf-chart-name").all_inner_texts() == ["accuracy"]
+
+
 def test_charts_that_cannot_be_drawn_say_why(run):
     run.show("{}", drawn=None)
     run.get(

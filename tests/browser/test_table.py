@@ -74,6 +74,7 @@ def test_names_are_sorted_as_people_count_and_params_of_mixed_kinds_numbers_firs
 
 def test_the_first_columns_are_what_a_person_asks_for(runs: RunsPage) -> None:
     runs.show()
+    runs.grid.wait_for()
     heads = runs.heads()
     assert heads[1:5] == ["name", "val_loss", "loss", "accuracy"]
     assert {"model", "lr"} <= set(heads)
@@ -82,6 +83,7 @@ def test_the_first_columns_are_what_a_person_asks_for(runs: RunsPage) -> None:
     assert "by" not in heads  # only ann has runs here
     assert heads[-2:] == ["took", "started"]
     runs.show("data.many(50)")
+    runs.grid.wait_for()
     assert runs.heads()[-1] == "by"
 
 
