@@ -30,7 +30,7 @@ def answer(program, *words):
 
 def check_no_delay(told):
     """Assert that no call waited for the world: one that is put off by the scheduler is not meant."""
-    assert told["slow"] <= 5
+    assert told["slow"] <= 20
     assert told["slowest_s"] < 1.0
 
 
