@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
 from .. import slots
-from ..errors import BackendUnavailable, InvalidInput
+from ..errors import BackendUnavailable, InvalidInput, RunNotFound, shown
+from ..names import is_run_id
 from ..records import (
     Acknowledgement,
     ArtifactRecord,
@@ -104,7 +105,9 @@ class HttpBackend:
 
     def get_run(self, run_id: str) -> RunRecord:
         """See `Backend`."""
-        return records.read_run(self._json("GET", f"/runs/{quote(run_id, safe='')}"))
+        if not is_run_id(run_id):  # it would be another path
+            raise RunNotFound(f"there is no run {shown(run_id)}: a run's id has 32 hex digits (0-9, a-f)")
+        return records.read_run(self._json("GET", f"/runs/{run_id}"))
 
     def get_run_by_name(self, owner: str | None, project_name: str, run_name: str) -> RunRecord:
         """See `Backend`."""

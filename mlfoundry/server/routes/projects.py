@@ -15,7 +15,7 @@ from ..context import Caller, Has, answer, no_content, room
 from ..policy import Needs, needs
 
 router = room("projects", "/api/v1/projects")
-ProjectId = Annotated[int, Path(ge=0, lt=1 << 63)]
+ProjectId = Annotated[int, Path()]  # one that can be none is a project that there is not
 
 
 class Grant(BaseModel):
