@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import quote
 
 from .. import slots
 from ..errors import BackendUnavailable, InvalidInput, RunNotFound, shown
@@ -105,9 +104,7 @@ class HttpBackend:
 
     def get_run(self, run_id: str) -> RunRecord:
         """See `Backend`."""
-        if not is_run_id(run_id):  # it would be another path
-            raise RunNotFound(f"there is no run {shown(run_id)}: a run's id has 32 hex digits (0-9, a-f)")
-        return records.read_run(self._json("GET", f"/runs/{run_id}"))
+        return records.read_run(self._json("GET", f"/runs/{_run_id(run_id)}"))
 
     def get_run_by_name(self, owner: str | None, project_name: str, run_name: str) -> RunRecord:
         """See `Backend`."""
@@ -268,7 +265,13 @@ class HttpBackend:
 
 
 def _run(run: RunKey) -> str:
-    return f"/projects/{run.project_id}/runs/{quote(run.run_id, safe='')}"
+    return f"/projects/{run.project_id}/runs/{_run_id(run.run_id)}"
+
+
+def _run_id(run_id: str) -> str:
+    if not is_run_id(run_id):  # in a path it could lead elsewhere
+        raise RunNotFound(f"there is no run {shown(run_id)}: a run's id has 32 hex digits (0-9, a-f)")
+    return run_id
 
 
 def _json_of(answer: Response) -> Json:
