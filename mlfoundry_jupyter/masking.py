@@ -24,6 +24,7 @@ _HARMLESS = re.compile(
 _NUMBER_TOO = re.compile(r"password|passwd|pwd|passphrase|secret|pin")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
+# All repetitions have bounds, so that a cell with a line of 100,000 characters costs no noticeable time.
 # Shapes of what services give out; each is long enough that ordinary words are not taken for one.
 _SHAPES = re.compile(
     r"""
@@ -40,17 +41,17 @@ _SHAPES = re.compile(
 )
 # user:password@, but not the @ in a path behind host:port/
 _URL = re.compile(
-    r"(\b[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/@:'\"]*:(?!\d{1,5}/)[^\s'\"]*?@(?=[^\s@'\"]*(?:[\s'\"/]|$))"
+    r"(\b[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/@:'\"]{0,200}:(?!\d{1,5}/)[^\s'\"]{0,200}?@(?=[^\s@'\"]{0,200}(?:[\s'\"/]|$))"
 )
-_URL_USER = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/@:'\"]{20,}@")
+_URL_USER = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/@:'\"]{20,200}@")
 _BEARER = re.compile(r"(?i)\b((?:bearer|basic)\s+)[A-Za-z0-9+/_.=-]{8,}")
 # NAME=VALUE and NAME: VALUE where there is no syntax to go by: comments, shell lines, connection strings.
 _PAIR = re.compile(
-    r"""(?ix) ( (?<![\w-]) [\w.-]* (?:api[_-]?key|access[_-]?key|secret|token|passw(?:or)?d|passwd|pwd|passphrase)
-                [\w.-]* ["']? \s* [=:] \s* ) ( "[^"\n]*" | '[^'\n]*' | (?!["'{$(<\[]) [^\s;,&)}"']+ )"""
+    r"""(?ix) ( (?<![\w.-]) [\w.-]{0,60} (?:api[_-]?key|access[_-]?key|secret|token|passw(?:or)?d|passwd|pwd|passphrase)
+                [\w.-]{0,60} ["']? \s{0,20} [=:] \s{0,20} ) ( "[^"\n]*" | '[^'\n]*' | (?!["'{$(<\[]) [^\s;,&)}"']+ )"""
 )
 _OPTION = re.compile(
-    r"(?i)(--?[\w-]*(?:api-?key|secret|token|passw(?:or)?d|passwd)\s+)(?![-{$])(\"[^\"\n]*\"|'[^'\n]*'|\S+)"
+    r"(?i)((?<![\w-])--?[\w-]{0,40}(?:api-?key|secret|token|passw(?:or)?d|passwd)\s{1,20})(?![-{$])(\"[^\"\n]*\"|'[^'\n]*'|\S+)"
 )
 
 # Calls whose first argument says where a secret lies, and is none.
@@ -96,8 +97,11 @@ def masked(source: str) -> tuple[str, int]:
     if tree is not None:
         text, count = _replaced(source, sorted(set(_spans(tree))))
     lines = []
+    goes_on = False  # a shell command behind a backslash
     for line in _lines(text):
-        start = _free_from(line, has_syntax=tree is not None)
+        is_magic = goes_on or _MAGIC.match(line) is not None
+        goes_on = is_magic and line.rstrip("\n").endswith("\\")
+        start = _free_from(line, has_syntax=tree is not None and not is_magic)
         tail = _OPTION.sub(rf"\g<1>{MASK}", _PAIR.sub(_pair_masked, line[start:]))
         lines.append(line[:start] + tail)
     free = "".join(lines)
@@ -146,7 +150,7 @@ def _without_magics(source: str) -> str:
 
 def _free_from(line: str, *, has_syntax: bool) -> int:
     """Return from where on a line has no syntax that tells names and values apart."""
-    if not has_syntax or _MAGIC.match(line):
+    if not has_syntax:
         return 0
     place = line.find("#")
     return place if place >= 0 else len(line)

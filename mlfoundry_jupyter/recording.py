@@ -87,10 +87,8 @@ class Recording:
         """Keep the source and begin to measure."""
         facts = {self.name: json.dumps({"started_at": self._started_at})}
         if self._learns_source:
-            text, count = masked(self._source)
-            self.masked_source = text if len(text) <= LONGEST_SOURCE else f"{text[:LONGEST_SOURCE]}\n…"
-            self.learned.masked = count
-            facts[f"{self.name}.source"] = self.masked_source.replace("\0", "\\0")
+            self.masked_source, self.learned.masked = masked(_limited(self._source.replace("\0", "\\0")))
+            facts[f"{self.name}.source"] = self.masked_source
         with contextlib.suppress(MlfoundryError):
             self.run.log_facts(facts)
         self._meter.start()
@@ -160,6 +158,13 @@ def _points(value: Any) -> list[tuple[int | None, Any]]:
             raise ValueError("it is a list of something else than numbers")
         return list(enumerate(value))
     return [(None, value)]
+
+
+def _limited(source: str) -> str:
+    """Return the whole lines that are kept of a source, which no token may be cut apart by."""
+    if len(source) <= LONGEST_SOURCE:
+        return source
+    return source[: source.rfind("\n", 0, LONGEST_SOURCE) + 1] + "…"
 
 
 def _choice(asked: bool | None, settings: Settings, name: str) -> bool:

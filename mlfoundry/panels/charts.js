@@ -98,8 +98,10 @@ export class LineCharts {
     this.node.addEventListener("pointerleave", () => this._hover(false));
     this.node.addEventListener("pointermove", (event) => this._showBand(event));
     const theme = onThemeChange(() => {
-      this._theme = null;
-      if (this._drawn) this._soon(0);
+      const now = themeOf(this.node);
+      if (!this._drawn || JSON.stringify(now) === JSON.stringify(this._theme)) return;
+      this._theme = now;
+      this._soon(0);
     });
     const visible = () => document.removeEventListener("visibilitychange", shown);
     this._offs = [() => seen.disconnect(), () => size.disconnect(), visible, theme];
@@ -114,7 +116,8 @@ export class LineCharts {
   /** Draw when it is time; at once with `wait` 0. Unseen charts wait until they are seen. */
   _soon(wait = EVERY_MS) {
     this._isDirty = true;
-    if (this._isGone || !this._isSeen || document.hidden) return;
+    if (wait === 0) this._isUrgent = true;
+    if (this._isGone || !this._isSeen || document.hidden || this._isDrawing) return;
     if (this._timer && wait > 0) return;
     clearTimeout(this._timer);
     const pause = Math.max(0, this._drawnAt + wait - performance.now());
@@ -143,6 +146,7 @@ export class LineCharts {
     if (!this._charts.length || !this._grid) return;
     this._isDrawing = true;
     this._isDirty = false;
+    this._isUrgent = false;
     try {
       this._Plotly ??= await this._plotly();
       if (this._isGone) return;
@@ -155,7 +159,7 @@ export class LineCharts {
     } finally {
       this._drawnAt = performance.now();
       this._isDrawing = false;
-      if (this._isDirty) this._soon();
+      if (this._isDirty) this._soon(this._isUrgent ? 0 : EVERY_MS);
     }
   }
 

@@ -24,8 +24,8 @@ class CollaboratorsView {
     this._said = new Map(); // user -> {text, isError}: stays beside its row until the next change there
     this._removing = null;
     this._build(parent);
-    this._off = source.listen((message) => message.kind === "people" && this._take(message));
     this._waiting = setTimeout(() => this._skeleton(), SKELETON_AFTER_MS);
+    this._off = source.listen((message) => message.kind === "people" && this._take(message));
     this._load();
   }
 

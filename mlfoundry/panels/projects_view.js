@@ -26,8 +26,8 @@ class ProjectsView {
     this._search.hidden = true;
     this._search.addEventListener("input", () => this._draw());
     parent.append(this.element);
-    this._off = source.listen((message) => message.kind === "projects" && this._take(message.projects));
     this._waiting = setTimeout(() => replace(this._list, element("div", { class: "mlf-skeleton mlf-people-waits" })), SKELETON_AFTER_MS);
+    this._off = source.listen((message) => message.kind === "projects" && this._take(message.projects));
     this._load();
   }
 

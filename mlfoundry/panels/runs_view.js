@@ -35,6 +35,8 @@ class RunsView {
     this.order.sort = readOrder(source.get("order_by")) ?? NEWEST_FIRST;
     this.columns = [];
     this._build(parent);
+    // Before the source is heard: it may have something to tell at once.
+    this._skeletonTimer = setTimeout(() => showSkeleton(this._empty), SKELETON_AFTER_MS);
     this._offs = [
       source.listen((message) => this._hear(message)),
       source.onChange("selected", () => this._takeSelection()),
@@ -43,7 +45,6 @@ class RunsView {
       source.onChange("order_by", (text) => this._takeOrder(text)),
       source.onChange("columns", () => this._takeColumns()),
     ];
-    this._skeletonTimer = setTimeout(() => showSkeleton(this._empty), SKELETON_AFTER_MS);
     this._clock = setInterval(() => this._tick(), 1000);
   }
 

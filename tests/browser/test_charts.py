@@ -66,11 +66,12 @@ def test_lines_are_drawn_at_most_once_a_second_however_fast_points_come(run):
                 clearInterval(timer);
                 const { whole, light } = mounted.view._metrics.drawn;
                 globalThis.count = whole + light - before.whole - before.light;
+                globalThis.seconds = (performance.now() - began) / 1000;
                 done();
             }, 20);
         })"""
     )
-    assert 1 <= run.get("count") <= 4
+    assert 1 <= run.get("count") <= run.get("seconds") + 1
 
 
 def test_nothing_is_drawn_in_a_tab_that_is_not_in_front_and_it_catches_up_when_it_is(run):

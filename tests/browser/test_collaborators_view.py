@@ -189,3 +189,12 @@ def test_many_projects_are_searched(people: Page) -> None:
     people.get_by_label("Search projects").fill("p19")
     expect(people.locator("tbody tr")).to_have_count(1)
     expect(people.locator(".mlf-projects-view")).to_contain_text("1 of 20")
+
+
+@pytest.mark.parametrize("show", ["showPeople({isToldBefore: true})", "showProjects([], {isToldBefore: true})"])
+def test_what_was_told_before_the_view_came_is_never_covered_by_a_skeleton(people: Page, show: str) -> None:
+    people.clock.install()
+    people.evaluate(show)
+    people.clock.run_for(1000)
+    expect(people.locator("#place > *")).to_be_visible()
+    expect(people.locator(".mlf-skeleton")).to_have_count(0)

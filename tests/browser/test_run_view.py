@@ -332,6 +332,40 @@ def test_text_of_every_colour_can_be_read_on_its_ground(new_page, panel_server, 
     assert {name: ratio for name, ratio in ratios.items() if ratio < 4.5} == {}
 
 
+# What JupyterLab 4 says of HTML in an output, in the order and with the weight of its own style sheet.
+NOTEBOOK_STYLE = """
+    .jp-RenderedHTMLCommon dt { float: left; width: 20%; font-weight: bold; }
+    .jp-RenderedHTMLCommon ul:not(.list-inline) { padding-left: 2em; }
+    .jp-RenderedHTMLCommon h3:first-child { margin-top: 1em; }
+    .jp-RenderedHTMLCommon h3 { font-size: 1.7em; }
+    .jp-ThemedContainer .jp-RenderedHTMLCommon :not(pre) > code { background-color: #eee; padding: 1px 5px; }
+    :not(.jp-RenderedMarkdown).jp-RenderedHTMLCommon td, :not(.jp-RenderedMarkdown).jp-RenderedHTMLCommon th { text-align: right; }
+    .jp-RenderedHTMLCommon td, .jp-RenderedHTMLCommon th { padding: 0.5em; vertical-align: middle; }
+    .jp-RenderedHTMLCommon tbody tr:nth-child(odd) { background: #eee; }
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize("name", ["details", "cells"])
+def test_a_panel_looks_in_an_output_of_a_notebook_as_it_does_elsewhere(run, name):
+    options = (
+        "{run: {cells: [{n: 1, started_at: NOW - 9, ended_at: NOW, source: 'a = 1', wall_s: 9}]},"
+        f" book: new Logbook(), state: {{tab: '{name}'}}}}"
+    )
+    looks = """[...document.querySelectorAll('.mlf-run :is(dt, ul, h3, tr, th, td, code)')].map((node) => {
+        const style = getComputedStyle(node);
+        const names = ["float", "width", "padding", "margin", "backgroundColor", "textAlign", "fontSize"];
+        return [node.tagName, ...names.map((name) => style[name])];
+    })"""
+    run.show(options, drawn=None)
+    elsewhere = run.get(looks)
+    run.page.add_style_tag(content=NOTEBOOK_STYLE)
+    run.get(
+        "(document.body.className = 'jp-ThemedContainer',"
+        " document.getElementById('place').classList.add('jp-RenderedHTMLCommon'))"
+    )
+    assert run.get(looks) == elsewhere
+
+
 def test_the_change_of_a_state_is_told_to_screen_readers(run):
     run.show(drawn=None)
     run.get("source.send({kind: 'run', run: snapshot({status: 'FINISHED', ended_at: NOW})})")

@@ -385,6 +385,14 @@ def test_a_source_that_says_nothing_yet_shows_that_something_is_on_its_way(runs:
     expect(runs.page.locator(".mlf-skeleton").first).to_be_visible()
 
 
+def test_what_was_told_before_the_view_came_is_never_covered_by_a_skeleton(runs: RunsPage) -> None:
+    runs.page.clock.install()
+    runs.show(options="{isToldBefore: true}")
+    runs.page.clock.run_for(1000)
+    expect(runs.row("svm-57")).to_be_visible()
+    expect(runs.page.locator(".mlf-runs-empty")).to_be_hidden()
+
+
 def test_everything_is_let_go_when_the_view_is_disposed(runs: RunsPage) -> None:
     runs.row("svm-57").click()
     runs.page.evaluate("mounted.dispose()")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -235,7 +236,8 @@ def test_tasks_that_log_at_once_lose_nothing(client):
         await asyncio.gather(*(log(run, worker) for worker in range(200)))
 
     with client.create_run("p", "x", log_system_metrics=False, capture=False) as run:
-        asyncio.run(all_at_once(run))
+        with ThreadPoolExecutor(1) as thread:  # whatever loop this thread may have
+            thread.submit(lambda: asyncio.run(all_at_once(run))).result()
     metrics = client.get_run(run.run_id).get_metrics()
     for worker in range(200):
         assert metrics[f"task{worker}"].values.tolist() == [float(number) for number in range(50)]

@@ -1,6 +1,7 @@
 // A source without a kernel or a server: state in a map, messages when a test says so, answers from functions.
+// What was `told` before a view came is told to it when it begins to listen, as the loader of notebooks does.
 
-export function fakeSource({ state = {}, answers = {}, now = 1_790_000_000 } = {}) {
+export function fakeSource({ state = {}, answers = {}, told = [], now = 1_790_000_000 } = {}) {
   const kept = new Map(Object.entries(state));
   const changes = new Map();
   const listeners = new Set();
@@ -18,6 +19,7 @@ export function fakeSource({ state = {}, answers = {}, now = 1_790_000_000 } = {
       return () => changes.get(name).delete(call);
     },
     listen(call) {
+      for (const message of told) call(message);
       listeners.add(call);
       return () => listeners.delete(call);
     },
