@@ -235,9 +235,9 @@ def test_tasks_that_log_at_once_lose_nothing(client):
     async def all_at_once(run):
         await asyncio.gather(*(log(run, worker) for worker in range(200)))
 
-    with client.create_run("p", "x", log_system_metrics=False, capture=False) as run:
-        with ThreadPoolExecutor(1) as thread:  # whatever loop this thread may have
-            thread.submit(lambda: asyncio.run(all_at_once(run))).result()
+    run = client.create_run("p", "x", log_system_metrics=False, capture=False)
+    with run, ThreadPoolExecutor(1) as thread:  # this one may have a loop of its own
+        thread.submit(lambda: asyncio.run(all_at_once(run))).result()
     metrics = client.get_run(run.run_id).get_metrics()
     for worker in range(200):
         assert metrics[f"task{worker}"].values.tolist() == [float(number) for number in range(50)]
