@@ -9,7 +9,20 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import artifacts, collaborators, deletion, doctor, export, projects, runs, sync
+from . import (
+    artifacts,
+    collaborators,
+    deletion,
+    doctor,
+    export,
+    keys,
+    login,
+    projects,
+    runs,
+    server,
+    sync,
+    users,
+)
 from .exits import Program
 from .session import store_options
 
@@ -33,8 +46,8 @@ Exit codes:
   1    a problem was found, or what was asked was refused
   2    wrong usage of the command line
   3    there is no such project, run, metric, artifact or collaborator
-  4    your permission does not allow it
-  5    the store cannot be reached
+  4    your permission does not allow it, or the server does not take your key
+  5    the store or the server cannot be reached
   130  interrupted (Ctrl-C)
   141  whoever read the output went away (as with | head)
 
@@ -45,6 +58,8 @@ texts "NaN", "Infinity" and "-Infinity".
 Environment:
   MLFOUNDRY_HOME          the usual place of the store
   MLFOUNDRY_TRACKING_URI  as --uri
+  MLFOUNDRY_HOST          the server, where --uri names nothing
+  MLFOUNDRY_API_KEY       the key for it; else that of `mlfoundry login`
   MLFOUNDRY_USER          as --user; `mlfoundry doctor` lists all settings
   MLFOUNDRY_TRACEBACK=1   print the traceback of an error
   NO_COLOR=1              no colours
@@ -75,5 +90,11 @@ for _command in (
     collaborators.collaborators,
     artifacts.artifacts,
     doctor.doctor,
+    login.login,
+    login.logout,
+    login.whoami,
+    users.users,
+    keys.keys,
+    server.server,
 ):
     main.add_command(_command)

@@ -47,6 +47,7 @@ def authenticate(request: Request) -> None:
     if scheme.lower() != "bearer" or not key:
         raise NotAuthenticated("this needs an API key; run mlfoundry login, or set MLFOUNDRY_API_KEY")
     account = services(request).accounts.authenticate(key.strip())
+    request.state.key = key.strip()
     if level is Needs.SERVER_ADMIN and not account.is_admin:
         raise PermissionDenied(f"{account.user!r} is no admin of this server; this needs one")
     request.state.account = account
