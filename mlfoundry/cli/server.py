@@ -89,7 +89,7 @@ def _database(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.pass_context
 def server(ctx: click.Context, /, **options: Any) -> None:
-    """Run the server of a team.
+    r"""Run the server of a team.
 
     Makes or migrates its tables, prints where it listens, and answers until it is stopped by SIGTERM or Ctrl-C; open
     requests are answered first. There is no account until you make one. docs/server.md tells how to run it behind
@@ -99,7 +99,7 @@ def server(ctx: click.Context, /, **options: Any) -> None:
 
     Examples:
       mlfoundry server --database runs.db
-      mlfoundry server --database postgresql://mlf@db/mlf --artifacts /srv/mlf \\
+      mlfoundry server --database postgresql://mlf@db/mlf --artifacts /srv/mlf \
         --host 0.0.0.0 --hosts runs.example.org --workers 4
       mlfoundry server create-admin ann --database runs.db
     """

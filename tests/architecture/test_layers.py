@@ -18,11 +18,12 @@ LAYERS = {
         "client", "run", "stored_run", "results", "displays", "settings", "query", "query_tree",
         "system_metrics", "tracking",
         "recovery", "shipper", "journal", "documents", "folders", "file_systems", "slots", "store", "",
-        "credentials", "login", "server", "wire",
+        "credentials", "login", "push", "server", "wire",
     },
     "server": {"tracking", "store", "wire", "folders", "settings", ""},
     "panels": {"system_metrics", "displays"},
     "": set(),  # the package itself loads its names when they are used
+    "push": {"tracking", "store", "wire", "slots", "documents"},
     "login": {"settings", "credentials", "tracking"},
     "client": {
         "run", "stored_run", "results", "query", "settings", "recovery", "shipper", "journal", "tracking",
