@@ -122,11 +122,10 @@ def _unfinished(source: Client) -> Any:
 def _tell(session: Session, record: ProjectRecord, server: str, pushed: Pushed, others: int) -> None:
     there = f"{pushed.owner}/{pushed.name}"
     if session.json:
-        told: dict[str, Any] = {"project": there, "server": server}
-        for name in ("runs", "present", "points", "files", "size_bytes", "renamed"):
-            told[name] = getattr(pushed, name)
-        told["left_out"] = [{"run": run, "reason": reason} for run, reason in pushed.left_out]
-        output.json_data(told)
+        names = ("runs", "present", "points", "files", "size_bytes", "renamed")
+        left_out = [{"run": run, "reason": reason} for run, reason in pushed.left_out]
+        counts = {name: getattr(pushed, name) for name in names}
+        output.json_data({"project": there, "server": server, **counts, "left_out": left_out})
         return
     told = f"{_count(pushed.runs, 'run')} pushed"
     if pushed.runs:
