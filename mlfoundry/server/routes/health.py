@@ -29,7 +29,7 @@ def ready(has: Has) -> Response:
 
 
 @router.get("/metrics", summary="Counters of all workers of this server, for Prometheus")
-@needs(Needs.SERVER_ADMIN)
+@needs(Needs.KEY)
 def metrics(request: Request) -> Response:
     """Return counters of all workers of this server."""
     return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4")
