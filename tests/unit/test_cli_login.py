@@ -265,3 +265,39 @@ def test_what_cannot_be_done_with_users_and_keys_is_said(server: TeamServer, cli
 def test_a_folder_has_neither_users_nor_keys(cli: Cli, home: Path) -> None:
     for words in (("users", "list"), ("keys", "create")):
         assert f"runs are kept in the folder {home}, which has neither" in cli(*words, code=1).stderr
+
+
+# -- doctor --------------------------------------------------------------------------------------
+
+
+def test_the_doctor_looks_at_the_server(server: TeamServer, cli: Cli, ann: str) -> None:
+    told = json.loads(cli("doctor", "--json").stdout)
+    assert told["server"] == {
+        "address": server.address,
+        "answers": True,
+        "version": mlfoundry.__version__,
+        "user": "ann",
+        "is_admin": True,
+        "expires_at": None,
+    }
+    assert told["problems"] == []
+    assert told["settings"]["tracking_uri"]["source"] == told["settings"]["api_key"]["source"] == "login"
+    assert "ann, an admin of the server" in (text := cli("doctor").stdout)
+    assert "All is well." in text
+    assert ann not in text
+
+
+def test_the_doctor_says_what_is_wrong_with_the_server(server: TeamServer, cli: Cli, ann: str) -> None:
+    gone = cli("doctor", "--uri", "http://127.0.0.1:1", code=1, MLFOUNDRY_API_KEY=ann).stdout
+    assert "The server does not answer" in gone
+    assert "runs go on, and what they log waits in journals" in gone
+    keyless = cli("doctor", "--uri", "http://127.0.0.1:1", code=1).stdout
+    assert "Run: mlfoundry login http://127.0.0.1:1" in keyless
+    cli("logout", "--revoke")
+    revoked = cli("doctor", "--uri", server.address, code=1, MLFOUNDRY_API_KEY=ann).stdout
+    assert "The server takes no key of yours: the API key was revoked" in revoked
+    short = server.key("bob")
+    made = cli("keys", "create", "--expires", "2d", "--json", MLFOUNDRY_HOST=server.address, MLFOUNDRY_API_KEY=short)
+    key = json.loads(made.stdout)["key"]["api_key"]
+    soon = cli("doctor", MLFOUNDRY_HOST=server.address, MLFOUNDRY_API_KEY=key).stdout
+    assert "The key expires on" in soon
