@@ -235,6 +235,21 @@ def test_a_batch_that_is_still_on_its_way_when_one_pushes_again_counts_once(
     assert _whole(there, "anna") == _whole(here.backend, "ann")
 
 
+def test_broken_off_before_a_run_is_deleted_it_is_deleted_by_the_next(
+    here: Client, there: HttpBackend, monkeypatch
+) -> None:
+    _fill(here.backend)
+    with monkeypatch.context() as broken, pytest.raises(_Broken):
+        broken.setattr(there, "delete_run", lambda run: _raise(_Broken()))
+        _push(here, there)
+    assert _push(here, there).renamed == {}
+    assert _whole(there, "anna") == _whole(here.backend, "ann")
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
 def test_killed_at_any_moment_it_is_whole_after_the_next(
     here: Client, there: HttpBackend, server: TeamServer, scale, tmp_path: Path
 ) -> None:
