@@ -21,6 +21,7 @@ from ..store.artifacts import ArtifactFolder
 from ..store.database import Database
 from ..tracking import accounts
 from ..tracking.accounts import AccountService
+from ..tracking.lease import LEASE_S
 from ..tracking.service import TrackingService
 from ..wire import errors as wire_errors
 from .context import Services
@@ -45,7 +46,7 @@ def create_app(database: Database, folder: ArtifactFolder, *, hosts: list[str] |
     Raises:
         RuntimeError: A route does not declare who may use it.
     """
-    tracking = TrackingService(database, folder, knows_user=accounts.knows)
+    tracking = TrackingService(database, folder, knows_user=accounts.knows, lease_s=LEASE_S)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -251,16 +251,47 @@ def rename(tx: Transaction, run: RunKey, wish: str) -> None:
 
 
 def seen(tx: Transaction, run: RunKey, now_us: int) -> bool:
-    """Note that the store heard of a run; others who add to it wait for this transaction.
+    """Note that the store heard of a run, which runs again if it was given up; others who add to it wait.
 
     Returns:
         False when there is no such run any more.
     """
+    where = (run.project_id, bytes.fromhex(run.run_id))
     changed = tx.run(
-        "UPDATE run SET last_seen_at = ? WHERE project_id = ? AND run_id = ?",
-        (now_us, run.project_id, bytes.fromhex(run.run_id)),
+        "UPDATE run SET last_seen_at = ? WHERE project_id = ? AND run_id = ? AND lost_at IS NULL", (now_us, *where)
     )
+    if not changed:
+        changed = tx.run(
+            "UPDATE run SET last_seen_at = ?, status = 'RUNNING', ended_at = NULL, error = '', lost_at = NULL "
+            "WHERE project_id = ? AND run_id = ?",
+            (now_us, *where),
+        )
     return changed > 0
+
+
+def has_unheard(tx: Transaction, project_id: int, since_us: int) -> bool:
+    """Return whether a project has a running run of which the store has not heard since."""
+    row = tx.row(
+        "SELECT 1 FROM run WHERE project_id = ? AND status = 'RUNNING' AND last_seen_at < ? LIMIT 1",
+        (project_id, since_us),
+    )
+    return row is not None
+
+
+def give_up(tx: Transaction, project_id: int, since_us: int, *, error: str, now_us: int) -> None:
+    """End, as KILLED at the time of their last records, the running runs of which the store has not heard since."""
+    found = tx.rows(
+        "SELECT run_id, started_at FROM run WHERE project_id = ? AND status = 'RUNNING' AND last_seen_at < ?",
+        (project_id, since_us),
+    )
+    for blob, started_at in found:
+        row = tx.row("SELECT MAX(last_at) FROM series WHERE project_id = ? AND run_id = ?", (project_id, blob))
+        last_at = started_at if row is None or row[0] is None else max(started_at, row[0])
+        tx.run(
+            "UPDATE run SET status = ?, error = ?, ended_at = ?, lost_at = ? "
+            "WHERE project_id = ? AND run_id = ? AND status = 'RUNNING' AND last_seen_at < ?",  # not heard of meanwhile
+            (RunStatus.KILLED.value, error, last_at, now_us, project_id, blob, since_us),
+        )
 
 
 def end(tx: Transaction, run: RunKey, status: RunStatus, *, error: str, at_us: int, elapsed_us: int | None) -> bool:
