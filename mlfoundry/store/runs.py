@@ -93,7 +93,7 @@ def fill(
     """Return records from rows of COLUMNS, with the values asked for (None: all of a kind)."""
     found_params: dict[bytes, dict[str, object]] = {row[0]: {} for row in rows}
     found_tags: dict[bytes, dict[str, str]] = {row[0]: {} for row in rows}
-    found_metrics = _metrics(tx, project.project_id, rows, metrics)
+    found_metrics, metric_names = _metrics(tx, project.project_id, rows, metrics)
     if params != () or tags != ():
         for run_id, kind, name, type_, text in _attributes(tx, project.project_id, rows, params, tags):
             if kind == "param":
@@ -116,7 +116,7 @@ def fill(
             deleted_at=None if row[9] is None else utc(row[9]),
             params=found_params[row[0]],
             tags=found_tags[row[0]],
-            metrics=found_metrics[row[0]],
+            metrics=series.Summaries(found_metrics[row[0]], metric_names),
         )
         for row in rows
     ]
@@ -150,14 +150,12 @@ def _attributes(
 
 def _metrics(
     tx: Transaction, project_id: int, rows: list[Row], wanted: tuple[str, ...] | None
-) -> dict[bytes, series.Summaries]:
-    found = {row[0]: series.Summaries() for row in rows}
+) -> tuple[dict[bytes, list[Row]], dict[int, str]]:
+    """Return the rows of `series.Summaries` of each run, and the names of their keys."""
+    found: dict[bytes, list[Row]] = {row[0]: [] for row in rows}
     if wanted == ():
-        return found
-    if wanted is None:
-        known = {keys.key_id(name): name for name in keys.names(tx, project_id, "metric")}
-    else:
-        known = {keys.key_id(name): name for name in wanted}
+        return found, {}
+    known = {keys.key_id(name): name for name in (keys.names(tx, project_id, "metric") if wanted is None else wanted)}
     few = wanted is not None
     for start in range(0, len(rows), _BLOCK):
         ids = [row[0] for row in rows[start : start + _BLOCK]]
@@ -168,8 +166,8 @@ def _metrics(
         if few:
             sql += f" AND key_id IN ({_marks(known)})"
         for row in tx.rows(sql, (project_id, *ids, *(known if few else ()))):
-            found[row[0]].add(known[row[1]], row[2:])
-    return found
+            found[row[0]].append(row)
+    return found, known
 
 
 # -- changes -------------------------------------------------------------------------------------
