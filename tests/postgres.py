@@ -11,9 +11,11 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +75,68 @@ def _start() -> dict[str, str]:
         [program("initdb"), "-D", str(home / "data"), *words], check=True, capture_output=True, **_as_owner(home)
     )
     port = free_port()
+    _begin(home, port)
+    return {"uri": f"postgresql://mlfoundry@127.0.0.1:{port}/postgres", "home": str(home)}
+
+
+def _begin(home: Path, port: int) -> None:
     options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": home, "fsync": "off"}
     options |= {"max_connections": 200, "shared_buffers": "64MB", "log_min_messages": "fatal"}
     _control("start", home, "-o", " ".join(f"-c {name}={value}" for name, value in options.items()))
-    return {"uri": f"postgresql://mlfoundry@127.0.0.1:{port}/postgres", "home": str(home)}
+
+
+class Cluster:
+    """A PostgreSQL of one test alone, which it may kill.
+
+    Attributes:
+        uri: Where it is reached, also after a new start.
+    """
+
+    def __init__(self) -> None:
+        made = _start()
+        self.uri = made["uri"]
+        self._home = Path(made["home"])
+
+    def kill(self) -> None:
+        """Kill its main process, as the kernel does when memory is short: what no disk was asked for is lost."""
+        os.kill(self._pid(), signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let nothing of it answer, without any connection being closed."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on after a pause."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def start(self) -> None:
+        """Start it after a kill; it recovers what was committed."""
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                _begin(self._home, int(self.uri.rpartition(":")[2].partition("/")[0]))
+            except subprocess.CalledProcessError:  # processes of the killed one are not gone yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def remove(self) -> None:
+        """Stop it and delete its files."""
+        with contextlib.suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            _control("stop", self._home, "-m", "immediate")
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _pid(self) -> int:
+        return int((self._home / "data" / "postmaster.pid").read_text().split()[0])
+
+    def _pids(self) -> list[int]:
+        first = self._pid()
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, children)]
 
 
 def _exists(name: str) -> bool:
