@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from .. import __version__
 from ..errors import BackendUnavailable, MlfoundryError, NotAuthenticated
-from ..store.artifacts import ArtifactFolder
+from ..store.artifacts import ArtifactStore
 from ..store.database import Database
 from ..tracking import accounts
 from ..tracking.accounts import AccountService
@@ -35,18 +35,18 @@ RETRY_AFTER_S = 2.0
 _log = logging.getLogger("mlfoundry.server")
 
 
-def create_app(database: Database, folder: ArtifactFolder, *, hosts: list[str] | None = None) -> FastAPI:
+def create_app(database: Database, files: ArtifactStore, *, hosts: list[str] | None = None) -> FastAPI:
     """Return the application over a store.
 
     Args:
         database: Where rows are kept.
-        folder: Where the bytes of artifacts are kept.
+        files: Where the bytes of artifacts are kept.
         hosts: Names that a request may be addressed to; any when None.
 
     Raises:
         RuntimeError: A route does not declare who may use it.
     """
-    tracking = TrackingService(database, folder, knows_user=accounts.knows, lease_s=LEASE_S)
+    tracking = TrackingService(database, files, knows_user=accounts.knows, lease_s=LEASE_S)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -41,10 +41,9 @@ from ..records import (
     Series,
     SeriesQuery,
 )
-from ..store import artifacts, journals, keys, members, projects, runs, search, series
-from ..store.artifacts import ArtifactFolder
+from ..store import artifact_rows, journals, keys, members, projects, runs, search, series
+from ..store.artifacts import ArtifactStore
 from ..store.database import Database, Transaction
-from ..store.parts import PartialBlobs
 from ..store.projects import Project
 from ..values import in_calendar, plain_text, tag_texts, utc
 from . import rights
@@ -61,7 +60,7 @@ class TrackingService:
 
     Args:
         database: Where rows are kept.
-        folder: Where the bytes of artifacts are kept.
+        files: Where the bytes of artifacts are kept.
         knows_user: Tells whether there is a user, for stores that keep users; None lets any name collaborate.
         lease_s: After how long without a word a run is given up, see `lease`; None for never.
         now_us: The clock: microseconds since 1970.
@@ -70,15 +69,14 @@ class TrackingService:
     def __init__(
         self,
         database: Database,
-        folder: ArtifactFolder,
+        files: ArtifactStore,
         *,
         knows_user: Callable[[Transaction, str], bool] | None = None,
         lease_s: float | None = None,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.database = database
-        self._folder = folder
-        self._parts = PartialBlobs(folder)
+        self._files = files
         self._knows_user = knows_user
         self._now_us = now_us
         self._lease = Lease(database, lease_s, now_us)
@@ -128,7 +126,7 @@ class TrackingService:
         with self.database.write() as tx:
             rights.require(tx, user, project_id, Permission.ADMIN)
             projects.delete(tx, project_id)
-        self._folder.drop_project(project_id)
+        self._files.drop_project(project_id)
 
     def list_keys(self, user: str, project_id: int, kind: str) -> list[str]:
         """See `Backend.list_keys`."""
@@ -372,8 +370,8 @@ class TrackingService:
         path = legal_path(path)
         with self.database.read() as tx:  # before the bytes are taken
             rights.require_open(tx, user, run)
-            artifacts.require_room(tx, run, path)
-        sha256, size = self._folder.put(run.project_id, source)
+            artifact_rows.require_room(tx, run, path)
+        sha256, size = self._files.put(run.project_id, source)
         return self._name(user, run, path, sha256, size)
 
     def _name(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
@@ -383,21 +381,21 @@ class TrackingService:
         with self.database.write() as tx:
             rights.require_open(tx, user, run)
             runs.seen(tx, run, now_us)  # so that files of one run take turns on every engine
-            artifacts.require_room(tx, run, path)
-            artifacts.record(tx, run, record, now_us)
+            artifact_rows.require_room(tx, run, path)
+            artifact_rows.record(tx, run, record, now_us)
         return record
 
     def blob_offset(self, user: str, run: RunKey, sha256: str, size: int) -> int:
         """Return how many bytes of a file are held for a run's project, so that sending goes on from there."""
         with self.database.read() as tx:
             rights.require_open(tx, user, rights.run_key(run))
-        return self._parts.offset(run.project_id, sha256, size)
+        return self._files.held(run.project_id, sha256, size)
 
     def add_blob_part(self, user: str, run: RunKey, sha256: str, size: int, offset: int, part: bytes) -> int:
-        """Add a part of a file's bytes; return how many are held then. See `PartialBlobs.add`."""
+        """Add a part of a file's bytes; return how many are held then. See `ArtifactStore.add`."""
         with self.database.read() as tx:
             rights.require_open(tx, user, rights.run_key(run))
-        return self._parts.add(run.project_id, sha256, size, offset, part)
+        return self._files.add(run.project_id, sha256, size, offset, part)
 
     def name_artifact(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
         """Make bytes that are held a file of a run, replacing one at the same path.
@@ -409,23 +407,23 @@ class TrackingService:
         with self.database.read() as tx:  # before anything is told about the bytes
             rights.require_open(tx, user, rights.run_key(run))
         if not size:
-            sha256, _ = self._folder.put(run.project_id, io.BytesIO())
-        elif not self._parts.is_whole(run.project_id, sha256, size):
+            sha256, _ = self._files.put(run.project_id, io.BytesIO())
+        elif not self._files.is_whole(run.project_id, sha256, size):
             raise InvalidInput(f"no {size:,} bytes of the hash {sha256} are held for {path!r}; send them first")
         return self._name(user, run, path, sha256, size)
 
     def list_artifacts(self, user: str, run: RunKey) -> list[ArtifactRecord]:
         """See `Backend.list_artifacts`."""
         with self._on_run(user, run, Permission.READ) as (tx, _):
-            return artifacts.all_of(tx, run)
+            return artifact_rows.all_of(tx, run)
 
     def open_artifact(self, user: str, run: RunKey, path: str) -> BinaryIO:
         """See `Backend.open_artifact`."""
         with self._on_run(user, run, Permission.READ) as (tx, _):
-            record = artifacts.find(tx, run, legal_path(path))
+            record = artifact_rows.find(tx, run, legal_path(path))
         if record is None:
             raise ArtifactNotFound(f"run {run.run_id} has no artifact {path!r}; list_artifacts() shows those it has")
-        return self._folder.open(run.project_id, record.sha256)
+        return self._files.open(run.project_id, record.sha256)
 
 
 def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:
