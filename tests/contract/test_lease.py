@@ -10,7 +10,7 @@ import pytest
 
 from mlfoundry import slots
 from mlfoundry.records import Batch, NewRun, RunQuery, RunStatus
-from mlfoundry.store.artifacts import ArtifactFolder
+from mlfoundry.store.artifact_folder import ArtifactFolder
 from mlfoundry.store.database import Database
 from mlfoundry.store.postgres import PostgresDatabase
 from mlfoundry.tracking.lease import LEASE_S
@@ -48,7 +48,7 @@ def database(request, tmp_path):
 
 @pytest.fixture
 def service(database, tmp_path, clock):
-    return TrackingService(database, FolderFiles(tmp_path / "artifacts"), lease_s=LEASE_S, now_us=clock)
+    return TrackingService(database, ArtifactFolder(tmp_path / "artifacts"), lease_s=LEASE_S, now_us=clock)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_run_that_ended_is_never_given_up_and_never_runs_again(service, run, c
 
 
 def test_without_a_lease_a_run_runs_for_ever(database, tmp_path, clock):
-    service = TrackingService(database, FolderFiles(tmp_path / "artifacts"), now_us=clock)
+    service = TrackingService(database, ArtifactFolder(tmp_path / "artifacts"), now_us=clock)
     run = service.create_run("ann", NewRun(uuid.uuid4().hex, "iris", "svm", None, {}, "", START_US))
     clock.now_us += 1000 * A_WHILE_US
     assert service.get_run("ann", run.key.run_id).status is RunStatus.RUNNING
