@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
@@ -43,7 +44,8 @@ _EVERYWHERE = {
 }
 
 
-def _environment() -> jinja2.Environment:
+@functools.cache
+def _templates() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("mlfoundry.server.dashboard"),
         autoescape=True,
@@ -64,8 +66,6 @@ def _environment() -> jinja2.Environment:
     made.globals.update(sign=displays.STATUS_SIGNS, version=__version__)
     return made
 
-
-_templates = _environment()
 
 
 def page(
@@ -95,7 +95,7 @@ def page(
         "static": f"{base}/static/{assets.version()}",
         "title": title,
     }
-    html = _templates.get_template(f"{template}.html").render(known | told)
+    html = _templates().get_template(f"{template}.html").render(known | told)
     return HTMLResponse(html, status, headers={"Content-Security-Policy": PAGE_POLICY, **headers})
 
 
