@@ -9,7 +9,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import artifacts, collaborators, deletion, doctor, export, projects, runs, sync
+from . import artifacts, collaborators, deletion, doctor, export, projects, runs, sync, ui
 from .exits import Program
 from .session import store_options
 
@@ -75,5 +75,6 @@ for _command in (
     collaborators.collaborators,
     artifacts.artifacts,
     doctor.doctor,
+    ui.ui,
 ):
     main.add_command(_command)

@@ -23,8 +23,11 @@ from ..tracking import accounts
 from ..tracking.accounts import AccountService
 from ..tracking.lease import LEASE_S
 from ..tracking.service import TrackingService
+from ..tracking.sessions import SessionService
 from ..wire import errors as wire_errors
 from .context import Services
+from .dashboard import add_dashboard, error_page
+from .gates import Gate, KeyGate
 from .limits import BATCH_LIMIT_BYTES, JSON_LIMIT_BYTES, PART_LIMIT_BYTES, RequestLimits
 from .metrics import ServerMetrics
 from .policy import refuse_undeclared
@@ -35,18 +38,26 @@ RETRY_AFTER_S = 2.0
 _log = logging.getLogger("mlfoundry.server")
 
 
-def create_app(database: Database, files: ArtifactStore, *, hosts: list[str] | None = None) -> FastAPI:
+def create_app(
+    database: Database, files: ArtifactStore, *, hosts: list[str] | None = None, gate: Gate | None = None
+) -> FastAPI:
     """Return the application over a store.
 
     Args:
         database: Where rows are kept.
         files: Where the bytes of artifacts are kept.
         hosts: Names that a request may be addressed to; any when None.
+        gate: Who may come in with a browser; whoever has an API key of this server when None.
 
     Raises:
         RuntimeError: A route does not declare who may use it.
     """
-    tracking = TrackingService(database, files, knows_user=accounts.knows, lease_s=LEASE_S)
+    # Where one person alone comes in, no users are kept that a collaborator could be one of, and processes die on this
+    # machine, which sees it.
+    is_team = gate is None
+    tracking = TrackingService(
+        database, files, knows_user=accounts.knows if is_team else None, lease_s=LEASE_S if is_team else None
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -62,10 +73,13 @@ def create_app(database: Database, files: ArtifactStore, *, hosts: list[str] | N
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.services = Services(tracking, AccountService(database))
+    users = AccountService(database)
+    app.state.services = Services(tracking, users)
+    app.state.gate = gate or KeyGate(SessionService(database, users))
     app.state.metrics = ServerMetrics()
     for room in (health, projects, runs, data, artifacts, people):
         app.router.routes += room.router.routes
+    add_dashboard(app)
     _declare_openapi(app)
     _answer_errors(app)
     app.middleware("http")(_observed)
@@ -118,8 +132,9 @@ async def _observed(request: Request, call_next: Callable[[Request], Awaitable[R
 
 
 def _answer_errors(app: FastAPI) -> None:
-    def answer(status: int, told: dict[str, Any], **headers: str) -> Response:
-        return JSONResponse(told, status, headers=headers)
+    def answer(request: Request, status: int, told: dict[str, Any], **headers: str) -> Response:
+        page = error_page(request, status, str(told["error"]["message"]), headers)
+        return page or JSONResponse(told, status, headers=headers)
 
     def id_of(request: Request) -> str:
         return str(getattr(request.state, "request_id", ""))
@@ -133,22 +148,24 @@ def _answer_errors(app: FastAPI) -> None:
         if isinstance(error, BackendUnavailable):
             headers["Retry-After"] = f"{error.retry_after_s or RETRY_AFTER_S:g}"
             _log.warning("unavailable", extra={"request_id": id_of(request), "reason": str(error)})
-        return answer(status, wire_errors.error_json(error, id_of(request)), **headers)
+        return answer(request, status, wire_errors.error_json(error, id_of(request)), **headers)
 
     @app.exception_handler(RequestValidationError)
     def _shape(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first.get("loc", ()))
-        return answer(400, _plain("InvalidInput", f"{place}: {first.get('msg', 'not understood')}", request))
+        return answer(request, 400, _plain("InvalidInput", f"{place}: {first.get('msg', 'not understood')}", request))
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
-        return answer(error.status_code, _plain("Http", str(error.detail), request), **dict(error.headers or {}))
+        told = _plain("Http", str(error.detail), request)
+        return answer(request, error.status_code, told, **dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     def _unexpected(request: Request, error: Exception) -> Response:
         _log.error("failed", exc_info=error, extra={"request_id": id_of(request)})
-        return answer(500, _plain("Failed", "the server failed; its log says more under this id", request))
+        told = _plain("Failed", "the server failed; its log says more under this id", request)
+        return answer(request, 500, told)
 
     def _plain(code: str, message: str, request: Request) -> dict[str, Any]:
         return {"error": {"code": code, "message": message, "request_id": id_of(request)}}

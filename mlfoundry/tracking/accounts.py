@@ -39,7 +39,8 @@ def _check(secret: str) -> str:
     return f"{zlib.crc32(secret.encode()):08x}"
 
 
-def _digest(key: str) -> bytes:
+def digest_of(key: str) -> bytes:
+    """Return what is kept of a key."""
     # No slow hash: 160 random bits cannot be guessed however fast one tries.
     return hashlib.sha256(key.encode()).digest()
 
@@ -66,7 +67,11 @@ class AccountService:
         """
         if not looks_like_key(key):
             raise NotAuthenticated("this is no API key: one begins with mlf_ and ends with a check that holds")
-        digest, now_us = _digest(key), self._now_us()
+        return self.account_of(digest_of(key))
+
+    def account_of(self, digest: bytes) -> Account:
+        """Return whose key it is that has a digest; raises as `authenticate`."""
+        now_us = self._now_us()
         with self._database.read() as tx:
             found = accounts.find_key(tx, digest)
             account = None if found is None else accounts.find(tx, found.user)
@@ -106,9 +111,9 @@ class AccountService:
         key, now_us = new_key(), self._now_us()
         expires_at = None if expires_in_s is None else now_us + round(expires_in_s * 1e6)
         accounts.add_key(
-            tx, _digest(key), secrets.randbits(63), user, label=label, expires_at=expires_at, now_us=now_us
+            tx, digest_of(key), secrets.randbits(63), user, label=label, expires_at=expires_at, now_us=now_us
         )
-        record = accounts.find_key(tx, _digest(key))
+        record = accounts.find_key(tx, digest_of(key))
         assert record is not None
         return key, record
 

@@ -136,6 +136,30 @@ class TrackingService:
             rights.require(tx, user, project_id, Permission.READ)
             return keys.names(tx, project_id, kind)
 
+    def permission(self, user: str, project_id: int) -> Permission:
+        """Return what a user may do in a project. Raises ProjectNotFound."""
+        with self.database.read() as tx:
+            rights.require(tx, user, project_id, Permission.READ)
+            held = members.permission(tx, project_id, user)
+        assert held is not None
+        return held
+
+    def get_project_by_id(self, user: str, project_id: int) -> ProjectRecord:
+        """Return a project with its counts. Raises ProjectNotFound."""
+        with self.database.read() as tx:
+            rights.require(tx, user, project_id, Permission.READ)
+            permission = members.permission(tx, project_id, user)
+            assert permission is not None
+            record = projects.describe(tx, project_id, permission)
+        assert record is not None
+        return record
+
+    def count_runs(self, user: str, project_id: int, filter_text: str) -> int:
+        """Return how many runs of a project match a filter. Raises InvalidFilter, ProjectNotFound."""
+        with self.database.read() as tx:
+            rights.require(tx, user, project_id, Permission.READ)
+            return search.count(tx, project_id, filter_text)
+
     def list_collaborators(self, user: str, project_id: int) -> list[Collaborator]:
         """See `Backend.list_collaborators`."""
         with self.database.read() as tx:

@@ -20,7 +20,7 @@ LAYERS = {
         "recovery", "shipper", "journal", "documents", "folders", "file_systems", "slots", "store", "",
         "credentials", "server", "wire",
     },
-    "server": {"tracking", "store", "wire", "folders", "settings", ""},
+    "server": {"tracking", "store", "wire", "folders", "settings", "panels", "displays", ""},
     "panels": {"system_metrics", "displays"},
     "": set(),  # the package itself loads its names when they are used
     "client": {
@@ -160,7 +160,7 @@ CORE = {
     "compression",  # of Python 3.14
 }  # fmt: skip
 EXTRAS = {
-    "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn"},
+    "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn", "jinja2"},
     "store": {"psycopg", "psycopg_pool", "obstore"},
     "mlfoundry_jupyter": {"IPython", "ipywidgets", "anywidget", "traitlets", "plotly"},
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import Response
 
 from ...records import Account, ApiKey
@@ -45,8 +45,13 @@ class KeyId(BaseModel):
     """A key of a user; the caller's own when no user is named."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    key_id: int
+    key_id: int | Annotated[str, StringConstraints(pattern="^[0-9]{1,19}$")]  # as text where numbers have 53 bits
     user: str | None = None
+
+    @property
+    def number(self) -> int:
+        """The id, checked."""
+        return require_whole("key_id", int(self.key_id))
 
 
 @router.get("/users", summary="All users")
@@ -91,7 +96,7 @@ def create_key(has: Has, caller: Caller, body: NewKey) -> Response:
 @needs(Needs.SELF)
 def rotate_key(has: Has, caller: Caller, body: KeyId) -> Response:
     """See `AccountService.rotate_key`."""
-    key, record = has.accounts.rotate_key(caller, body.user or caller.user, require_whole("key_id", body.key_id))
+    key, record = has.accounts.rotate_key(caller, body.user or caller.user, body.number)
     return answer({"key": key, **_key(record)}, 201)
 
 
@@ -99,7 +104,7 @@ def rotate_key(has: Has, caller: Caller, body: KeyId) -> Response:
 @needs(Needs.SELF)
 def revoke_key(has: Has, caller: Caller, body: KeyId) -> Response:
     """See `AccountService.revoke_key`."""
-    has.accounts.revoke_key(caller, body.user or caller.user, require_whole("key_id", body.key_id))
+    has.accounts.revoke_key(caller, body.user or caller.user, body.number)
     return no_content()
 
 
