@@ -12,7 +12,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import JSONResponse, Response
 
 from .. import __version__
@@ -28,12 +27,14 @@ from ..wire import errors as wire_errors
 from .context import Services
 from .dashboard import add_dashboard, error_page
 from .gates import Gate, KeyGate
+from .hosts import KnownHosts
 from .limits import BATCH_LIMIT_BYTES, JSON_LIMIT_BYTES, PART_LIMIT_BYTES, RequestLimits
-from .metrics import ServerMetrics
+from .metrics import ServerMetrics, metric_method
 from .policy import refuse_undeclared
 from .routes import artifacts, data, health, people, projects, runs
 
 RETRY_AFTER_S = 2.0
+_UNLOGGED = ("/healthz", "/readyz", "/metrics")  # asked every few seconds; only what goes wrong with them is told
 
 _log = logging.getLogger("mlfoundry.server")
 
@@ -46,7 +47,7 @@ def create_app(
     Args:
         database: Where rows are kept.
         files: Where the bytes of artifacts are kept.
-        hosts: Names that a request may be addressed to; any when None.
+        hosts: Names that a request may be addressed to, see `KnownHosts`; any when None.
         gate: Who may come in with a browser; whoever has an API key of this server when None.
 
     Raises:
@@ -85,7 +86,7 @@ def create_app(
     app.middleware("http")(_observed)
     app.add_middleware(RequestLimits, limit_bytes=_limit_bytes)
     if hosts is not None:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+        app.add_middleware(KnownHosts, names=hosts)
     refuse_undeclared(app)
     return app
 
@@ -108,27 +109,37 @@ def _declare_openapi(app: FastAPI) -> None:
 async def _observed(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     """Give each request an id, a line in the log and its place in the metrics."""
     request.state.request_id = request_id = secrets.token_hex(8)
+    metrics = request.app.state.metrics
     began = time.perf_counter()
-    response = await call_next(request)
-    took_s = time.perf_counter() - began
+    metrics.begin()
+    status = 500  # what an exception that comes through here is answered with
+    try:
+        response = await call_next(request)
+        status = response.status_code
+    finally:
+        took_s = time.perf_counter() - began
+        path = getattr(request.scope.get("route"), "path", "none")
+        metrics.note(request.method, path, status, took_s)
+        if status >= 400 or path not in _UNLOGGED:
+            _log.info("request", extra=_logged(request, request_id, path, status, took_s))
     response.headers["X-Request-Id"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = response.headers.get("Cache-Control", "no-store")
-    path = getattr(request.scope.get("route"), "path", "none")
-    account = getattr(request.state, "account", None)
-    request.app.state.metrics.note(request.method, path, response.status_code, took_s)
-    _log.info(
-        "request",
-        extra={
-            "request_id": request_id,
-            "method": request.method,
-            "path": path,
-            "status": response.status_code,
-            "took_ms": round(1000 * took_s, 2),
-            "user": account.user if account is not None else None,
-        },
-    )
     return response
+
+
+def _logged(request: Request, request_id: str, path: str, status: int, took_s: float) -> dict[str, Any]:
+    """Return what the log says of a request: nothing that a caller wrote, but for a name that a key belongs to."""
+    account = getattr(request.state, "account", None)
+    return {
+        "request_id": request_id,
+        "method": metric_method(request.method),
+        "path": path,
+        "status": status,
+        "took_ms": round(1000 * took_s, 2),
+        "user": account.user if account is not None else None,
+        "client": request.client.host if request.client is not None else None,
+    }
 
 
 def _answer_errors(app: FastAPI) -> None:

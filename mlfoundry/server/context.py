@@ -55,7 +55,8 @@ def _shown_account(request: Request) -> Account:
     gate = gate_of(request)
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if gate.takes_keys and scheme.lower() == "bearer" and key:
-        return services(request).accounts.authenticate(key.strip())
+        request.state.key = key.strip()
+        return services(request).accounts.authenticate(request.state.key)
     session = session_of(request)
     if session is None:
         raise NotAuthenticated("this needs an API key; run mlfoundry login, or set MLFOUNDRY_API_KEY")

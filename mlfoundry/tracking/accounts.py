@@ -89,6 +89,11 @@ class AccountService:
                 accounts.note_use(tx, digest, now_us)
         return account
 
+    def describe_key(self, key: str) -> ApiKey | None:
+        """Return what is kept of a key that is in hand; None when it is not known."""
+        with self._database.read() as tx:
+            return accounts.find_key(tx, digest_of(key))
+
     def create_key(
         self, caller: Account, user: str, *, label: str = "", expires_in_s: float | None = None
     ) -> tuple[str, ApiKey]:
@@ -169,6 +174,11 @@ class AccountService:
                 raise InvalidInput(f"there is a user {user!r} already")
             return self._add_key(tx, user, "first admin", None)[0]
 
+    def has_admin(self) -> bool:
+        """Return whether there is an admin who can act, so that nobody needs to make the first."""
+        with self._database.read() as tx:
+            return any(account.is_admin and account.disabled_at is None for account in accounts.all_of(tx))
+
     def create_user(self, caller: Account, user: str, *, is_admin: bool = False) -> Account:
         """Make a user. Needs an admin of the server.
 
@@ -217,7 +227,7 @@ def knows(tx: Transaction, user: str) -> bool:
 def _find(tx: Transaction, user: str) -> Account:
     account = accounts.find(tx, user)
     if account is None:
-        raise UserNotFound(f"this server has no user {user!r}; an admin makes one with: mlfoundry server users add")
+        raise UserNotFound(f"this server has no user {user!r}; an admin makes one with: mlfoundry users add")
     return account
 
 

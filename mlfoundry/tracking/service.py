@@ -349,7 +349,7 @@ class TrackingService:
                     runs.count_fact(tx, run, "tracker.params_kept", len(kept))
             case "tags":
                 runs.set_tags(tx, run, content["values"])
-            case "facts":
+            case "facts" | "carried":
                 runs.set_tags(tx, run, content["values"], kind="fact")
             case "description":
                 runs.describe(tx, run, content["text"])

@@ -12,17 +12,19 @@ EVERYBODY_MAY = {"errors", "records", "names", "values"}
 LAYERS = {
     "mlfoundry_jupyter": {
         "client", "run", "stored_run", "results", "displays", "settings", "panels", "system_metrics", "process_exit",
-        "query", "tracking", "capture", "forks", "",
+        "query", "tracking", "capture", "forks", "login", "",
     },
     "cli": {
         "client", "run", "stored_run", "results", "displays", "settings", "query", "query_tree",
         "system_metrics", "tracking",
         "recovery", "shipper", "journal", "documents", "folders", "file_systems", "slots", "store", "",
-        "credentials", "server", "wire",
+        "credentials", "login", "push", "server", "wire",
     },
     "server": {"tracking", "store", "wire", "folders", "settings", "panels", "displays", ""},
     "panels": {"system_metrics", "displays"},
     "": set(),  # the package itself loads its names when they are used
+    "push": {"tracking", "store", "wire", "slots", "documents"},
+    "login": {"settings", "credentials", "tracking"},
     "client": {
         "run", "stored_run", "results", "query", "settings", "recovery", "shipper", "journal", "tracking",
         "folders",
