@@ -67,7 +67,6 @@ def _templates() -> jinja2.Environment:
     return made
 
 
-
 def page(
     request: Request, template: str, *, title: str, status: int = 200, headers: Mapping[str, str] = {}, **told: Any
 ) -> Response:
