@@ -161,7 +161,7 @@ CORE = {
 }  # fmt: skip
 EXTRAS = {
     "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn"},
-    "store": {"psycopg", "psycopg_pool"},
+    "store": {"psycopg"},
     "mlfoundry_jupyter": {"IPython", "ipywidgets", "anywidget", "traitlets", "plotly"},
 }
 
