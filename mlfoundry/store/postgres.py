@@ -7,6 +7,7 @@ gives each transaction another connection nothing is kept in a session: no prepa
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,15 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendUnavailable, InvalidInput, StoreBusy
 from . import schema
+from .connections import Connections
 from .database import Row
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg_pool import ConnectionPool
 
 POOL_LIMIT = 10
 WAIT_S = 10.0
-CONNECT_S = 5
+LOCK_S = 30
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+_BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{LOCK_S}s'"
 _MIGRATING = 0x6D6C666F756E6472  # the advisory lock of migrations: "mlfoundr" in ASCII
 
 
@@ -71,7 +80,7 @@ class PostgresDatabase:
         self._partitions = partitions
         self._pool_size = pool_size
         self._opening = threading.Lock()
-        self._pool: ConnectionPool[Any] | None = None
+        self._pool: Connections | None = None
 
     @contextmanager
     def write(self, *, settle: bool = False) -> Iterator[PostgresTransaction]:
@@ -80,16 +89,14 @@ class PostgresDatabase:
         Args:
             settle: Return only when this commit, and all before it, would survive a power cut.
         """
-        with self._connection() as connection, connection.transaction():
-            if not settle:  # faster by the wait for the disk; what a power cut takes, the client still has
-                connection.execute("SET LOCAL synchronous_commit = off")
+        # Faster by the wait for the disk; what a power cut takes, the client still has.
+        with self._begun(_BEGIN if settle else f"{_BEGIN}; SET LOCAL synchronous_commit = off") as connection:
             yield PostgresTransaction(connection)
 
     @contextmanager
     def read(self) -> Iterator[PostgresTransaction]:
         """Begin a transaction that reads one consistent state."""
-        with self._connection() as connection, connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
             yield PostgresTransaction(connection)
 
     def close(self) -> None:
@@ -109,34 +116,65 @@ class PostgresDatabase:
         return {"engine": f"PostgreSQL {version[0]}", "schema version": str(schema_version[0])}
 
     @contextmanager
-    def _connection(self) -> Iterator[psycopg.Connection[Row]]:
-        with _translated(), self._opened().connection() as connection:
-            yield connection
+    def _begun(self, begin: str) -> Iterator[psycopg.Connection[Row]]:
+        """Begin a transaction in one round trip; commit it at the end of the block, or roll back."""
+        import psycopg
 
-    def _opened(self) -> ConnectionPool[Any]:
+        with _translated():
+            pool = self._opened()
+            connection = self._first_that_begins(pool, begin)
+            try:
+                yield connection
+                connection.commit()
+            except BaseException:
+                with suppress(psycopg.Error):  # what went wrong before counts
+                    connection.rollback()
+                raise
+            finally:
+                pool.putconn(connection)
+
+    def _first_that_begins(self, pool: Connections, begin: str) -> psycopg.Connection[Row]:
+        """Return a connection on which a transaction has begun.
+
+        After a restart of PostgreSQL the pool is full of dead connections. Each is found out by its first
+        statement, before anything was done with it; to ask it beforehand would cost every transaction a round trip.
+        """
+        import psycopg
+
+        for attempt in itertools.count():
+            connection: psycopg.Connection[Row] = pool.getconn()
+            try:
+                connection.execute(begin)
+            except BaseException as error:
+                pool.putconn(connection)
+                if isinstance(error, psycopg.OperationalError) and connection.closed and attempt < self._pool_size:
+                    continue
+                raise
+            return connection
+        raise AssertionError("there is always another attempt")
+
+    def _opened(self) -> Connections:
         with self._opening:
             if self._pool is None:
                 self._pool = self._open()
             return self._pool
 
-    def _open(self) -> ConnectionPool[Any]:
+    def _open(self) -> Connections:
         import psycopg
-        from psycopg_pool import ConnectionPool
 
-        with psycopg.connect(self._uri, connect_timeout=CONNECT_S, prepare_threshold=None) as connection:
+        with psycopg.connect(**self._reached_by(), prepare_threshold=None) as connection:
             _migrate(connection, self._partitions)
-        pool = ConnectionPool(
-            self._uri,
-            kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": CONNECT_S},
-            min_size=1,
-            max_size=self._pool_size,
-            timeout=WAIT_S,
-            check=ConnectionPool.check_connection,
-            open=False,
-            name="mlfoundry",
-        )
-        pool.open()
-        return pool
+
+        def connect() -> psycopg.Connection[Row]:
+            return psycopg.connect(**self._reached_by(), autocommit=True, prepare_threshold=None)
+
+        return Connections(connect, limit=self._pool_size, wait_s=WAIT_S)
+
+    def _reached_by(self) -> dict[str, Any]:
+        """Return how to connect: as the URI says, and otherwise so that a machine that is gone is found out."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        return {**_PATIENCE, **conninfo_to_dict(self._uri)}
 
 
 def _migrate(connection: psycopg.Connection[Row], partitions: int, upto: int | None = None) -> None:
@@ -200,11 +238,12 @@ def _for_postgres(sql: str) -> str:
 def _translated() -> Iterator[None]:
     import psycopg
     from psycopg import errors
-    from psycopg_pool import PoolTimeout
 
     try:
         yield
-    except (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, PoolTimeout) as error:
+    except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+        raise StoreBusy(f"the store is busy ({_told(error)}). Try again.", gave_way=True) from error
+    except errors.LockNotAvailable as error:
         raise StoreBusy(f"the store is busy ({_told(error)}). Try again.") from error
     except (errors.DataError, errors.ProgramLimitExceeded) as error:
         raise InvalidInput(f"the store cannot keep this ({_told(error)})") from error

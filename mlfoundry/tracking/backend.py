@@ -40,7 +40,11 @@ class Backend(Protocol):
         """The caller's name when it can be told without asking; None otherwise."""
 
     def on_behalf_of(self, user: str) -> Backend:
-        """Return the backend for what a process of this account left under another name, or itself."""
+        """Return the backend for what a process of this account left under another name, or itself.
+
+        Raises:
+            NotAuthenticated: It takes that user's own key.
+        """
 
     def create_run(self, new: NewRun) -> RunRecord:
         """Make a run, and its project under the caller when it is missing; the same id again is a no-op.
