@@ -16,6 +16,7 @@ from .database import Database
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _POSTGRES = ("postgresql", "postgres")
+_DATABASES = "postgresql://user@host/database, or the path of a file"
 
 
 def is_postgres(place: str) -> bool:
@@ -58,7 +59,7 @@ def open_database(place: str, *, pool_size: int | None = None, partitions: int =
         given = {} if pool_size is None else {"pool_size": pool_size}
         # The rules know one kind of database; both have the verbs that they use.
         return cast(Database, postgres.PostgresDatabase(place, partitions=partitions, **given))
-    path = _path(place, "database", "postgresql://user@host/database, or the path of a file")
+    path = _path(place, "database", _DATABASES)
     if path.is_dir():
         raise InvalidSetting(f"database is {str(path)!r}, which is a folder; give the file, like {path}/mlfoundry.db")
     _make(path.parent)
@@ -84,7 +85,7 @@ def open_artifacts(place: str) -> ArtifactFolder:
 
 def artifacts_beside(place: str) -> str | None:
     """Return the folder for the bytes when none is named: beside a SQLite file; None for other databases."""
-    return None if is_postgres(place) else str(_path(place, "database", "a path").parent / "artifacts")
+    return None if is_postgres(place) else str(_path(place, "database", _DATABASES).parent / "artifacts")
 
 
 def _path(place: str, name: str, allowed: str) -> Path:

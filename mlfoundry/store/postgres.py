@@ -203,7 +203,9 @@ CREATE FUNCTION mlf_lower(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT
 
 
 def _version(connection: psycopg.Connection[Row]) -> int:
-    if connection.execute("SELECT to_regclass('schema_version')").fetchone() == (None,):
+    # Read from the catalogue itself: to_regclass may answer from a memory that is older than the lock of migrations.
+    known = "SELECT 1 FROM pg_catalog.pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid)"
+    if connection.execute(known).fetchone() is None:
         return 0
     row = connection.execute("SELECT version FROM schema_version").fetchone()
     assert row is not None
@@ -247,6 +249,11 @@ def _translated() -> Iterator[None]:
         raise StoreBusy(f"the store is busy ({_told(error)}). Try again.") from error
     except (errors.DataError, errors.ProgramLimitExceeded) as error:
         raise InvalidInput(f"the store cannot keep this ({_told(error)})") from error
+    except errors.InsufficientPrivilege as error:
+        raise BackendUnavailable(
+            f"the store's PostgreSQL does not allow this ({_told(error)}). Its user needs CREATE on the schema; the "
+            "owner of the database has it."
+        ) from error
     except (errors.DiskFull, errors.ReadOnlySqlTransaction, psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise BackendUnavailable(f"the store's PostgreSQL cannot be used now ({_told(error)})") from error
 

@@ -8,6 +8,7 @@ import pytest
 import mlfoundry
 from mlfoundry.query import parse_filter
 from mlfoundry.query_tree import ATTRIBUTES
+from tests.places import PLACES, ann_in
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,9 +43,10 @@ def shown_by(code, namespace):
     return repr(eval(last, namespace))
 
 
-@pytest.fixture
-def as_ann(monkeypatch):
-    monkeypatch.setenv("MLFOUNDRY_USER", "ann")
+@pytest.fixture(params=PLACES)
+def as_ann(request):
+    """Ann, in each place where her runs may be kept: by the environment alone, and no output differs."""
+    yield from ann_in(request.param, request)
 
 
 def test_its_code_runs_in_order_and_shows_what_it_says(as_ann):
