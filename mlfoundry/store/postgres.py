@@ -7,6 +7,7 @@ gives each transaction another connection nothing is kept in a session: no prepa
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 POOL_LIMIT = 10
 WAIT_S = 10.0
 CONNECT_S = 5
+PARAMETERS = 10_000  # of one statement; the protocol counts them in 16 bits
+CACHED_BELOW = 4096
+_ROW = re.compile(r"\bVALUES (\([?, ]+\))")
 _MIGRATING = 0x6D6C666F756E6472  # the advisory lock of migrations: "mlfoundr" in ASCII
 
 
@@ -36,20 +40,33 @@ class PostgresTransaction:
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return all rows of a statement."""
-        return self._connection.execute(_for_postgres(sql), values).fetchall()
+        return self._execute(sql, values).fetchall()
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """Return the first row of a statement, None when it has none."""
-        return self._connection.execute(_for_postgres(sql), values).fetchone()
+        return self._execute(sql, values).fetchone()
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed."""
-        return self._connection.execute(_for_postgres(sql), values).rowcount
+        return self._execute(sql, values).rowcount
 
     def run_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
-        """Run a statement once for each sequence of values."""
-        with self._connection.cursor() as cursor:
-            cursor.executemany(_for_postgres(sql), values)
+        """Run a statement once for each sequence of values; rows are inserted many at a time."""
+        found = _ROW.search(sql)
+        if found is None:
+            for each in values:
+                self._execute(sql, each)
+            return
+        rows = list(values)
+        block = max(1, PARAMETERS // found[1].count("?"))
+        for start in range(0, len(rows), block):
+            some = rows[start : start + block]
+            many = f"{sql[: found.start(1)]}{', '.join([found[1]] * len(some))}{sql[found.end(1) :]}"
+            self._execute(many, [value for row in some for value in row])
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> psycopg.Cursor[Row]:
+        # Bytes would travel as twice as many hex digits if the answer were text.
+        return self._connection.execute(_for_postgres(sql), values, binary=True)
 
 
 class PostgresDatabase:
@@ -80,16 +97,14 @@ class PostgresDatabase:
         Args:
             settle: Return only when this commit, and all before it, would survive a power cut.
         """
-        with self._connection() as connection, connection.transaction():
-            if not settle:  # faster by the wait for the disk; what a power cut takes, the client still has
-                connection.execute("SET LOCAL synchronous_commit = off")
+        # Faster by the wait for the disk; what a power cut takes, the client still has.
+        with self._begun("BEGIN" if settle else "BEGIN; SET LOCAL synchronous_commit = off") as connection:
             yield PostgresTransaction(connection)
 
     @contextmanager
     def read(self) -> Iterator[PostgresTransaction]:
         """Begin a transaction that reads one consistent state."""
-        with self._connection() as connection, connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
             yield PostgresTransaction(connection)
 
     def close(self) -> None:
@@ -109,9 +124,42 @@ class PostgresDatabase:
         return {"engine": f"PostgreSQL {version[0]}", "schema version": str(schema_version[0])}
 
     @contextmanager
-    def _connection(self) -> Iterator[psycopg.Connection[Row]]:
-        with _translated(), self._opened().connection() as connection:
-            yield connection
+    def _begun(self, begin: str) -> Iterator[psycopg.Connection[Row]]:
+        """Begin a transaction in one round trip; commit it at the end of the block, or roll back."""
+        import psycopg
+
+        with _translated():
+            pool = self._opened()
+            connection = self._first_that_begins(pool, begin)
+            try:
+                yield connection
+                connection.commit()
+            except BaseException:
+                with suppress(psycopg.Error):  # what went wrong before counts
+                    connection.rollback()
+                raise
+            finally:
+                pool.putconn(connection)
+
+    def _first_that_begins(self, pool: ConnectionPool[Any], begin: str) -> psycopg.Connection[Row]:
+        """Return a connection on which a transaction has begun.
+
+        After a restart of PostgreSQL the pool is full of dead connections. Each is found out by its first
+        statement, before anything was done with it; to ask it beforehand would cost every transaction a round trip.
+        """
+        import psycopg
+
+        for attempt in itertools.count():
+            connection: psycopg.Connection[Row] = pool.getconn()
+            try:
+                connection.execute(begin)
+            except BaseException as error:
+                pool.putconn(connection)
+                if isinstance(error, psycopg.OperationalError) and connection.closed and attempt < self._pool_size:
+                    continue
+                raise
+            return connection
+        raise AssertionError("there is always another attempt")
 
     def _opened(self) -> ConnectionPool[Any]:
         with self._opening:
@@ -127,11 +175,15 @@ class PostgresDatabase:
             _migrate(connection, self._partitions)
         pool = ConnectionPool(
             self._uri,
-            kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": CONNECT_S},
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": None,
+                "connect_timeout": CONNECT_S,
+                "cursor_factory": psycopg.RawCursor,
+            },
             min_size=1,
             max_size=self._pool_size,
             timeout=WAIT_S,
-            check=ConnectionPool.check_connection,
             open=False,
             name="mlfoundry",
         )
@@ -191,9 +243,18 @@ def _tables_for_postgres(sql: str, partitions: int) -> str:
     return re.sub(pattern, partitioned, re.sub(r"--[^\n]*", "", sql)) + "\n".join(parts)
 
 
-@lru_cache(maxsize=2000)
 def _for_postgres(sql: str) -> str:
-    return re.sub(r"\bLOWER\(", "mlf_lower(", sql.replace("%", "%%").replace("?", "%s"))
+    return _numbered_once(sql) if len(sql) < CACHED_BELOW else _numbered(sql)
+
+
+def _numbered(sql: str) -> str:
+    """Number the parameters, so that the driver need not look for them: there may be thousands."""
+    first, *others = sql.split("?")
+    numbered = first + "".join(f"${number}{part}" for number, part in enumerate(others, start=1))
+    return re.sub(r"\bLOWER\(", "mlf_lower(", numbered)
+
+
+_numbered_once = lru_cache(maxsize=1000)(_numbered)
 
 
 @contextmanager
