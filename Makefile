@@ -55,5 +55,5 @@ clean:
 .venv/installed-test: .venv/made-for pyproject.toml
 	@echo "Installing what the tests need (the first time takes a minute or two)"
 	@$(PIP_INSTALL) --upgrade 'pip>=25.1'
-	@$(PIP_INSTALL) --editable '.[jupyter,pandas,parquet,server]' --group test
+	@$(PIP_INSTALL) --editable '.[jupyter,pandas,parquet,s3,server]' --group test
 	@touch $@

@@ -11,14 +11,18 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 START_S = 60
 OTHER_USERS = ("postgres", "nobody")
+# Of servers that serve tests: what they hold may be lost in a power cut.
+OPTIONS: dict[str, object] = {"fsync": "off", "max_connections": 200, "shared_buffers": "64MB"}
 
 
 def running(folder: Path) -> str:
@@ -27,7 +31,7 @@ def running(folder: Path) -> str:
     with (folder / "postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not note.exists():
-            note.write_text(json.dumps(start(fsync="off", max_connections=200, shared_buffers="64MB")))
+            note.write_text(json.dumps(start(**OPTIONS)))
     return str(json.loads(note.read_text())["uri"])
 
 
@@ -80,9 +84,9 @@ def start(**options: object) -> dict[str, str]:
     return {"uri": serve(home, **options), "home": str(home)}
 
 
-def serve(home: Path, **options: object) -> str:
-    """Start the server whose files lie in `home`; return its URI."""
-    port = free_port()
+def serve(home: Path, *, port: int | None = None, **options: object) -> str:
+    """Start the server whose files lie in `home`, at a free port when none is given; return its URI."""
+    port = port or free_port()
     given = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": home}
     given |= {"log_min_messages": "fatal", **options}
     control("start", home, "-o", " ".join(f"-c {name}={value}" for name, value in given.items()))
@@ -95,6 +99,60 @@ def new_home() -> Path:
     if os.getuid() == 0:
         shutil.chown(home, next(name for name in OTHER_USERS if _exists(name)))
     return home
+
+
+class Cluster:
+    """A PostgreSQL of one test alone, which it may kill.
+
+    Attributes:
+        uri: Where it is reached, also after a new start.
+    """
+
+    def __init__(self) -> None:
+        made = start(**OPTIONS)
+        self.uri = made["uri"]
+        self._home = Path(made["home"])
+
+    def kill(self) -> None:
+        """Kill its main process, as the kernel does when memory is short: what no disk was asked for is lost."""
+        os.kill(self._pid(), signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let nothing of it answer, without any connection being closed."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on after a pause."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def start(self) -> None:
+        """Start it after a kill; it recovers what was committed."""
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                serve(self._home, port=int(self.uri.rpartition(":")[2].partition("/")[0]), **OPTIONS)
+            except subprocess.CalledProcessError:  # processes of the killed one are not gone yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def remove(self) -> None:
+        """Stop it and delete its files."""
+        with contextlib.suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            control("stop", self._home, "-m", "immediate")
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _pid(self) -> int:
+        return int((self._home / "data" / "postmaster.pid").read_text().split()[0])
+
+    def _pids(self) -> list[int]:
+        first = self._pid()
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, children)]
 
 
 def _exists(name: str) -> bool:
