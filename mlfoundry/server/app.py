@@ -13,10 +13,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from .. import __version__
-from ..errors import BackendUnavailable, MlfoundryError, NotAuthenticated
+from ..errors import BackendUnavailable, MlfoundryError, NotAuthenticated, shown
 from ..store.artifacts import ArtifactStore
 from ..store.database import Database
 from ..tracking import accounts
@@ -24,12 +24,17 @@ from ..tracking.accounts import AccountService
 from ..tracking.service import TrackingService
 from ..wire import errors as wire_errors
 from .context import Services
+from .context import answer as json_answer
+from .description import describe
+from .guard import WrongMediaType
 from .limits import BATCH_LIMIT_BYTES, JSON_LIMIT_BYTES, PART_LIMIT_BYTES, RequestLimits
 from .metrics import ServerMetrics
 from .policy import refuse_undeclared
 from .routes import artifacts, data, health, people, projects, runs
 
 RETRY_AFTER_S = 2.0
+DESCRIPTION_PATH = "/api/v1/openapi.json"
+_CODES = {400: "InvalidInput", 404: "NotFound", 405: "MethodNotAllowed"}
 
 _log = logging.getLogger("mlfoundry.server")
 
@@ -55,7 +60,7 @@ def create_app(database: Database, files: ArtifactStore, *, hosts: list[str] | N
     app = FastAPI(
         title="MLFoundry",
         version=__version__,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=DESCRIPTION_PATH,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -65,10 +70,11 @@ def create_app(database: Database, files: ArtifactStore, *, hosts: list[str] | N
     app.state.metrics = ServerMetrics()
     for room in (health, projects, runs, data, artifacts, people):
         app.router.routes += room.router.routes
+    app.openapi = describe(app)  # type: ignore[method-assign]
     _declare_openapi(app)
     _answer_errors(app)
-    app.middleware("http")(_observed)
     app.add_middleware(RequestLimits, limit_bytes=_limit_bytes)
+    app.middleware("http")(_observed)  # the outermost, so that what the limits refuse has an id and is counted
     if hosts is not None:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     refuse_undeclared(app)
@@ -118,14 +124,16 @@ async def _observed(request: Request, call_next: Callable[[Request], Awaitable[R
 
 def _answer_errors(app: FastAPI) -> None:
     def answer(status: int, told: dict[str, Any], **headers: str) -> Response:
-        return JSONResponse(told, status, headers=headers)
+        response = json_answer(told, status)
+        response.headers.update(headers)
+        return response
 
     def id_of(request: Request) -> str:
         return str(getattr(request.state, "request_id", ""))
 
     @app.exception_handler(MlfoundryError)
     def _ours(request: Request, error: MlfoundryError) -> Response:
-        status = wire_errors.http_status(error)
+        status = 415 if isinstance(error, WrongMediaType) else wire_errors.http_status(error)
         headers = {}
         if isinstance(error, NotAuthenticated):
             headers["WWW-Authenticate"] = "Bearer"
@@ -142,7 +150,15 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
-        return answer(error.status_code, _plain("Http", str(error.detail), request), **dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        code, message = _CODES.get(error.status_code, "Http"), str(error.detail)
+        if error.status_code == 404:
+            message = f"there is nothing at {shown(request.url.path)}; {DESCRIPTION_PATH} describes what there is"
+        elif error.status_code == 405:
+            message = f"{shown(request.method)} is not taken here; {headers.get('Allow', 'nothing')} is"
+        elif error.status_code == 400:
+            message = "the body is no JSON that can be read: it is broken off, too deep, or no UTF-8"
+        return answer(error.status_code, _plain(code, message, request), **headers)
 
     @app.exception_handler(Exception)
     def _unexpected(request: Request, error: Exception) -> Response:

@@ -20,7 +20,7 @@ LAYERS = {
         "recovery", "shipper", "journal", "documents", "folders", "file_systems", "slots", "store", "",
         "credentials", "server", "wire",
     },
-    "server": {"tracking", "store", "wire", "folders", "settings", ""},
+    "server": {"tracking", "store", "wire", "folders", "settings", "query", ""},
     "panels": {"system_metrics", "displays"},
     "": set(),  # the package itself loads its names when they are used
     "client": {

@@ -5,20 +5,21 @@ from __future__ import annotations
 from fastapi import Request
 from starlette.responses import Response
 
+from .. import answers
 from ..context import Caller, Has, answer, room
 from ..policy import Needs, needs
 
 router = room("health")
 
 
-@router.get("/healthz", summary="Whether the process lives")
+@router.get("/healthz", summary="Whether the process lives", response_model=answers.Health)
 @needs(Needs.NOTHING)
 def health() -> Response:
     """Answer as long as the process does."""
     return answer({"status": "ok"})
 
 
-@router.get("/readyz", summary="Whether requests can be served: the database answers")
+@router.get("/readyz", summary="Whether requests can be served: the database answers", response_model=answers.Health)
 @needs(Needs.NOTHING)
 def ready(has: Has) -> Response:
     """Ask the database; 503 when it cannot be used."""
@@ -26,14 +27,19 @@ def ready(has: Has) -> Response:
     return answer({"status": "ok"})
 
 
-@router.get("/metrics", summary="Counters of this process, for Prometheus")
+@router.get(
+    "/metrics",
+    summary="Counters of this process, for Prometheus",
+    response_class=Response,
+    responses={200: {"description": "Counters.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 @needs(Needs.SERVER_ADMIN)
 def metrics(request: Request) -> Response:
     """Return counters of this process."""
     return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-@router.get("/api/v1/whoami", summary="Whose key this is")
+@router.get("/api/v1/whoami", summary="Whose key this is", response_model=answers.WhoAmI)
 @needs(Needs.KEY)
 def whoami(caller: Caller) -> Response:
     """Return the caller's name."""
