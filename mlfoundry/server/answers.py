@@ -20,8 +20,15 @@ Number = Annotated[
 ]
 RunId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Summary = tuple[Count, int, TimeUs, Number, Number, Number]
-Typed = tuple[Literal["str", "int", "float", "bool", "none", "json"], str]
+# Tuples by their length alone: not every reader of OpenAPI knows more of them.
+Summary = Annotated[
+    list[Number],
+    Field(min_length=6, max_length=6, description="Count, last step, its time (µs), last value, least, greatest."),
+]
+Typed = Annotated[
+    list[str],
+    Field(min_length=2, max_length=2, description="Type in Python (str int float bool none json), value as text."),
+]
 
 
 class Told(BaseModel):
@@ -162,9 +169,9 @@ class Run(Told):
     description: str
     error: str
     deleted_at: TimeUs | None
-    params: dict[str, Annotated[Typed, Field(description="The type in Python, and the value as text.")]]
+    params: dict[str, Typed]
     tags: dict[str, str]
-    metrics: dict[str, Annotated[Summary, Field(description="count, last step, its time, last value, least, greatest")]]
+    metrics: dict[str, Summary]
 
 
 class RunPage(Told):

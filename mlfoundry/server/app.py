@@ -16,18 +16,19 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response
 
 from .. import __version__
-from ..errors import BackendUnavailable, MlfoundryError, NotAuthenticated, shown
+from ..errors import BackendUnavailable, MlfoundryError, NotAuthenticated, TooManyAttempts, shown
 from ..store.artifacts import ArtifactStore
 from ..store.database import Database
 from ..tracking import accounts
 from ..tracking.accounts import AccountService
 from ..tracking.service import TrackingService
 from ..wire import errors as wire_errors
+from .attempts import FailedAttempts
 from .context import Services
 from .context import answer as json_answer
 from .description import describe
 from .guard import WrongMediaType
-from .limits import BATCH_LIMIT_BYTES, JSON_LIMIT_BYTES, PART_LIMIT_BYTES, RequestLimits
+from .limits import BATCH_LIMIT_BYTES, JSON_LIMIT_BYTES, PART_LIMIT_BYTES, RequestLimits, Turns
 from .metrics import ServerMetrics
 from .policy import refuse_undeclared
 from .routes import artifacts, data, health, people, projects, runs
@@ -68,6 +69,8 @@ def create_app(database: Database, files: ArtifactStore, *, hosts: list[str] | N
     )
     app.state.services = Services(tracking, AccountService(database))
     app.state.metrics = ServerMetrics()
+    app.state.attempts = FailedAttempts()
+    app.state.turns = Turns()
     for room in (health, projects, runs, data, artifacts, people):
         app.router.routes += room.router.routes
     app.openapi = describe(app)  # type: ignore[method-assign]
@@ -137,6 +140,8 @@ def _answer_errors(app: FastAPI) -> None:
         headers = {}
         if isinstance(error, NotAuthenticated):
             headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, TooManyAttempts):
+            headers["Retry-After"] = f"{error.retry_after_s or RETRY_AFTER_S:.0f}"
         if isinstance(error, BackendUnavailable):
             headers["Retry-After"] = f"{error.retry_after_s or RETRY_AFTER_S:g}"
             _log.warning("unavailable", extra={"request_id": id_of(request), "reason": str(error)})

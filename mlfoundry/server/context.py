@@ -48,7 +48,8 @@ def authenticate(request: Request) -> None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise NotAuthenticated("this needs an API key; run mlfoundry login, or set MLFOUNDRY_API_KEY")
-    account = services(request).accounts.authenticate(key.strip())
+    with request.app.state.attempts.counting(request):
+        account = services(request).accounts.authenticate(key.strip())
     if level is Needs.SERVER_ADMIN and not account.is_admin:
         raise PermissionDenied(f"{account.user!r} is no admin of this server; this needs one")
     request.state.account = account

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ..errors import InvalidInput, shown
+from .limits import caller_of
 from .policy import Needs, declared
 
 JSON_TYPE = "application/json"
@@ -43,7 +44,8 @@ def guarded(authenticate: Callable[[Request], None]) -> type[APIRoute]:
                 _require_media_type(request, taken)
                 if self.path.startswith("/api/"):
                     _require_known(request, known)
-                return await handle(request)
+                async with request.app.state.turns.of(caller_of(request.scope)):
+                    return await handle(request)
 
             return guarded
 

@@ -18,12 +18,14 @@ from ..errors import (
     ParamChanged,
     PermissionDenied,
     RunDeleted,
+    TooManyAttempts,
 )
 from .plain import Json
 
 # The first that fits counts.
 _STATUSES: tuple[tuple[type[MlfoundryError], int], ...] = (
     (InvalidInput, 400),
+    (TooManyAttempts, 429),
     (NotAuthenticated, 401),
     (PermissionDenied, 403),
     (NotFound, 404),
@@ -68,6 +70,6 @@ def read_error(status: int, told: Any, retry_after_s: float | None) -> Mlfoundry
     kind = getattr(errors, str(code), None)
     if not isinstance(kind, type) or not issubclass(kind, MlfoundryError) or kind in (ParamChanged, JournalGap):
         kind = next((kind for kind, code in _STATUSES if code == status and kind is not JournalGap), BackendUnavailable)
-    if issubclass(kind, BackendUnavailable):
+    if issubclass(kind, (BackendUnavailable, TooManyAttempts)):
         return kind(message, retry_after_s=retry_after_s)
     return kind(message)
