@@ -26,7 +26,7 @@ BATCH_TYPE = "application/vnd.mlfoundry.batch"
 POINTS_TYPE = "application/vnd.mlfoundry.points"
 BATCH_LIMIT_BYTES = 64 * 1024 * 1024
 HEADER_LIMIT_BYTES = 16 * 1024 * 1024
-WINDOW_LOG_LIMIT = 27  # a frame that asks for more memory to be read is none of ours
+WINDOW_LOG_LIMIT = 24  # a frame that asks for more memory to be read is none of ours
 _LENGTH = struct.Struct("<I")
 
 
@@ -127,4 +127,4 @@ def _points_size(header: Json) -> int:
     sizes = [size for _, size, _ in header["series"]]
     if not all(type(size) is int and size >= 0 for size in sizes):
         raise InvalidInput("a series has no negative number of points")
-    return 24 * sum(sizes)
+    return 24 * sum(map(int, sizes))
