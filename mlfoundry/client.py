@@ -389,8 +389,9 @@ class Client:
         """
         shipper = shipping.shipper()
         shipper.watch(self.backend, self.settings.journal_roots())
-        shipper.wait(lambda: not shipper.adopted(), timeout_s, sweep=True)
-        return shipper.count_left(self.settings.journal_roots())
+        shipper.reconsider(self.backend)
+        shipper.wait(lambda: not shipper.adopted(self.backend), timeout_s, backend=self.backend, sweep=True)
+        return shipper.count_left(self.backend, self.settings.journal_roots())
 
     def _recovered(self) -> None:
         """Before the first look: give dead processes' journals a moment to be stored, so that it tells the truth."""

@@ -277,6 +277,7 @@ class RunQuery:
         params: Names of params wanted, None for all.
         metrics: Names of metrics wanted, None for all.
         tags: Names of tags wanted, None for all.
+        offset: Runs to leave out behind the cursor, for tables that are scrolled far; a cursor costs less.
     """
 
     project_id: int
@@ -288,6 +289,7 @@ class RunQuery:
     params: tuple[str, ...] | None = None
     metrics: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)

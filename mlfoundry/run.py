@@ -41,6 +41,8 @@ from .uploads import Uploads, files_to_log
 if TYPE_CHECKING:
     from .client import Client
 
+AWAY_S = 1.0  # how long an end waits for a backend that was away for as long as an end may wait
+
 _log = logging.getLogger("mlfoundry")
 
 
@@ -207,7 +209,9 @@ class Run(StoredRun):
         """Make sure that what was logged before the end cannot overtake an edit that comes after it."""
         shipment = self._shipment
         if shipment is not None and not shipment.done.is_set():
-            shipping.shipper().wait(shipment.done.is_set, self.client.settings.end_timeout_s)
+            shipping.shipper().wait(
+                shipment.done.is_set, self.client.settings.end_timeout_s, backend=self.client.backend
+            )
             if not shipment.done.is_set():
                 why = shipment.trouble or "try again"
                 raise BackendUnavailable(f"{self.fqn} has ended and is not stored yet, so it cannot be edited: {why}")
@@ -307,7 +311,7 @@ class Run(StoredRun):
 
         attempts = shipment.attempts
         if not stored():
-            shipping.shipper().wait(settled, timeout_s)
+            shipping.shipper().wait(settled, timeout_s, backend=self.client.backend)
         return stored()
 
     def end(self, status: RunStatus | str = RunStatus.FINISHED) -> None:
@@ -356,11 +360,13 @@ class Run(StoredRun):
         attempts = shipment.attempts
 
         def stored() -> bool:
-            own = [each for each in shipper.adopted() if each.new.run_id == self.run_id]
+            own = [each for each in shipper.adopted(self.client.backend) if each.new.run_id == self.run_id]
             refused = shipment.refused and shipment.attempts > attempts
             return (shipment.done.is_set() or refused) and all(each.refused for each in own)
 
-        shipper.wait(stored, timeout_s, sweep=True)
+        if shipper.away_s(self.client.backend) >= timeout_s:  # it was waited for long enough, by another run perhaps
+            timeout_s = min(timeout_s, AWAY_S)
+        shipper.wait(stored, timeout_s, backend=self.client.backend, sweep=True)
         if shipment.done.is_set():
             with contextlib.suppress(BackendUnavailable):
                 self._record = self.client.backend.get_run(self.run_id)

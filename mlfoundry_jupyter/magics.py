@@ -175,6 +175,22 @@ class MlfoundryMagics(Magics):
 
         return Status.of(self.cells.client(args.client), self.cells.last)
 
+    @no_var_expand
+    @line_magic
+    @_told
+    @takes("mlfoundry_login", argument("host", metavar="HOST", nargs="?", help="Address; that of the settings."))
+    def mlfoundry_login(self, line: str) -> None:
+        """Log in to a server: asks for the API key in a field that hides it, and keeps it for this account.
+
+        The key is asked for because what stands in a cell is saved with the notebook and in the history.
+        """
+        from . import login
+
+        login.refuse_key(line)
+        args = self._parsed(MlfoundryMagics.mlfoundry_login, line)
+        if args is not None:
+            login.log_in(args.host)
+
     # -- what they share -------------------------------------------------------------------------
 
     @property

@@ -100,11 +100,13 @@ class RunView {
     });
     this._cells = new CellsTab();
     this._about = new AboutTab(this._source, this._points);
+    this._more = this._source.tabs?.() ?? []; // what only this kind of page has
     const tabs = [
       ["metrics", "Metrics", this._metrics],
       ["system", "System", this._system],
       ["cells", "Cells", this._cells],
       ["details", "Details", this._about],
+      ...this._more,
     ];
     this._tabs = tabList(
       "parts of the run",
@@ -266,7 +268,8 @@ class RunView {
     this._tabs.setTitle("cells", cells.length ? `Cells ${figure(cells.length)}` : "Cells");
     if (this._tabs.selected === "cells") this._cells.update(cells);
     else if (this._tabs.selected === "details") this._about.update(this._run);
-    else this._chartsTab().update({ isSettled: this._isSettled });
+    else if (this._chartsTab()) this._chartsTab().update({ isSettled: this._isSettled });
+    else this._more.find(([each]) => each === this._tabs.selected)?.[2].update();
   }
 
   _showControls() {

@@ -67,6 +67,8 @@ class WhoAmI(Told):
 
     user: str
     is_admin: bool
+    version: Annotated[str, Field(description="Of the server.")]
+    key: Annotated[Key | None, Field(description="What is kept of the key that was shown; null for a browser.")]
 
 
 class User(Told):

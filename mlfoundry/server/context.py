@@ -14,6 +14,7 @@ from ..records import Account, RunKey
 from ..tracking.accounts import AccountService
 from ..tracking.service import TrackingService
 from .fields import ProjectId, RunId
+from .gates import SAFE_METHODS, gate_of, require_own_change, session_of
 from .guard import guarded
 from .policy import Needs, declared
 
@@ -45,14 +46,28 @@ def authenticate(request: Request) -> None:
         raise RuntimeError("a route without a policy was reached")
     if level is Needs.NOTHING:
         return
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key:
-        raise NotAuthenticated("this needs an API key; run mlfoundry login, or set MLFOUNDRY_API_KEY")
-    with request.app.state.attempts.counting(request):
-        account = services(request).accounts.authenticate(key.strip())
+    account = _shown_account(request)
     if level is Needs.SERVER_ADMIN and not account.is_admin:
         raise PermissionDenied(f"{account.user!r} is no admin of this server; this needs one")
     request.state.account = account
+
+
+def _shown_account(request: Request) -> Account:
+    """Return whose key, or else whose session, a request shows."""
+    gate = gate_of(request)
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if gate.takes_keys and scheme.lower() == "bearer" and key:
+        request.state.key = key.strip()
+        with request.app.state.attempts.counting(request):
+            return services(request).accounts.authenticate(request.state.key)
+    session = session_of(request)
+    if session is None:
+        raise NotAuthenticated("this needs an API key; run mlfoundry login, or set MLFOUNDRY_API_KEY")
+    account = gate.account(session)
+    if request.method not in SAFE_METHODS:
+        require_own_change(request, session)
+    request.state.session = session
+    return account
 
 
 def caller(request: Request) -> Account:

@@ -194,15 +194,21 @@ def read(tx: Transaction, run: RunKey, name: str, *, max_points: int | None, sin
     return Series(name, *points, count)
 
 
-def _points(tx: Transaction, where: tuple[int, bytes, int], since: int) -> Points:
+def _points(tx: Transaction, where: tuple[int, bytes, int], since: int, stop: int = (1 << 63) - 1) -> Points:
     # A chunk has at most SEALED points, or what one merge left open: fewer than SEALED as well.
     rows = tx.rows(
-        "SELECT seq, data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq > ? AND seq + n > ? "
-        "ORDER BY seq",
-        (*where, since - SEALED, since),
+        "SELECT seq, data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq > ? AND seq < ? "
+        "AND seq + n > ? ORDER BY seq",
+        (*where, since - SEALED, stop, since),
     )
     points = chunks.decode_all([data for _, data in rows])
     return chunks.cut(points, max(0, since - rows[0][0])) if rows else points
+
+
+def arrived(tx: Transaction, run: RunKey, name: str, first: int, stop: int) -> Points:
+    """Return the points of one metric from place `first` to before `stop` in the order in which they were stored."""
+    points = _points(tx, (run.project_id, bytes.fromhex(run.run_id), key_id(name)), first, stop)
+    return chunks.cut(points, 0, stop - first)
 
 
 def _overviews(tx: Transaction, where: tuple[int, bytes, int]) -> Points:

@@ -51,6 +51,8 @@ def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
     """
     if not 1 <= query.limit <= PAGE_LIMIT:
         raise InvalidInput(f"limit is {query.limit}; a page has 1 to {PAGE_LIMIT:,} runs")
+    if not 0 <= query.offset < 1 << 53:
+        raise InvalidInput(f"offset is {query.offset}; it is a number of runs")
     if query.view not in _VIEWS:
         raise InvalidInput(f"view is {query.view!r}; give one of {', '.join(_VIEWS)}")
     for wanted in (query.params, query.metrics, query.tags):
@@ -66,14 +68,25 @@ def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
     rows = tx.rows(
         f"SELECT {runs.COLUMNS}{''.join(f', o{i}' for i in range(len(order)))} FROM ("
         f"SELECT run.*{columns} FROM run WHERE run.project_id = ? AND {_VIEWS[query.view]} AND {condition}) found "
-        f"WHERE {after} ORDER BY {ways} LIMIT ?",
-        [*column_values, project.project_id, *values, *after_values, query.limit + 1],
+        f"WHERE {after} ORDER BY {ways} LIMIT ? OFFSET ?",
+        [*column_values, project.project_id, *values, *after_values, query.limit + 1, query.offset],
     )
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     found = runs.fill(tx, project, rows, params=query.params, tags=query.tags, metrics=query.metrics)
     told = hints.for_query(tx, project, query) if query.cursor is None else ()
     return RunPage(tuple(found), _cursor(rows[-1][-len(order) :]) if more else None, told)
+
+
+def count(tx: Transaction, project_id: int, filter_text: str) -> int:
+    """Return how many runs of a project match a filter. Raises as `page`."""
+    condition, values = _Compiler(tx, project_id).filter(filter_text)
+    row = tx.row(
+        f"SELECT COUNT(*) FROM run WHERE run.project_id = ? AND {_VIEWS['active']} AND {condition}",
+        [project_id, *values],
+    )
+    assert row is not None
+    return int(row[0])
 
 
 # -- paging --------------------------------------------------------------------------------------

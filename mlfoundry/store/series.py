@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..records import MetricSummary, RunKey
 from ..values import utc
@@ -22,25 +22,35 @@ def summaries(tx: Transaction, run: RunKey, *, system: bool = False) -> dict[str
 
 
 class Summaries(Mapping[str, MetricSummary]):
-    """Summaries by name, each made when it is looked at: a table of thousands of runs looks at few."""
+    """Summaries by name, each made when it is looked at: a table of thousands of runs looks at few.
 
-    __slots__ = ("_rows",)
+    Args:
+        rows: (run_id, key_id, n, last, last_step, last_at, lowest, highest) of each metric of a run.
+        names: Key ids to names.
+    """
 
-    def __init__(self) -> None:
-        self._rows: dict[str, Row | MetricSummary] = {}
+    __slots__ = ("_known", "_names", "_rows")
 
-    def add(self, name: str, row: Row) -> None:
-        """Take in (n, last, last_step, last_at, lowest, highest) of a metric."""
-        self._rows[name] = row
+    def __init__(self, rows: Sequence[Row], names: Mapping[int, str]) -> None:
+        self._rows = rows
+        self._names = names
+        self._known: dict[str, Row | MetricSummary] | None = None
+
+    def _by_name(self) -> dict[str, Row | MetricSummary]:
+        if self._known is None:
+            names = self._names
+            self._known = {names[row[1]]: row for row in self._rows}
+        return self._known
 
     def __getitem__(self, name: str) -> MetricSummary:
-        known = self._rows[name]
-        if not isinstance(known, MetricSummary):
-            known = self._rows[name] = summary(known)
-        return known
+        known = self._by_name()
+        found = known[name]
+        if not isinstance(found, MetricSummary):
+            found = known[name] = summary(found[2:])
+        return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
+        return iter(self._by_name())
 
     def __len__(self) -> int:
         return len(self._rows)

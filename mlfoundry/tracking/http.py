@@ -221,6 +221,14 @@ class HttpBackend:
 
     # -- requests --------------------------------------------------------------------------------
 
+    def ask(self, method: str, path: str, body: Json | None = None, *, params: Json | None = None) -> Json:
+        """Return what the server answers to a request that is no verb of `Backend`; see `people`."""
+        return self._json(method, path, body, params=params)
+
+    def tell(self, method: str, path: str, body: Json) -> None:
+        """Send a request that has no answer but that it was done."""
+        self._send(method, path, json=body)
+
     def _json(self, method: str, path: str, body: Json | None = None, *, params: Json | None = None) -> Json:
         return _json_of(self._send(method, path, json=body, params=params))
 

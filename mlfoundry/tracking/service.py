@@ -47,6 +47,7 @@ from ..store.database import Database, Transaction
 from ..store.projects import Project
 from ..values import in_calendar, plain_text, tag_texts, utc
 from . import rights
+from .lease import Lease
 
 if TYPE_CHECKING:
     from ..store.chunks import Points
@@ -62,6 +63,7 @@ class TrackingService:
         database: Where rows are kept.
         files: Where the bytes of artifacts are kept.
         knows_user: Tells whether there is a user, for stores that keep users; None lets any name collaborate.
+        lease_s: After how long without a word a run is given up, see `lease`; None for never.
         now_us: The clock: microseconds since 1970.
     """
 
@@ -71,12 +73,14 @@ class TrackingService:
         files: ArtifactStore,
         *,
         knows_user: Callable[[Transaction, str], bool] | None = None,
+        lease_s: float | None = None,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.database = database
         self._files = files
         self._knows_user = knows_user
         self._now_us = now_us
+        self._lease = Lease(database, lease_s, now_us)
 
     @contextmanager
     def _on_run(self, user: str, run: RunKey, level: Permission) -> Iterator[tuple[Transaction, Project]]:
@@ -93,6 +97,12 @@ class TrackingService:
         """See `Backend.list_projects`."""
         with self.database.read() as tx:
             found = [projects.describe(tx, *each) for each in members.projects_of(tx, user)]
+            open_ones = [each.project_id for each in found if each is not None and each.running_count]
+            lost = [project_id for project_id in open_ones if self._lease.has_lost(tx, project_id)]
+        if lost:
+            for project_id in lost:
+                self._lease.end_lost(project_id)
+            return self.list_projects(user)
         return sorted(
             (project for project in found if project is not None),
             key=lambda project: (project.last_run_at or project.created_at, project.name),
@@ -101,11 +111,14 @@ class TrackingService:
 
     def get_project(self, user: str, owner: str | None, name: str) -> ProjectRecord:
         """See `Backend.get_project`."""
-        with self.database.read() as tx:
+
+        def read(tx: Transaction) -> tuple[int, ProjectRecord | None]:
             project = rights.require_by_name(tx, user, owner, name, Permission.READ)
             permission = members.permission(tx, project.project_id, user)
             assert permission is not None
-            record = projects.describe(tx, project.project_id, permission)
+            return project.project_id, projects.describe(tx, project.project_id, permission)
+
+        record = self._lease.look(read)
         assert record is not None
         return record
 
@@ -123,6 +136,30 @@ class TrackingService:
         with self.database.read() as tx:
             rights.require(tx, user, project_id, Permission.READ)
             return keys.names(tx, project_id, kind)
+
+    def permission(self, user: str, project_id: int) -> Permission:
+        """Return what a user may do in a project. Raises ProjectNotFound."""
+        with self.database.read() as tx:
+            rights.require(tx, user, project_id, Permission.READ)
+            held = members.permission(tx, project_id, user)
+        assert held is not None
+        return held
+
+    def get_project_by_id(self, user: str, project_id: int) -> ProjectRecord:
+        """Return a project with its counts. Raises ProjectNotFound."""
+        with self.database.read() as tx:
+            rights.require(tx, user, project_id, Permission.READ)
+            permission = members.permission(tx, project_id, user)
+            assert permission is not None
+            record = projects.describe(tx, project_id, permission)
+        assert record is not None
+        return record
+
+    def count_runs(self, user: str, project_id: int, filter_text: str) -> int:
+        """Return how many runs of a project match a filter. Raises InvalidFilter, ProjectNotFound."""
+        with self.database.read() as tx:
+            rights.require(tx, user, project_id, Permission.READ)
+            return search.count(tx, project_id, filter_text)
 
     def list_collaborators(self, user: str, project_id: int) -> list[Collaborator]:
         """See `Backend.list_collaborators`."""
@@ -195,12 +232,15 @@ class TrackingService:
     def get_run(self, user: str, run_id: str) -> RunRecord:
         """See `Backend.get_run`."""
         rights.run_key(RunKey(0, run_id))
-        with self.database.read() as tx:
+
+        def read(tx: Transaction) -> tuple[int, RunRecord | None]:
             run = runs.home(tx, run_id)
             if run is None:
                 raise rights.no_run(run_id, user)
             project = rights.require_run(tx, user, run, Permission.READ)
-            record = runs.get(tx, project, run_id)
+            return project.project_id, runs.get(tx, project, run_id)
+
+        record = self._lease.look(read)
         if record is None:
             raise rights.no_run(run_id, user)
         return record
@@ -208,19 +248,25 @@ class TrackingService:
     def get_run_by_name(self, user: str, owner: str | None, project_name: str, run_name: str) -> RunRecord:
         """See `Backend.get_run_by_name`."""
         run_name = legal_name("run name", run_name)
-        with self.database.read() as tx:
+
+        def read(tx: Transaction) -> tuple[int, RunRecord]:
             project = rights.require_by_name(tx, user, owner, project_name, Permission.READ)
             run = runs.by_name(tx, project.project_id, run_name)
             record = None if run is None else runs.get(tx, project, run.run_id)
-        if record is None:
-            raise RunNotFound(f"there is no run {run_name!r} in {project.owner}/{project.name}")
-        return record
+            if record is None:
+                raise RunNotFound(f"there is no run {run_name!r} in {project.owner}/{project.name}")
+            return project.project_id, record
+
+        return self._lease.look(read)
 
     def search_runs(self, user: str, query: RunQuery) -> RunPage:
         """See `Backend.search_runs`."""
-        with self.database.read() as tx:
+
+        def read(tx: Transaction) -> tuple[int, RunPage]:
             project = rights.require(tx, user, query.project_id, Permission.READ)
-            return search.page(tx, project, query)
+            return project.project_id, search.page(tx, project, query)
+
+        return self._lease.look(read)
 
     def update_run(self, user: str, run: RunKey, changes: RunChanges) -> RunRecord:
         """See `Backend.update_run`."""
@@ -304,7 +350,7 @@ class TrackingService:
                     runs.count_fact(tx, run, "tracker.params_kept", len(kept))
             case "tags":
                 runs.set_tags(tx, run, content["values"])
-            case "facts":
+            case "facts" | "carried":
                 runs.set_tags(tx, run, content["values"], kind="fact")
             case "description":
                 runs.describe(tx, run, content["text"])

@@ -12,17 +12,19 @@ EVERYBODY_MAY = {"errors", "records", "names", "values"}
 LAYERS = {
     "mlfoundry_jupyter": {
         "client", "run", "stored_run", "results", "displays", "settings", "panels", "system_metrics", "process_exit",
-        "query", "tracking", "capture", "forks", "",
+        "query", "tracking", "capture", "forks", "login", "",
     },
     "cli": {
         "client", "run", "stored_run", "results", "displays", "settings", "query", "query_tree",
         "system_metrics", "tracking",
         "recovery", "shipper", "journal", "documents", "folders", "file_systems", "slots", "store", "",
-        "credentials", "server", "wire",
+        "credentials", "login", "push", "server", "wire",
     },
-    "server": {"tracking", "store", "wire", "folders", "settings", "query", ""},
+    "server": {"tracking", "store", "wire", "folders", "settings", "panels", "displays", "query", ""},
     "panels": {"system_metrics", "displays"},
     "": set(),  # the package itself loads its names when they are used
+    "push": {"tracking", "store", "wire", "slots", "documents"},
+    "login": {"settings", "credentials", "tracking"},
     "client": {
         "run", "stored_run", "results", "query", "settings", "recovery", "shipper", "journal", "tracking",
         "folders",
@@ -35,7 +37,8 @@ LAYERS = {
     "observation": {"journal", "shipper", "system_metrics", "capture"},
     "stored_run": {"results", "displays"},
     "results": {"displays"},
-    "shipper": {"recovery", "shipment", "journal", "tracking", "store", "forks"},
+    "shipper": {"lane", "shipment", "tracking"},
+    "lane": {"recovery", "shipment", "journal", "tracking", "store", "forks"},
     "shipment": {"journal", "tracking"},
     "recovery": {"journal", "tracking", "documents", "folders"},
     "tracking": {"store", "wire", "slots", "documents", "folders"},
@@ -159,7 +162,7 @@ CORE = {
     "compression",  # of Python 3.14
 }  # fmt: skip
 EXTRAS = {
-    "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn"},
+    "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn", "jinja2"},
     "store": {"psycopg", "psycopg_pool", "obstore"},
     "mlfoundry_jupyter": {"IPython", "ipywidgets", "anywidget", "traitlets", "plotly"},
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import Request
 from starlette.responses import Response
 
+from ... import __version__
+from ...wire import accounts
 from .. import answers
 from ..context import Caller, Has, answer, room
 from ..policy import Needs, needs
@@ -29,18 +31,21 @@ def ready(has: Has) -> Response:
 
 @router.get(
     "/metrics",
-    summary="Counters of this process, for Prometheus",
+    summary="Counters of all workers of this server, for Prometheus",
     response_class=Response,
     responses={200: {"description": "Counters.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 @needs(Needs.SERVER_ADMIN)
 def metrics(request: Request) -> Response:
-    """Return counters of this process."""
+    """Return counters of all workers of this server."""
     return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
 @router.get("/api/v1/whoami", summary="Whose key this is", response_model=answers.WhoAmI)
 @needs(Needs.KEY)
-def whoami(caller: Caller) -> Response:
-    """Return the caller's name."""
-    return answer({"user": caller.user, "is_admin": caller.is_admin})
+def whoami(request: Request, has: Has, caller: Caller) -> Response:
+    """Return the caller's name, and what is kept of the key that was shown."""
+    shown = getattr(request.state, "key", None)
+    key = None if shown is None else has.accounts.describe_key(shown)
+    told = {"user": caller.user, "is_admin": caller.is_admin, "version": __version__}
+    return answer(told | {"key": None if key is None else accounts.key_json(key)})
