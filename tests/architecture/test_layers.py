@@ -20,7 +20,7 @@ LAYERS = {
         "recovery", "shipper", "journal", "documents", "folders", "file_systems", "slots", "store", "",
         "credentials", "login", "push", "server", "wire",
     },
-    "server": {"tracking", "store", "wire", "folders", "settings", "panels", "displays", ""},
+    "server": {"tracking", "store", "wire", "folders", "settings", "panels", "displays", "query", ""},
     "panels": {"system_metrics", "displays"},
     "": set(),  # the package itself loads its names when they are used
     "push": {"tracking", "store", "wire", "slots", "documents"},
