@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlfoundry.settings import SETTINGS
 from mlfoundry.system_metrics.catalogue import SERIES
+from mlfoundry_jupyter.magics import MlfoundryMagics
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/system-metrics.md")
@@ -32,7 +33,26 @@ def system_metrics_table() -> str:
     return _table(("name", "unit", "meaning", "needs"), rows)
 
 
-TABLES = {"settings": settings_table, "system-metrics": system_metrics_table}
+def run_options_table() -> str:
+    """Return the table of the options of ``%%mlfoundry_run``."""
+    rows = []
+    for action in MlfoundryMagics.run.parser._actions:
+        if action.option_strings and action.dest != "help":
+            value = (
+                f" {action.metavar or '|'.join(action.choices or ()) or action.dest.upper()}"
+                if action.nargs != 0
+                else ""
+            )
+            rows.append(
+                (
+                    ", ".join(f"`{option}{value}`" for option in action.option_strings),
+                    (action.help or "").replace("%%", "%"),
+                )
+            )
+    return _table(("option", "meaning"), rows)
+
+
+TABLES = {"settings": settings_table, "system-metrics": system_metrics_table, "run-options": run_options_table}
 
 
 def with_tables(page: str) -> str:
