@@ -5,6 +5,7 @@ A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. The tests 
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -35,20 +36,15 @@ def system_metrics_table() -> str:
 
 def run_options_table() -> str:
     """Return the table of the options of ``%%mlfoundry_run``."""
+    parser: argparse.ArgumentParser = vars(MlfoundryMagics.run)["parser"]
     rows = []
-    for action in MlfoundryMagics.run.parser._actions:
-        if action.option_strings and action.dest != "help":
-            value = (
-                f" {action.metavar or '|'.join(action.choices or ()) or action.dest.upper()}"
-                if action.nargs != 0
-                else ""
-            )
-            rows.append(
-                (
-                    ", ".join(f"`{option}{value}`" for option in action.option_strings),
-                    (action.help or "").replace("%%", "%"),
-                )
-            )
+    for action in parser._actions:
+        if not action.option_strings or action.dest == "help":
+            continue
+        choices = "|".join(map(str, action.choices or ()))
+        value = "" if action.nargs == 0 else f" {action.metavar or choices or action.dest.upper()}"
+        forms = ", ".join(f"`{option}{value}`" for option in action.option_strings)
+        rows.append((forms, (action.help or "").replace("%%", "%")))
     return _table(("option", "meaning"), rows)
 
 

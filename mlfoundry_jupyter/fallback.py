@@ -82,7 +82,7 @@ def run_picture(
         now: The time as of which a run that still runs is told; now when None.
     """
     now = now or datetime.now(UTC)
-    cells = frames.cells(facts)
+    cells = frames.cells(record, facts)
     has_ended = record.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED)
     text = _run_text(record, facts, system, cells, now)
     html = Html()
