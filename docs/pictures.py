@@ -24,7 +24,7 @@ from tests.browser.lab import Lab, Notebook, running_lab  # noqa: E402
 
 FOLDER = ROOT / "docs" / "pictures"
 MOST_BYTES = 150_000
-COLOURS = 255
+COLOURS = 128
 WAIT_MS = 120_000
 SETTLE_MS = 2000  # until charts are drawn whose number is not known
 THEMES = {"": "JupyterLab Light", "-dark": "JupyterLab Dark"}
@@ -91,7 +91,7 @@ def cells_of_a_run(notebook: Notebook, path: Path, suffix: str) -> None:
     notebook.run(*code_cells(path)[:3], *(place for place in code_cells(path) if first <= place <= attached))
     panel = notebook.cell(attached).locator(".mlf-run")
     panel.get_by_role("tab", name="System").click()
-    panel.get_by_text("Process memory").first.wait_for()
+    panel.locator(".js-plotly-plot:visible").first.wait_for()
     notebook.page.wait_for_timeout(SETTLE_MS)
     photograph(notebook, attached, f"cells{suffix}", part=".mlf-run")
 
