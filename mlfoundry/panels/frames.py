@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Collaborator, Health, MetricSummary, ProjectRecord, RunRecord, Series
+from ..records import Collaborator, Health, MetricSummary, ProjectRecord, RunRecord, RunStatus, Series
 from ..system_metrics import catalogue
 from ..values import param_text
 
@@ -305,9 +305,13 @@ def _param_json(name: str, value: Any) -> list[Any]:
     return [param_text(name, value)[1], number_json(value) if _is_number(value) else None]
 
 
-def cells(facts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the cells that facts tell of, in order; one that cannot be read is left out."""
+def cells(record: RunRecord, facts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the cells that a run's facts tell of, in order; one that cannot be read is left out.
+
+    A cell whose end nobody could write down any more (its process died, or it ended its own run) ended with the run.
+    """
     found = []
+    has_ended = record.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED)
     for name, text in facts.items():
         number = name.removeprefix(_CELL)
         if not name.startswith(_CELL) or not number.isdecimal():
@@ -317,6 +321,8 @@ def cells(facts: Mapping[str, str]) -> list[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(told, dict):
+            if has_ended and "ended_at" not in told:
+                told = {"status": record.status.value, **told, "ended_at": seconds(record.ended_at)}
             found.append({"n": int(number), **told, "source": facts.get(f"{name}.source", "")})
     return sorted(found, key=lambda cell: int(cell["n"]) if isinstance(cell["n"], int) else 0)
 
@@ -348,7 +354,7 @@ def run_snapshot(
         "params": {name: _param_json(name, value) for name, value in record.params.items()},
         "tags": dict(record.tags),
         "metrics": {name: _metric_json(metric) for name, metric in record.metrics.items()},
-        "cells": cells(facts),
+        "cells": cells(record, facts),
         "facts": {name: text for name, text in facts.items() if not name.startswith(_CELL) and name != _TRACEBACK},
         "health": health_json(health),
         "dashboard_link": dashboard_link,

@@ -8,6 +8,7 @@ import pytest
 import mlfoundry
 from mlfoundry.query import parse_filter
 from mlfoundry.query_tree import ATTRIBUTES
+from tests.notebooks.shell import Shell
 from tests.places import PLACES, ann_in
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,7 @@ CHANGING = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "TIME"),
     (r"just now|\d+ (s|min) ago", "AGE"),
     (r"\b\d+\.\d s\b|\b\d+ s\b", "SPAN"),
+    (r"\b\d+(\.\d+)? [KMG]iB\b", "SIZE"),
     (r"─+", "─"),
     (r"[ \t]+", " "),
 ]
@@ -49,10 +51,19 @@ def as_ann(request):
     yield from ann_in(request.param, request)
 
 
-def test_its_code_runs_in_order_and_shows_what_it_says(as_ann):
+@pytest.fixture
+def shell(tmp_path):
+    shell = Shell(tmp_path)
+    assert shell.cell("%load_ext mlfoundry_jupyter")["error"] is None
+    yield shell
+    shell.close()
+
+
+def test_its_code_runs_in_order_and_shows_what_it_says(as_ann, shell):
     namespace = {}
     for code, output in BLOCKS:
-        assert settled(shown_by(code, namespace)) == settled(output), code
+        shown = shell.cell(code)["text"] if code.startswith("%") else shown_by(code, namespace)
+        assert settled(shown) == settled(output), code
     assert len(BLOCKS) == README.count("```python")
 
 
@@ -63,6 +74,46 @@ def test_its_first_code_is_six_lines_and_stands_before_the_first_heading():
     lines = [line for line in BLOCKS[0][0].splitlines() if line and not line.startswith("import")]
     assert len(lines) <= 6
     assert BLOCKS[0][0] in first
+
+
+def test_its_first_cell_left_the_run_that_it_speaks_of(shell):
+    shell.cell(BLOCKS[0][0])
+    with mlfoundry.get_client(shell.folder / "store", user="ann") as client:
+        (run,) = client.list_runs("iris")
+    assert run.get_params() == {"C": 1.0, "kernel": "rbf"}
+    assert run.get_metrics()["accuracy"].values[0] > 0.9
+
+
+def rows(head):
+    """Return the cells of a table's rows."""
+    table = README.partition(f"{head}\n")[2].partition("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[1:]]
+
+
+def test_it_names_every_magic():
+    from mlfoundry_jupyter.magics import MlfoundryMagics
+
+    named = {name for cells in rows("| magic | what it does |") for name in re.findall(r"%(mlfoundry_\w+)", cells[0])}
+    assert named == set(MlfoundryMagics.magics["line"])
+
+
+def test_it_names_every_panel_with_the_traits_that_are_its_own():
+    from mlfoundry_jupyter import panels
+    from mlfoundry_jupyter.panels.panel import Panel
+
+    told = {
+        cells[0].strip("`").partition("(")[0]: set(re.findall(r"`(\w+)`", cells[1]))
+        for cells in rows("| panel | traits to read, set, observe and link |")
+    }
+    own = {
+        name: {
+            trait
+            for trait in getattr(panels, name).class_trait_names(sync=True)
+            if trait not in Panel.class_trait_names()
+        }
+        for name in panels.__all__
+    }
+    assert told == own
 
 
 def filters():
