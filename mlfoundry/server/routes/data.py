@@ -29,7 +29,7 @@ class SeriesQueryBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     names: list[str] | None = None
-    system: bool = False
+    system: bool | None = False
     max_points: int | None = None
     since: dict[str, int] = {}
 
