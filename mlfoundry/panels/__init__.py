@@ -26,10 +26,10 @@ frames of `frames.whole_points`, `frames.new_points` and `frames.runs_frame`. Th
 (the first piece of a new list), ``paged`` (the source holds more than it sends), ``gone`` (ids), ``user`` and
 ``store`` (where the runs are kept, in words).
 
-Questions: ``whole``, ``set_tags`` {tags}, ``set_description`` {text} of a run; ``page`` {filter, order_by, offset},
-``search`` {filter} (ids that match), ``series`` {runs, names, max_points} (frames), ``runs_detail`` {runs}, ``set_tags``
-and ``set_description`` with {run}, ``delete`` {runs}, ``restore`` {runs} of runs; ``list``, ``add``, ``change`` {user,
-permission} and ``remove`` {user} of collaborators; ``list`` and ``open`` {owner, name} of projects.
+Questions of a run: ``whole``, ``set_tags`` {tags}, ``set_description`` {text}. Of runs: ``page`` {filter, order_by,
+offset}, ``search`` {filter} (ids that match), ``series`` {runs, names, max_points} (frames), ``runs_detail`` {runs},
+``delete`` and ``restore`` {runs}, and ``set_tags`` and ``set_description`` with a {run}. Of collaborators: ``list``,
+``add`` and ``change`` {user, permission}, ``remove`` {user}. Of projects: ``list``, ``open`` {owner, name}.
 """
 
 from __future__ import annotations

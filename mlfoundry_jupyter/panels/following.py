@@ -18,6 +18,7 @@ from mlfoundry.records import Health, Permission, RunRecord, Series, SeriesQuery
 
 MAX_POINTS = 1000
 FIRST_WHOLE_S = 1.0
+WHOLE_TIMES = 4
 LOOK_S = 2.0
 HEALTH_S = 5.0
 
@@ -44,7 +45,6 @@ class Following:
         self._counts: dict[str, int] = {}
         self._began_s: float | None = None
         self._whole_at_s = self._look_at_s = self._health_at_s = 0.0
-        self._whole_gap_s = FIRST_WHOLE_S
         self._told: tuple[Any, ...] = ()
         self._told_health: tuple[Any, ...] = ()
 
@@ -64,8 +64,8 @@ class Following:
         delta = None if is_whole_due or self.has_ended else self._new_points()
         if delta is None:
             if is_whole_due:
-                self._whole_gap_s = max(FIRST_WHOLE_S, now_s - self._began_s)  # 1, 2, 4, 8 … s after the beginning
-                self._whole_at_s = now_s + self._whole_gap_s
+                # 1, 4, 16, 64 … s after the beginning: all of them together hold a third of the run's points again.
+                self._whole_at_s = now_s + max(FIRST_WHOLE_S, (WHOLE_TIMES - 1) * (now_s - self._began_s))
             messages.append(self._whole_points())
         else:
             messages += delta
