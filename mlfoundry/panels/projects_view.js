@@ -4,6 +4,7 @@ import { button, codeToCopy, element, replace, setText } from "./dom.js";
 import { ago, clock, count, figure } from "./numbers.js";
 import { cutInTheMiddle } from "./table_cells.js";
 
+const LIST_QUEUED = "queued: the kernel is busy; the list comes when its cell ends";
 const SEARCH_FROM = 8;
 const PEOPLE_SAID = 3;
 const SKELETON_AFTER_MS = 200;
@@ -40,7 +41,8 @@ class ProjectsView {
 
   async _load() {
     try {
-      const projects = await this.source.ask("list", {}, { onQueued: () => setText(this._line, "queued: the kernel is busy; the list comes when its cell ends") });
+      const projects = await this.source.ask("list", {}, { onQueued: () => setText(this._line, LIST_QUEUED) });
+      if (this._line.textContent === LIST_QUEUED) setText(this._line, "");
       if (!this._isGone) this._take(projects);
     } catch (error) {
       if (this._isGone) return;

@@ -99,7 +99,7 @@ class Backend(Protocol):
         """Return what was captured of the run's surroundings and what the tracker noted."""
 
     def read_series(self, query: SeriesQuery) -> list[Series]:
-        """Return points, a series for each name, in the order of `names` (by name when None)."""
+        """Return points, a series for each name, in the order of `names` (logged before system, by name, when None)."""
 
     def list_collaborators(self, project_id: int) -> list[Collaborator]:
         """Return who has access, the owner first."""

@@ -388,7 +388,10 @@ class TrackingService:
         with self._on_run(user, query.run, Permission.READ) as (tx, _):
             names = query.names
             if names is None:
-                names = tuple(series.summaries(tx, query.run, system=query.system))
+                counts = series.counts(tx, query.run, system=query.system)
+                if query.since and query.max_points is None:
+                    return points.read_new(tx, query.run, counts, query.since)
+                names = tuple(counts)
             return [
                 points.read(tx, query.run, name, max_points=query.max_points, since=query.since.get(name, 0))
                 for name in names

@@ -1,5 +1,6 @@
 """The README is true: its code runs, its output is real, its tables are those of the code."""
 
+import os
 import re
 from pathlib import Path
 
@@ -52,8 +53,9 @@ def as_ann(request):
 
 
 @pytest.fixture
-def shell(tmp_path):
-    shell = Shell(tmp_path)
+def shell(as_ann, tmp_path):
+    place = {name: os.environ[name] for name in ("MLFOUNDRY_HOST", "MLFOUNDRY_API_KEY") if name in os.environ}
+    shell = Shell(tmp_path, **place)
     assert shell.cell("%load_ext mlfoundry_jupyter")["error"] is None
     yield shell
     shell.close()
