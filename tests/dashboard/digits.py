@@ -90,9 +90,7 @@ class Log:
         """Give the rules what was written."""
         names = {number: (name,) for name, number in self._numbers.items()}
         start, stop = self._sent, self._place
-        self.tracking.ingest(
-            self.user, Batch(self.run, self.journal_id, start, stop, bytes(self._data), names)
-        )
+        self.tracking.ingest(self.user, Batch(self.run, self.journal_id, start, stop, bytes(self._data), names))
         self._data.clear()
         self._sent = stop
 
@@ -169,9 +167,7 @@ def _make_one(
 def _machine(log: Log, dice: random.Random, samples: int) -> None:
     gibibyte = float(1 << 30)
     log.points("system/cpu/percent", [31 + dice.random() for _ in range(samples)], gap_us=1_000_000)
-    log.points(
-        "system/memory/used_bytes", [(3 + n / samples) * gibibyte for n in range(samples)], gap_us=1_000_000
-    )
+    log.points("system/memory/used_bytes", [(3 + n / samples) * gibibyte for n in range(samples)], gap_us=1_000_000)
     log.points("system/memory/total_bytes", [16 * gibibyte] * samples, gap_us=1_000_000)
     log.points(
         "system/gpu/0/utilization_percent", [dice.choice([96.0, 97.0, 12.0]) for _ in range(samples)], gap_us=1_000_000

@@ -19,13 +19,14 @@ from ...records import Account, RunRecord
 from ..gates import csrf_token, gate_of
 from . import assets
 
-# plotly.js makes one <style> that is empty, and fills it through the DOM; this is the hash of nothing at all.
+# plotly.js makes a <style> that is empty, and fills it through the DOM, and sets empty style attributes; this is the
+# hash of nothing at all, which must be said to hold for attributes as well.
 _EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 PAGE_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
-        f"style-src 'self' {_EMPTY_STYLE}",
+        f"style-src 'self' 'unsafe-hashes' {_EMPTY_STYLE}",
         "img-src 'self' data: blob:",
         "connect-src 'self'",
         "frame-src 'self'",
@@ -67,7 +68,6 @@ def _templates() -> jinja2.Environment:
     return made
 
 
-
 def page(
     request: Request, template: str, *, title: str, status: int = 200, headers: Mapping[str, str] = {}, **told: Any
 ) -> Response:
@@ -91,6 +91,7 @@ def page(
         "has_users": gate_of(request).takes_keys,
         "now_s": time.time(),
         "path": request.url.path,
+        "plotly_styles": " ".join(assets.plotly_styles()),
         "plotly": f"{base}/static/{assets.plotly_version()}/plotly/plotly.min.js",
         "static": f"{base}/static/{assets.version()}",
         "title": title,
