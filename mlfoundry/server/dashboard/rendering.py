@@ -83,14 +83,14 @@ def page(
     """
     session = getattr(request.state, "session", None)
     account: Account | None = getattr(request.state, "account", None)
-    base = request.scope.get("root_path", "").rstrip("/")
+    base = base_of(request)
     known: dict[str, Any] = {
         "account": account,
         "base": base,
         "csrf": "" if session is None else csrf_token(session),
         "has_users": gate_of(request).takes_keys,
         "now_s": time.time(),
-        "path": request.url.path,
+        "path": path_of(request),
         "plotly_styles": " ".join(assets.plotly_styles()),
         "plotly": f"{base}/static/{assets.plotly_version()}/plotly/plotly.min.js",
         "static": f"{base}/static/{assets.version()}",
@@ -98,6 +98,17 @@ def page(
     }
     html = _templates().get_template(f"{template}.html").render(known | told)
     return HTMLResponse(html, status, headers={"Content-Security-Policy": PAGE_POLICY, **headers})
+
+
+def base_of(request: Request) -> str:
+    """Return below which path the application answers, as a proxy may have it; empty for none."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def path_of(request: Request) -> str:
+    """Return the path of a request as this application knows it."""
+    base, path = base_of(request), request.url.path
+    return path[len(base) :] if base and path.startswith(f"{base}/") else path
 
 
 def error_page(request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response | None:
@@ -112,7 +123,7 @@ def error_page(request: Request, status: int, message: str, headers: Mapping[str
 def login_page(request: Request, *, status: int, message: str = "", headers: Mapping[str, str] = {}) -> Response:
     """Return the page on which a person shows who they are, and from which they go on to where they wanted."""
     query = request.url.query
-    wanted = request.url.path + (f"?{query}" if query else "")
+    wanted = path_of(request) + (f"?{query}" if query else "")
     return page(request, "login", title="Log in", status=status, headers=headers, message=message, wanted=wanted)
 
 
