@@ -191,6 +191,18 @@ class Html(str):
             attributes += f' title="{cls.of(title)}"'
         return cls(f"<{tag}{attributes}>{''.join(cls.of(each) for each in content)}</{tag}>")
 
+    @classmethod
+    def link(cls, address: str, text: object) -> Html:
+        """Return a link that opens beside the page.
+
+        Raises:
+            ValueError: The address is none of http or https.
+        """
+        if not address.startswith(("http://", "https://")):
+            raise ValueError(f"{address!r} is no address of http or https")
+        href = html.escape(address, quote=True)
+        return cls(f'<a href="{href}" target="_blank" rel="noopener noreferrer">{cls.of(text)}</a>')
+
 
 _CELL = "padding:2px 10px;white-space:nowrap;border-bottom:1px solid rgba(128,128,128,.25)"
 _NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"

@@ -95,6 +95,16 @@ class StoredRun:
         """Type and message of the exception that ended the run, empty without one."""
         return self._record.error
 
+    @property
+    def dashboard_link(self) -> str | None:
+        """Address of the run's page in the dashboard, None while nothing serves the store.
+
+        A server serves the runs that it keeps; ``mlfoundry ui`` those of the embedded store, while it runs. The link
+        holds nothing secret: whoever opens it must be logged in.
+        """
+        address = self.client.backend.dashboard_address
+        return None if address is None else f"{address}/r/{self.run_id}"
+
     def refresh(self) -> StoredRun:
         """Fetch the run again; return itself.
 

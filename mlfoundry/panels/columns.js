@@ -116,6 +116,14 @@ export function readOrder(text) {
   return { key: fixed ?? field, descending };
 }
 
+/** The order that a bare name such as `loss` means among these runs; any other as it is. */
+export function resolveOrder(sort, runs) {
+  if (FIXED[sort.key] || split(sort.key).kind) return sort;
+  const keys = runs.keys();
+  const key = ["metrics", "params", "tags"].map((kind) => `${kind}.${sort.key}`).find((each) => keys.includes(each));
+  return key ? { ...sort, key } : sort;
+}
+
 /** A name as the filter language takes it: in backticks unless it is a plain word. */
 export function quoted(name) {
   return /^[A-Za-z_][A-Za-z0-9_/]*(?:[.-][A-Za-z0-9_/]+)*$/.test(name) ? name : `\`${name.replaceAll("`", "``")}\``;

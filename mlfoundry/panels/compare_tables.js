@@ -44,9 +44,14 @@ export function runLabel(run, look) {
     "span",
     { class: "mlf-run-label", title: run.run_name },
     look.swatch(run),
-    element("span", { class: "mlf-cut" }, cutInTheMiddle(run.run_name)),
+    element("span", { class: "mlf-cut" }, named(run, look)),
     run.status === "FINISHED" ? null : statusMark(run.status, { compact: true }),
   );
+}
+
+function named(run, look) {
+  const href = look.link?.(run.run_id);
+  return href ? element("a", { href }, cutInTheMiddle(run.run_name)) : cutInTheMiddle(run.run_name);
 }
 
 function grid(label, className, comparison, look, rows) {

@@ -85,7 +85,9 @@ class ProjectsView {
   _row(project) {
     const title = `${project.owner}/${project.name}`;
     const name = element("span", { class: "mlf-cut mlf-projects-name" }, cutInTheMiddle(title));
-    const open = button(name, () => this._open(project), { class: "mlf-link", title, "aria-label": `Open ${title}` });
+    const label = { class: "mlf-link", title, "aria-label": `Open ${title}` };
+    const href = this.source.link?.(project);
+    const open = href ? element("a", { href, ...label }, name) : button(name, () => this._open(project), label);
     const running = project.running_count ? element("span", { class: "mlf-status-running" }, `● ${project.running_count} running`) : "";
     const last = project.last_run_at;
     return element(

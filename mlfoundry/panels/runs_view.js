@@ -2,9 +2,10 @@
 // Fed by a source (see the panels' contract); knows nothing of kernels or of HTTP.
 
 import { ColumnChooser } from "./column_chooser.js";
-import { orderText, readOrder, split } from "./columns.js";
+import { orderText, readOrder, resolveOrder, split } from "./columns.js";
 import { BestLine } from "./best_line.js";
 import { mountCompare } from "./compare_view.js";
+import { MOST_RUNS } from "./comparison.js";
 import { button, element, setText } from "./dom.js";
 import { FilterBox } from "./filter_box.js";
 import { count } from "./numbers.js";
@@ -18,7 +19,7 @@ import { ShownColumns } from "./shown_columns.js";
 import { Table } from "./table.js";
 
 const SKELETON_AFTER_MS = 200;
-const MOST_ROWS_HIGH = 16;
+const ROWS_HIGH = 16;
 const NEWEST_FIRST = { key: "started_at", descending: true };
 
 /** Put the runs browser into an element. Returns {dispose}. */
@@ -103,6 +104,8 @@ class RunsView {
       source,
       label: (id) => runs.value(runs.row(id), "name") ?? id.slice(0, 8),
       onCompare: () => this._toggleCompare(),
+      onCompareShown: () => this._compareShown(),
+      shownCount: () => (this.table ? this.order.shown.length : 0),
       onDetails: (id) => this._details.open(id),
       onClear: () => this._select([]),
       onDeleted: (ids) => this._forget(ids),
@@ -111,6 +114,7 @@ class RunsView {
         this._arrange();
       },
       isComparing: () => Boolean(this._compare),
+      enterWord: source.link ? "open" : "details",
       mayDelete: () => runs.project.permission === "ADMIN",
     });
     this._details = new RunDetails(this.element, {
@@ -133,7 +137,8 @@ class RunsView {
       cardKeys: (columns) => ["status", "name", this._cardMetric(columns)].filter(Boolean),
       onSort: (key, descending) => this._sortBy(key, descending),
       onSelect: (ids) => this._select(ids),
-      onOpen: (id) => id !== undefined && this._details.open(id),
+      onOpen: (id) => id !== undefined && this._open(id),
+      link: this.source.link,
       onColumns: (columns) => this.columns.choose(columns),
       onFilterKey: () => this._filter.focus(),
     });
@@ -178,6 +183,7 @@ class RunsView {
     this._showEmpty();
     if (!this.runs.rows().length && !this.table) return;
     if (!this.table) {
+      this.order.sort = resolveOrder(this.order.sort, this.runs);
       this.order.arrange();
       this._makeTable();
       this._showHead();
@@ -239,6 +245,7 @@ class RunsView {
     else if (!keepsPlace) this.table.grid.scrollTop = 0;
     this._showHead();
     this._showEmpty();
+    this._actions.refresh();
   }
 
   _sortBy(key, descending) {
@@ -251,7 +258,7 @@ class RunsView {
   }
 
   _takeOrder(text) {
-    const wished = readOrder(text) ?? NEWEST_FIRST;
+    const wished = resolveOrder(readOrder(text) ?? NEWEST_FIRST, this.runs);
     const { sort } = this.order;
     if (wished.key === sort.key && wished.descending === sort.descending) return;
     this.order.sort = wished;
@@ -287,6 +294,13 @@ class RunsView {
     if (!ids.length) this._closeCompare();
   }
 
+  /** Where runs have pages, to that of a run; else its details lie open below. */
+  _open(id) {
+    const href = this.source.link?.(id);
+    if (href) location.assign(href);
+    else this._details.open(id);
+  }
+
   _reveal(id) {
     if (this.order.position(id) < 0) this._filter.clear();
     this.table.reveal(id);
@@ -314,6 +328,13 @@ class RunsView {
   _toggleCompare() {
     if (this._compare) this._closeCompare();
     else this._openCompare();
+    this._actions.refresh();
+  }
+
+  /** Compare what the filter leaves, as far as a comparison goes. */
+  _compareShown() {
+    this._select(this.order.shown.slice(0, MOST_RUNS).map((row) => this.runs.id(row)));
+    this._openCompare();
     this._actions.refresh();
   }
 
@@ -346,7 +367,7 @@ class RunsView {
     setText(this._title, this._projectName());
     setText(this._counts, countsText({ total, running, shown: isNarrowed ? this.order.total : null }));
     // As high as the whole list needs, so that a filter does not move what stands below.
-    this._stage.style.setProperty("--mlf-rows", String(Math.min(Math.max(total, 1), MOST_ROWS_HIGH)));
+    this._stage.style.setProperty("--mlf-rows", String(Math.min(Math.max(total, 1), this.source.rowsHigh?.() ?? ROWS_HIGH)));
     this._showBest();
   }
 

@@ -96,10 +96,13 @@ function drawStatus(cell, status) {
 function drawName(cell, name, other, table) {
   const error = errorType(other("error"));
   const detail = table.isNarrow ? cardDetail(other, table.options.now()) : "";
-  const shown = `${name}\n${error}\n${detail}`;
+  const shown = `${name}\n${error}\n${detail}\n${table.options.link ? other("run_id") : ""}`;
   if (cell.mlfShown === shown) return;
   cell.mlfShown = shown;
-  const line = element("span", { class: "mlf-cut" }, ...cutInTheMiddle(name));
+  const href = table.options.link?.(other("run_id"));
+  const cut = cutInTheMiddle(name);
+  // Not a stop of its own for the Tab key: the grid is one, and Enter opens its active row.
+  const line = element("span", { class: "mlf-cut" }, ...(href ? [element("a", { href, class: "mlf-row-link", tabindex: "-1", draggable: "false" }, ...cut)] : cut));
   const failure = error ? [element("span", { class: "mlf-error-type" }, error)] : [];
   const below = table.isNarrow
     ? [element("span", { class: "mlf-card-detail" }, ...failure, element("span", { class: "mlf-card-times" }, detail))]

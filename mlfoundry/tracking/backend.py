@@ -39,6 +39,10 @@ class Backend(Protocol):
     def user_if_known(self) -> str | None:
         """The caller's name when it can be told without asking; None otherwise."""
 
+    @property
+    def dashboard_address(self) -> str | None:
+        """Where the dashboard of this store answers, without a slash at its end; None while nothing serves it."""
+
     def on_behalf_of(self, user: str) -> Backend:
         """Return the backend for what a process of this account left under another name, or itself.
 

@@ -84,6 +84,11 @@ class HttpBackend:
         """The same without asking the server; None when it was not told so far."""
         return self._user
 
+    @property
+    def dashboard_address(self) -> str | None:
+        """See `Backend`; a server is its own dashboard."""
+        return self.uri
+
     def on_behalf_of(self, user: str) -> HttpBackend:
         """See `Backend`; what another user's process left waits for that user's key."""
         if user != self.user:

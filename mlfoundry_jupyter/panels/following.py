@@ -125,6 +125,7 @@ class Following:
             self.record,
             self.facts,
             health=self.health,
+            dashboard_link=self.run.dashboard_link,
             may_write=permission >= Permission.WRITE,
             may_admin=permission >= Permission.ADMIN,
         )

@@ -17,7 +17,7 @@ from ...records import Permission, ProjectRecord, RunQuery, RunRecord
 from ..context import Caller, Has, no_content, room
 from ..gates import drop_session, gate_of, require_own_origin, set_session
 from ..policy import Needs, needs
-from .rendering import page
+from .rendering import base_of, page
 from .sources import code_json
 
 router = room("dashboard")
@@ -62,7 +62,7 @@ def _let_in(request: Request, secret: str, wanted: str) -> Response:
         return page(
             request, "login", title="Log in", status=status, headers=headers, message=str(error), wanted=_local(wanted)
         )
-    response = RedirectResponse(request.scope.get("root_path", "").rstrip("/") + _local(wanted), 303)
+    response = RedirectResponse(base_of(request) + _local(wanted), 303)
     set_session(request, response, session)
     return response
 
