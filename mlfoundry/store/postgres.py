@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendUnavailable, InvalidInput, StoreBusy
 from . import schema
-from .connections import Connections
+from .postgres_connections import Connections
 from .database import Row
 
 if TYPE_CHECKING:
