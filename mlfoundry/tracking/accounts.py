@@ -238,7 +238,7 @@ def _require_admin(caller: Account) -> None:
 
 def _require_self_or_admin(caller: Account, user: str) -> None:
     if caller.user != user and not caller.is_admin:
-        raise PermissionDenied(f"these keys are {user!r}'s; only {user!r} and admins of the server manage them")
+        raise PermissionDenied(f"these are keys of {user!r}; only {user!r} and admins of the server manage them")
 
 
 def _no_key(user: str, key_id: int) -> InvalidInput:
