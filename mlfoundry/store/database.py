@@ -54,6 +54,10 @@ class Transaction:
         """Return the first row of a statement, None when it has none."""
         return self._connection.execute(sql, values).fetchone()
 
+    def held_row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """Return the first row of a statement; when this transaction writes, nobody changes that row before its end."""
+        return self.row(sql, values)  # here all that write take turns
+
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed."""
         self._connection.execute(sql, values)

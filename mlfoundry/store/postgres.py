@@ -40,8 +40,9 @@ _MIGRATING = 0x6D6C666F756E6472  # the advisory lock of migrations: "mlfoundr" i
 class PostgresTransaction:
     """Statements on one connection, all of them or none; see `database.Transaction`."""
 
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], *, writes: bool) -> None:
         self._connection = connection
+        self._writes = writes
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return all rows of a statement."""
@@ -50,6 +51,10 @@ class PostgresTransaction:
     def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """Return the first row of a statement, None when it has none."""
         return self._connection.execute(_for_postgres(sql), values).fetchone()
+
+    def held_row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """Return the first row of a statement; when this transaction writes, nobody changes that row before its end."""
+        return self.row(f"{sql} FOR SHARE" if self._writes else sql, values)
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed."""
@@ -91,13 +96,13 @@ class PostgresDatabase:
         """
         # Faster by the wait for the disk; what a power cut takes, the client still has.
         with self._begun(_BEGIN if settle else f"{_BEGIN}; SET LOCAL synchronous_commit = off") as connection:
-            yield PostgresTransaction(connection)
+            yield PostgresTransaction(connection, writes=True)
 
     @contextmanager
     def read(self) -> Iterator[PostgresTransaction]:
         """Begin a transaction that reads one consistent state."""
         with self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
-            yield PostgresTransaction(connection)
+            yield PostgresTransaction(connection, writes=False)
 
     def close(self) -> None:
         """Close all connections; a later use opens them again."""

@@ -23,17 +23,17 @@ class Project:
 
 
 def make(tx: Transaction, owner: str, name: str, now_us: int) -> int:
-    """Make a project with its owner as ADMIN, or find the one of this owner and name; return its id."""
-    project_id = secrets.randbits(63)
-    claimed = tx.row(
-        "INSERT INTO project_name (owner, name, project_id) VALUES (?, ?, ?) "
-        "ON CONFLICT (owner, name) DO NOTHING RETURNING project_id",
-        (owner, name, project_id),
-    )
-    if claimed is None:
-        found = find(tx, owner, name)
-        assert found is not None
-        return found
+    """Make a project with its owner as ADMIN, or find the one of this owner and name; lock it and return its id."""
+    project_id, claimed = secrets.randbits(63), None
+    while claimed is None:
+        claimed = tx.row(
+            "INSERT INTO project_name (owner, name, project_id) VALUES (?, ?, ?) "
+            "ON CONFLICT (owner, name) DO NOTHING RETURNING project_id",
+            (owner, name, project_id),
+        )
+        found = find(tx, owner, name) if claimed is None else None
+        if found is not None and lock(tx, found):
+            return found  # else it was deleted between two of these statements
     tx.run(
         "INSERT INTO project (project_id, owner, name, created_at, changes) VALUES (?, ?, ?, ?, 0)",
         (project_id, owner, name, now_us),
@@ -94,15 +94,15 @@ def describe(tx: Transaction, project_id: int, permission: Permission) -> Projec
 def delete(tx: Transaction, project_id: int) -> None:
     """Delete a project and every row of it.
 
-    Its own row and its runs go first: whoever adds to one of them has touched its row before, so that this waits
-    for them, and who comes later finds none.
+    The rights to it and its runs go first: whoever adds to one of them holds the right to, so that this waits for
+    them, and who comes later finds none.
     """
     project = get(tx, project_id)
     lock(tx, project_id)
-    found = tx.rows("SELECT run_id FROM run WHERE project_id = ?", (project_id,))
-    tx.run("DELETE FROM run WHERE project_id = ?", (project_id,))
     for user in [member.user for member in members.all_of(tx, project_id, owner="")]:
         members.remove(tx, project_id, user)
+    found = tx.rows("SELECT run_id FROM run WHERE project_id = ?", (project_id,))
+    tx.run("DELETE FROM run WHERE project_id = ?", (project_id,))
     for (run_id,) in found:
         tx.run("DELETE FROM run_home WHERE run_id = ?", (run_id,))
     for table in ("artifact", "journal", "chunk", "series", "key", "attr"):

@@ -254,10 +254,10 @@ def seen(tx: Transaction, run: RunKey, now_us: int) -> bool:
     """Note that the store heard of a run; others who add to it wait for this transaction.
 
     Returns:
-        False when there is no such run any more.
+        False when there is no such run any more, or it was deleted.
     """
     changed = tx.run(
-        "UPDATE run SET last_seen_at = ? WHERE project_id = ? AND run_id = ?",
+        "UPDATE run SET last_seen_at = ? WHERE project_id = ? AND run_id = ? AND deleted_at IS NULL",
         (now_us, run.project_id, bytes.fromhex(run.run_id)),
     )
     return changed > 0

@@ -16,6 +16,7 @@ from ..records import Account, ApiKey
 from ..store import accounts
 from ..store.database import Database, Transaction
 from ..values import plain_text
+from .attempts import done_again
 
 KEY_BITS = 160
 LABEL_LIMIT = 200
@@ -84,6 +85,7 @@ class AccountService:
                 accounts.note_use(tx, digest, now_us)
         return account
 
+    @done_again
     def create_key(
         self, caller: Account, user: str, *, label: str = "", expires_in_s: float | None = None
     ) -> tuple[str, ApiKey]:
@@ -119,6 +121,7 @@ class AccountService:
             _find(tx, user)
             return accounts.keys_of(tx, user)
 
+    @done_again
     def revoke_key(self, caller: Account, user: str, key_id: int) -> None:
         """Revoke a key, at once and for good; twice is a no-op.
 
@@ -131,6 +134,7 @@ class AccountService:
             if not accounts.revoke_key(tx, user, key_id, self._now_us()):
                 raise _no_key(user, key_id)
 
+    @done_again
     def rotate_key(self, caller: Account, user: str, key_id: int) -> tuple[str, ApiKey]:
         """Make a key with the label and the remaining time of another, and revoke that one in the same step.
 
@@ -152,6 +156,7 @@ class AccountService:
 
     # -- users -----------------------------------------------------------------------------------
 
+    @done_again
     def create_first_admin(self, user: str) -> str:
         """Make an admin without being one, for whoever has the database in hand; return a key for them.
 
@@ -164,6 +169,7 @@ class AccountService:
                 raise InvalidInput(f"there is a user {user!r} already")
             return self._add_key(tx, user, "first admin", None)[0]
 
+    @done_again
     def create_user(self, caller: Account, user: str, *, is_admin: bool = False) -> Account:
         """Make a user. Needs an admin of the server.
 
@@ -183,6 +189,7 @@ class AccountService:
         with self._database.read() as tx:
             return accounts.all_of(tx)
 
+    @done_again
     def change_user(
         self, caller: Account, user: str, *, is_admin: bool | None = None, is_disabled: bool | None = None
     ) -> Account:

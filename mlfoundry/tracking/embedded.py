@@ -49,7 +49,7 @@ class EmbeddedBackend:
         self.user = self.user_if_known = user
         self._owns_database = shares is None
         self.database: Database = Database(root / DATABASE_NAME) if shares is None else shares.database
-        self._service = TrackingService(self.database, ArtifactFolder(root / "artifacts"))
+        self._service = TrackingService(self.database, ArtifactFolder(root / "artifacts"), settles=False)
         self._made = False
 
     @property

@@ -48,6 +48,7 @@ from ..store.parts import PartialBlobs
 from ..store.projects import Project
 from ..values import in_calendar, plain_text, tag_texts, utc
 from . import rights
+from .attempts import done_again
 
 if TYPE_CHECKING:
     from ..store.chunks import Points
@@ -62,6 +63,8 @@ class TrackingService:
         database: Where rows are kept.
         folder: Where the bytes of artifacts are kept.
         knows_user: Tells whether there is a user, for stores that keep users; None lets any name collaborate.
+        settles: Whether a change survives a power cut once it is answered, at the price of a wait for the disk. With
+            one user of the store the journals do without; of batches each says for itself.
         now_us: The clock: microseconds since 1970.
     """
 
@@ -71,20 +74,22 @@ class TrackingService:
         folder: ArtifactFolder,
         *,
         knows_user: Callable[[Transaction, str], bool] | None = None,
+        settles: bool = True,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.database = database
         self._folder = folder
         self._parts = PartialBlobs(folder)
         self._knows_user = knows_user
+        self._settles = settles
         self._now_us = now_us
 
     @contextmanager
     def _on_run(self, user: str, run: RunKey, level: Permission) -> Iterator[tuple[Transaction, Project]]:
         """Begin a transaction on a run that the caller may use at this level."""
         rights.run_key(run)
-        begin = self.database.read if level is Permission.READ else self.database.write
-        with begin() as tx:
+        reads = level is Permission.READ
+        with self.database.read() if reads else self.database.write(settle=self._settles) as tx:
             project = rights.require_run(tx, user, run, level)
             yield tx, project
 
@@ -110,9 +115,11 @@ class TrackingService:
         assert record is not None
         return record
 
+    @done_again
     def delete_project(self, user: str, project_id: int) -> None:
         """See `Backend.delete_project`."""
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
+            projects.lock(tx, project_id)
             rights.require(tx, user, project_id, Permission.ADMIN)
             projects.delete(tx, project_id)
         self._folder.drop_project(project_id)
@@ -131,12 +138,13 @@ class TrackingService:
             project = rights.require(tx, user, project_id, Permission.READ)
             return members.all_of(tx, project_id, owner=project.owner)
 
+    @done_again
     def set_permission(
         self, user: str, project_id: int, other: str, permission: Permission, *, new: bool | None
     ) -> None:
         """See `Backend.set_permission`."""
         other = legal_name("user name", other)
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
             projects.lock(tx, project_id)  # so that two who change each other take turns
             project = rights.require(tx, user, project_id, Permission.ADMIN)
             held = members.permission(tx, project_id, other)
@@ -153,10 +161,11 @@ class TrackingService:
                 raise UserNotFound(f"this server has no user {other!r}. Ask an admin of the server to make one.")
             members.put(tx, project_id, other, permission, self._now_us())
 
+    @done_again
     def remove_collaborator(self, user: str, project_id: int, other: str) -> None:
         """See `Backend.remove_collaborator`."""
         other = legal_name("user name", other)
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
             level = Permission.READ if other == user else Permission.ADMIN
             projects.lock(tx, project_id)
             project = rights.require(tx, user, project_id, level)
@@ -167,6 +176,7 @@ class TrackingService:
 
     # -- runs ------------------------------------------------------------------------------------
 
+    @done_again
     def create_run(self, user: str, new: NewRun) -> RunRecord:
         """See `Backend.create_run`."""
         name = legal_name("run name", new.run_name)
@@ -178,11 +188,13 @@ class TrackingService:
         plain_text("description", new.description)
         if not in_calendar(new.started_at_us):
             raise InvalidInput(f"started_at_us is {new.started_at_us}, outside of the years 1 to 9999")
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
             if owner == user:
                 project_id = projects.make(tx, owner, project_name, self._now_us())
                 project = rights.require(tx, user, project_id, Permission.WRITE)
             else:
+                if (found := projects.find(tx, owner, project_name)) is not None:
+                    projects.lock(tx, found)  # before the right is held, as whoever takes that away does
                 project = rights.require_by_name(tx, user, owner, project_name, Permission.WRITE)
             existing = runs.home(tx, new.run_id)
             if existing is not None and existing.project_id != project.project_id:
@@ -223,6 +235,7 @@ class TrackingService:
             project = rights.require(tx, user, query.project_id, Permission.READ)
             return search.page(tx, project, query)
 
+    @done_again
     def update_run(self, user: str, run: RunKey, changes: RunChanges) -> RunRecord:
         """See `Backend.update_run`."""
         with self._on_run(user, run, Permission.WRITE) as (tx, project):
@@ -236,15 +249,17 @@ class TrackingService:
         assert record is not None
         return record
 
+    @done_again
     def delete_run(self, user: str, run: RunKey) -> None:
         """See `Backend.delete_run`."""
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
             rights.require_may_delete(tx, user, rights.run_key(run))
             runs.delete(tx, run, self._now_us())
 
+    @done_again
     def restore_run(self, user: str, run: RunKey) -> RunRecord:
         """See `Backend.restore_run`."""
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
             project = rights.require_may_delete(tx, user, rights.run_key(run))
             runs.restore(tx, run)
             record = runs.get(tx, project, run.run_id)
@@ -258,6 +273,7 @@ class TrackingService:
 
     # -- data ------------------------------------------------------------------------------------
 
+    @done_again
     def ingest(self, user: str, batch: Batch) -> Acknowledgement:
         """See `Backend.ingest`."""
         from ..store import points
@@ -280,6 +296,7 @@ class TrackingService:
             # First of all writes, so that the batches of one run take turns on every engine; and also for what is
             # held already, because only a commit that writes settles.
             if not runs.seen(tx, run, self._now_us()):
+                rights.require_open(tx, user, run)  # deleted a moment ago: says so
                 raise rights.no_run(run.run_id, user)
             if journals.advance(tx, batch):
                 points.write(tx, run, columns)
@@ -354,13 +371,15 @@ class TrackingService:
         sha256, size = self._folder.put(run.project_id, source)
         return self._name(user, run, path, sha256, size)
 
+    @done_again
     def _name(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
         """Make bytes that are held a file of a run."""
         now_us = self._now_us()
         record = ArtifactRecord(path, size, sha256, utc(now_us))
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
             rights.require_open(tx, user, run)
-            runs.seen(tx, run, now_us)  # so that files of one run take turns on every engine
+            if not runs.seen(tx, run, now_us):  # so that files of one run take turns on every engine
+                rights.require_open(tx, user, run)
             artifacts.require_room(tx, run, path)
             artifacts.record(tx, run, record, now_us)
         return record
