@@ -8,12 +8,8 @@ from .database import Transaction
 
 
 def permission(tx: Transaction, project_id: int, user: str) -> Permission | None:
-    """Return a user's permission, None without access.
-
-    In a transaction that writes it stays as it is until the end: whoever takes it away waits for that, so that
-    nothing is written under a right once its withdrawal is done.
-    """
-    row = tx.held_row("SELECT permission FROM member WHERE project_id = ? AND user_id = ?", (project_id, user))
+    """Return a user's permission, None without access."""
+    row = tx.row("SELECT permission FROM member WHERE project_id = ? AND user_id = ?", (project_id, user))
     return None if row is None else Permission(row[0])
 
 

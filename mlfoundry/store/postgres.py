@@ -52,9 +52,14 @@ class PostgresTransaction:
         """Return the first row of a statement, None when it has none."""
         return self._connection.execute(_for_postgres(sql), values).fetchone()
 
-    def held_row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
-        """Return the first row of a statement; when this transaction writes, nobody changes that row before its end."""
-        return self.row(f"{sql} FOR SHARE" if self._writes else sql, values)
+    def hold_rights(self, project_id: int, *, alone: bool = False) -> None:
+        """See `database.Transaction`.
+
+        Not by a lock on the row of the member: those who share one let nobody wait in line, so that a member who
+        writes all the time could keep off the one who removes them. This lock is fair.
+        """
+        if self._writes:
+            self.row(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}(?)", (project_id,))
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed."""
@@ -208,7 +213,9 @@ CREATE FUNCTION mlf_lower(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT
 
 
 def _version(connection: psycopg.Connection[Row]) -> int:
-    if connection.execute("SELECT to_regclass('schema_version')").fetchone() == (None,):
+    # Not to_regclass: what it once did not find it does not find again, also when another server made it meanwhile.
+    asked = "SELECT 1 FROM pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid)"
+    if connection.execute(asked).fetchone() is None:
         return 0
     row = connection.execute("SELECT version FROM schema_version").fetchone()
     assert row is not None

@@ -94,15 +94,15 @@ def describe(tx: Transaction, project_id: int, permission: Permission) -> Projec
 def delete(tx: Transaction, project_id: int) -> None:
     """Delete a project and every row of it.
 
-    The rights to it and its runs go first: whoever adds to one of them holds the right to, so that this waits for
-    them, and who comes later finds none.
+    Its own row and its runs go first: whoever adds to one of them has touched its row before, so that this waits
+    for them, and who comes later finds none.
     """
     project = get(tx, project_id)
     lock(tx, project_id)
-    for user in [member.user for member in members.all_of(tx, project_id, owner="")]:
-        members.remove(tx, project_id, user)
     found = tx.rows("SELECT run_id FROM run WHERE project_id = ?", (project_id,))
     tx.run("DELETE FROM run WHERE project_id = ?", (project_id,))
+    for user in [member.user for member in members.all_of(tx, project_id, owner="")]:
+        members.remove(tx, project_id, user)
     for (run_id,) in found:
         tx.run("DELETE FROM run_home WHERE run_id = ?", (run_id,))
     for table in ("artifact", "journal", "chunk", "series", "key", "attr"):

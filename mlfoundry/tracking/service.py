@@ -119,7 +119,7 @@ class TrackingService:
     def delete_project(self, user: str, project_id: int) -> None:
         """See `Backend.delete_project`."""
         with self.database.write(settle=self._settles) as tx:
-            projects.lock(tx, project_id)
+            self._hold_alone(tx, project_id)
             rights.require(tx, user, project_id, Permission.ADMIN)
             projects.delete(tx, project_id)
         self._folder.drop_project(project_id)
@@ -145,7 +145,7 @@ class TrackingService:
         """See `Backend.set_permission`."""
         other = legal_name("user name", other)
         with self.database.write(settle=self._settles) as tx:
-            projects.lock(tx, project_id)  # so that two who change each other take turns
+            self._hold_alone(tx, project_id)
             project = rights.require(tx, user, project_id, Permission.ADMIN)
             held = members.permission(tx, project_id, other)
             if other == project.owner and permission is not Permission.ADMIN:
@@ -167,12 +167,18 @@ class TrackingService:
         other = legal_name("user name", other)
         with self.database.write(settle=self._settles) as tx:
             level = Permission.READ if other == user else Permission.ADMIN
-            projects.lock(tx, project_id)
+            self._hold_alone(tx, project_id)
             project = rights.require(tx, user, project_id, level)
             if other == project.owner:
                 raise _owner_stays(project)
             if not members.remove(tx, project_id, other):
                 raise _no_collaborator(project, other)
+
+    def _hold_alone(self, tx: Transaction, project_id: int) -> None:
+        """Make others who change rights on a project, or use them, take turns with this transaction."""
+        if 0 <= project_id < 1 << 63:
+            tx.hold_rights(project_id, alone=True)
+            projects.lock(tx, project_id)
 
     # -- runs ------------------------------------------------------------------------------------
 
@@ -189,12 +195,12 @@ class TrackingService:
         if not in_calendar(new.started_at_us):
             raise InvalidInput(f"started_at_us is {new.started_at_us}, outside of the years 1 to 9999")
         with self.database.write(settle=self._settles) as tx:
+            if (known := projects.find(tx, owner, project_name)) is not None:
+                tx.hold_rights(known)  # before the project is locked, as whoever changes rights does
             if owner == user:
                 project_id = projects.make(tx, owner, project_name, self._now_us())
                 project = rights.require(tx, user, project_id, Permission.WRITE)
             else:
-                if (found := projects.find(tx, owner, project_name)) is not None:
-                    projects.lock(tx, found)  # before the right is held, as whoever takes that away does
                 project = rights.require_by_name(tx, user, owner, project_name, Permission.WRITE)
             existing = runs.home(tx, new.run_id)
             if existing is not None and existing.project_id != project.project_id:
@@ -300,6 +306,7 @@ class TrackingService:
                 raise rights.no_run(run.run_id, user)
             if journals.advance(tx, batch):
                 points.write(tx, run, columns)
+                _note_names(tx, run, sound)
                 for document in sound:
                     self._apply(tx, run, document)
                 damaged = sum(count for _, count in decoded.damage) + nameless
@@ -439,6 +446,14 @@ def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int
             sound[name] = (steps[fits], times[fits], values[fits])
             refused += fits.count(False)
     return sound, refused
+
+
+def _note_names(tx: Transaction, run: RunKey, sound: list[slots.Document]) -> None:
+    """Remember the names of all documents in one order: runs that bring the same names do not wait for each other."""
+    for kind in ("param", "tag"):
+        told = [each.content["values"] for each in sound if each.content["kind"] == f"{kind}s"]
+        if names := {name for values in told for name in values}:
+            keys.note(tx, run, kind, names)
 
 
 @lru_cache(maxsize=10_000)
