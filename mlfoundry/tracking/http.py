@@ -8,7 +8,6 @@ change.
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,13 +35,13 @@ from ..records import (
 from ..wire import errors as wire_errors
 from ..wire import frames, records, requests
 from ..wire.plain import Json
+from . import transfers
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
 
 CONNECT_S = 5.0
 READ_S = 30.0
-PART_BYTES = 8 * 1024 * 1024
 
 
 class HttpBackend:
@@ -174,21 +173,16 @@ class HttpBackend:
 
     def put_artifact(self, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
         """See `Backend`; sent in parts, so that a broken connection costs one part."""
-        import hashlib
-
-        digest, size = hashlib.sha256(), 0
-        source.seek(0)
-        while block := source.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-        sha256 = digest.hexdigest()
+        sha256, size = transfers.hash_of(source)
         place = f"{_run(run)}/blobs/{sha256}"
+
+        def send_part(part: bytes, offset: int, longer_s: float) -> int:
+            asked, headers = {"offset": offset, "size": size}, {"Content-Type": transfers.TYPE}
+            answer = self._send("PUT", place, data=part, params=asked, headers=headers, read_s=READ_S + longer_s)
+            return int(_json_of(answer)["offset"])
+
         held = int(self._json("GET", place, params={"size": size})["offset"])
-        while held < size:
-            source.seek(held)
-            part = source.read(PART_BYTES)
-            answer = self._send("PUT", place, data=part, params={"offset": held, "size": size})
-            held = int(_json_of(answer)["offset"])
+        transfers.upload(source, size, held, send_part)
         asked = {"path": path, "sha256": sha256, "size_bytes": size}
         return records.read_artifact(self._json("PUT", f"{_run(run)}/artifacts", asked))
 
@@ -197,20 +191,16 @@ class HttpBackend:
         return [records.read_artifact(told) for told in self._json("GET", f"{_run(run)}/artifacts")["artifacts"]]
 
     def open_artifact(self, run: RunKey, path: str) -> BinaryIO:
-        """See `Backend`; it is fetched whole into a file without a name first, so that reading cannot fail midway."""
-        answer = self._send("GET", f"{_run(run)}/artifacts/content", params={"path": path}, stream=True)
-        file = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
-        try:
-            with _translated(self.uri):
-                for block in answer.iter_content(1 << 20):
-                    file.write(block)
-        except BaseException:
-            file.close()
-            raise
-        finally:
-            answer.close()
-        file.seek(0)
-        return file
+        """See `Backend`; the bytes come as they are read, and again from where a connection broke."""
+
+        def begin(start: int, version: str) -> Response:
+            headers = {"Accept-Encoding": "identity"}
+            if start:
+                headers |= {"Range": f"bytes={start}-", "If-Range": version}
+            place = f"{_run(run)}/artifacts/content"
+            return self._send("GET", place, params={"path": path}, headers=headers, stream=True)
+
+        return transfers.Download(begin, lambda: _translated(self.uri)).file
 
     def close(self) -> None:
         """See `Backend`."""
@@ -232,13 +222,15 @@ class HttpBackend:
     def _json(self, method: str, path: str, body: Json | None = None, *, params: Json | None = None) -> Json:
         return _json_of(self._send(method, path, json=body, params=params))
 
-    def _send(self, method: str, path: str, *, headers: dict[str, str] | None = None, **given: Any) -> Response:
+    def _send(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, read_s: float = READ_S, **given: Any
+    ) -> Response:
         with _translated(self.uri):
             answer = self._session().request(
                 method,
                 f"{self.uri}/api/v1{path}",
                 headers=headers,
-                timeout=(CONNECT_S, READ_S),
+                timeout=(CONNECT_S, read_s),
                 allow_redirects=False,
                 auth=self._sign,
                 **given,
