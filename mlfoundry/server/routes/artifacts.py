@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from fastapi import Request
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ...records import ArtifactRecord
 from ...wire import records
@@ -124,7 +124,22 @@ def open_artifact(request: Request, has: Has, caller: Caller, run: Run, path: Qu
         headers["Content-Range"] = f"bytes {start}-{artifact.size_bytes - 1}/{artifact.size_bytes}"
     file = has.tracking.open_bytes(run, artifact, start)
     status = 206 if start else 200
-    return StreamingResponse(_blocks(file), status, media_type="application/octet-stream", headers=headers)
+    return _FileBytes(file, status, headers)
+
+
+class _FileBytes(StreamingResponse):
+    """The bytes of a file, which is closed also when the client breaks off."""
+
+    def __init__(self, file: BinaryIO, status: int, headers: dict[str, str]) -> None:
+        blocks = iter(lambda: file.read(BLOCK_BYTES), b"")
+        super().__init__(blocks, status, media_type="application/octet-stream", headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
 
 
 def _etag(artifact: ArtifactRecord) -> str:
@@ -144,9 +159,3 @@ def _start(request: Request, artifact: ArtifactRecord) -> int:
             {"Content-Range": f"bytes */{artifact.size_bytes}"},
         )
     return start
-
-
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while block := file.read(BLOCK_BYTES):
-            yield block
