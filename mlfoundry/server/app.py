@@ -39,7 +39,7 @@ from .routes import artifacts, data, health, people, projects, runs
 
 RETRY_AFTER_S = 2.0
 DESCRIPTION_PATH = "/api/v1/openapi.json"
-_CODES = {400: "InvalidInput", 404: "NotFound", 405: "MethodNotAllowed"}
+_CODES = {400: "InvalidInput", 404: "NotFound", 405: "MethodNotAllowed", 416: "InvalidInput"}
 _UNLOGGED = ("/healthz", "/readyz", "/metrics")  # asked every few seconds; only what goes wrong with them is told
 
 _log = logging.getLogger("mlfoundry.server")

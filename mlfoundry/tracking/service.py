@@ -477,13 +477,21 @@ class TrackingService:
         with self._on_run(user, run, Permission.READ) as (tx, _):
             return artifact_rows.all_of(tx, run)
 
-    def open_artifact(self, user: str, run: RunKey, path: str) -> BinaryIO:
-        """See `Backend.open_artifact`."""
+    def get_artifact(self, user: str, run: RunKey, path: str) -> ArtifactRecord:
+        """Return a file of a run. Raises ArtifactNotFound."""
         with self._on_run(user, run, Permission.READ) as (tx, _):
             record = artifact_rows.find(tx, run, legal_path(path))
         if record is None:
             raise ArtifactNotFound(f"run {run.run_id} has no artifact {path!r}; list_artifacts() shows those it has")
-        return self._files.open(run.project_id, record.sha256)
+        return record
+
+    def open_artifact(self, user: str, run: RunKey, path: str) -> BinaryIO:
+        """See `Backend.open_artifact`."""
+        return self.open_bytes(run, self.get_artifact(user, run, path))
+
+    def open_bytes(self, run: RunKey, artifact: ArtifactRecord, start: int = 0) -> BinaryIO:
+        """Open the bytes of a file that the caller was given just now, from the byte `start` on."""
+        return self._files.open(run.project_id, artifact.sha256, start)
 
 
 def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:
