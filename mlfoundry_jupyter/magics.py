@@ -191,6 +191,27 @@ class MlfoundryMagics(Magics):
         if args is not None:
             login.log_in(args.host)
 
+    @no_var_expand
+    @line_magic
+    @_told
+    @takes(
+        "mlfoundry_dashboard",
+        argument("run", metavar="RUN", nargs="?", help="Id, owner/project/run or project/run; the last run here."),
+        CLIENT,
+    )
+    def mlfoundry_dashboard(self, line: str) -> Any:
+        """Lead to a run's page in the dashboard; where none is given and none was begun here, to all projects."""
+        args = self._parsed(MlfoundryMagics.mlfoundry_dashboard, line)
+        if args is None:
+            return None
+        from .dashboard import DashboardLink
+
+        if args.run or self.cells.last is not None:
+            run = self._run(args.run, args.client)
+            return DashboardLink(run.dashboard_link, run.fqn, run.client.backend.uri)
+        backend = self.cells.client(args.client).backend
+        return DashboardLink(backend.dashboard_address, "your projects", backend.uri)
+
     # -- what they share -------------------------------------------------------------------------
 
     @property

@@ -26,6 +26,11 @@ const MORE_IS_BETTER =
 const HELD_OUT = /(^|[^a-z])(val|valid|validation|test|eval|dev|holdout)([^a-z]|$)/i;
 const ASKED_FOR = /^(model|arch|architecture|kernel|optimizer|optimiser|lr|learning_rate|batch_size|dataset|C)$/i;
 
+/** Whether a key is of a tag that the tracker set for itself, which no table offers. */
+export function isOwnTag(key) {
+  return key.startsWith("tags.mlfoundry.");
+}
+
 /** Split `metrics.loss` into its kind and its name; a fixed column has no kind. */
 export function split(key) {
   const extreme = /^(min|max)\(metrics\.(.*)\)$/s.exec(key);
@@ -55,7 +60,8 @@ export function rankedNames(names, coverage = () => 1, wished = undefined) {
   const rank = (name) => {
     const known = direction(name) ? 2 : 0;
     const held = known * (HELD_OUT.test(name) ? 2 : 1);
-    return (name === wished ? 100 : 0) + held + (direction(name) < 0 ? 0.5 : 0) + coverage(name) * 2;
+    // A metric that few runs have would leave its column, and the rule of the best, without values.
+    return (name === wished ? 100 : 0) + (held + (direction(name) < 0 ? 0.5 : 0) + 2) * coverage(name);
   };
   const ranks = new Map(names.map((name) => [name, rank(name)]));
   return [...names].sort((left, right) => ranks.get(right) - ranks.get(left));
@@ -108,6 +114,14 @@ export function readOrder(text) {
   const field = match[2].replace(/`((?:[^`]|``)*)`/g, (_, name) => name.replaceAll("``", "`"));
   const fixed = Object.keys(ORDER_WORDS).find((key) => ORDER_WORDS[key] === field);
   return { key: fixed ?? field, descending };
+}
+
+/** The order that a bare name such as `loss` means among these runs; any other as it is. */
+export function resolveOrder(sort, runs) {
+  if (FIXED[sort.key] || split(sort.key).kind) return sort;
+  const keys = runs.keys();
+  const key = ["metrics", "params", "tags"].map((kind) => `${kind}.${sort.key}`).find((each) => keys.includes(each));
+  return key ? { ...sort, key } : sort;
 }
 
 /** A name as the filter language takes it: in backticks unless it is a plain word. */

@@ -150,6 +150,7 @@ class CompareView {
     const look = {
       baseline: comparison.runs.find((run) => run.run_id === state.baseline) ?? comparison.runs[0],
       swatch: (run) => this._swatch(run),
+      link: this.source.link,
     };
     this._sayCounts(primary);
     this._drawLegend(look);

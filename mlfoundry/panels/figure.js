@@ -20,7 +20,7 @@ const SHORTEST = { step: 10, time: 30 };
 
 /** Places of charts in rows of equal height; a section begins a row below its heading. All in pixels. */
 export function placesOf(charts, width) {
-  const columns = Math.max(1, Math.min(MOST_COLUMNS, Math.floor(width / NARROWEST), charts.length));
+  const columns = columnsOf(charts, width);
   const each = columns === 1 ? Math.min(width, WIDEST) : width / columns;
   const cells = [];
   const headings = [];
@@ -38,6 +38,17 @@ export function placesOf(charts, width) {
     if (column === columns) [column, top] = [0, top + HEIGHT];
   });
   return { cells, headings, width, height: top + (column ? HEIGHT : 0) };
+}
+
+/** As few columns as make no more rows than the most that there is room for: the charts get all the width they can. */
+function columnsOf(charts, width) {
+  const most = Math.max(1, Math.min(MOST_COLUMNS, Math.floor(width / NARROWEST)));
+  const sizes = new Map();
+  for (const { section = "" } of charts) sizes.set(section, (sizes.get(section) ?? 0) + 1);
+  const rows = (columns) => [...sizes.values()].reduce((sum, size) => sum + Math.ceil(size / columns), 0);
+  let columns = most;
+  while (columns > 1 && rows(columns - 1) === rows(most)) columns -= 1;
+  return columns;
 }
 
 /** The part of a cell in which its lines are drawn. */
@@ -236,7 +247,7 @@ export function axesOf(number, cell, total, ranges, context) {
     showline: true,
     domain: [box.left / total.width, (box.left + box.width) / total.width],
     range: ranges.x.map((each) => toAxis(each, isTime)),
-    nticks: Math.max(2, Math.floor(box.width / 75)),
+    nticks: Math.max(2, Math.floor(box.width / (isTime ? 75 : 60))),
     ...(isTime
       ? { tickformat: ranges.x[1] - ranges.x[0] < 600 ? "%H:%M:%S" : "%H:%M", hoverformat: "%H:%M:%S" }
       : { hoverformat: ",d" }),

@@ -208,7 +208,7 @@ class RunView {
     this._healthTold = health ?? this._healthTold;
     const run = this._run;
     if (!run) return;
-    const words = health ? wordsOf(health, run, this._source.now()) : ["logged by another process"];
+    const words = health ? wordsOf(health, run, this._source.now()) : [this._source.note?.(run) ?? "logged by another process"];
     const key = JSON.stringify([words, run.run_id, run.dashboard_link]);
     if (key === this._healthKey) return;
     this._healthKey = key;

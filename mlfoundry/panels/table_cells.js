@@ -6,6 +6,10 @@ import { element, statusMark } from "./dom.js";
 import { ABSENT, ago, clock, duration, exact, figure } from "./numbers.js";
 
 const TAIL = 9;
+const FROM_RIGHT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
+const CELL_PADDING = 20;
+const SORT_MARK = 16;
+const SLACK = 2;
 const segmenter = new Intl.Segmenter();
 
 /** Draw a value into a cell. `other(key)` gives the row's other values. */
@@ -39,6 +43,8 @@ export function errorType(error) {
 
 /** Elements that show a text cut in its middle where there is no room for it. */
 export function cutInTheMiddle(text) {
+  // Two pieces side by side would turn a text from right to left around: it is cut at its end.
+  if (FROM_RIGHT.test(text)) return [element("bdi", { class: "mlf-cut-head" }, text)];
   const parts = [...segmenter.segment(text)].map(({ segment }) => segment);
   if (parts.length <= TAIL * 2) return [element("bdi", { class: "mlf-cut-head" }, text)];
   return [
@@ -53,14 +59,14 @@ export function fitWidths(columns, rows, runs, { now, font }) {
   pen.font = font;
   return columns.map((column) => {
     if (column.isSized || column.isFitted || !rows.length || column.kind === "status") return column;
-    let widest = pen.measureText(column.title).width + 22;
+    let widest = pen.measureText(column.title).width + SORT_MARK;
     for (const row of rows) {
       const text = shortText(column, runs.value(row, column.key), (key) => runs.value(row, key), now);
       const error = column.kind === "name" ? errorType(runs.value(row, "error")) : "";
       widest = Math.max(widest, pen.measureText(text).width + (error ? pen.measureText(error).width + 8 : 0));
     }
     const [least, most] = column.kind === "name" ? [120, NAME_WIDTH] : [56, 190];
-    return { ...column, width: Math.round(Math.min(Math.max(widest + 28, least), most)), isFitted: true };
+    return { ...column, width: Math.round(Math.min(Math.max(widest + CELL_PADDING + SLACK, least), most)), isFitted: true };
   });
 }
 
@@ -90,12 +96,17 @@ function drawStatus(cell, status) {
 function drawName(cell, name, other, table) {
   const error = errorType(other("error"));
   const detail = table.isNarrow ? cardDetail(other, table.options.now()) : "";
-  const shown = `${name}\n${error}\n${detail}`;
+  const shown = `${name}\n${error}\n${detail}\n${table.options.link ? other("run_id") : ""}`;
   if (cell.mlfShown === shown) return;
   cell.mlfShown = shown;
-  const line = element("span", { class: "mlf-cut" }, ...cutInTheMiddle(name));
+  const href = table.options.link?.(other("run_id"));
+  const cut = cutInTheMiddle(name);
+  // Not a stop of its own for the Tab key: the grid is one, and Enter opens its active row.
+  const line = element("span", { class: "mlf-cut" }, ...(href ? [element("a", { href, class: "mlf-row-link", tabindex: "-1", draggable: "false" }, ...cut)] : cut));
   const failure = error ? [element("span", { class: "mlf-error-type" }, error)] : [];
-  const below = table.isNarrow ? [element("span", { class: "mlf-card-detail" }, ...failure, detail)] : failure;
+  const below = table.isNarrow
+    ? [element("span", { class: "mlf-card-detail" }, ...failure, element("span", { class: "mlf-card-times" }, detail))]
+    : failure;
   cell.replaceChildren(line, ...below);
 }
 

@@ -12,10 +12,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from .. import __version__
-from ..errors import BackendUnavailable, MlfoundryError, NotAuthenticated
+from ..errors import BackendUnavailable, MlfoundryError, NotAuthenticated, TooManyAttempts, shown
 from ..store.artifacts import ArtifactStore
 from ..store.database import Database
 from ..tracking import accounts
@@ -24,16 +24,22 @@ from ..tracking.lease import LEASE_S
 from ..tracking.service import TrackingService
 from ..tracking.sessions import SessionService
 from ..wire import errors as wire_errors
+from .attempts import FailedAttempts
 from .context import Services
+from .context import answer as json_answer
 from .dashboard import add_dashboard, error_page
+from .description import describe
 from .gates import Gate, KeyGate
+from .guard import WrongMediaType
 from .hosts import KnownHosts
-from .limits import BATCH_LIMIT_BYTES, JSON_LIMIT_BYTES, PART_LIMIT_BYTES, RequestLimits
+from .limits import BATCH_LIMIT_BYTES, JSON_LIMIT_BYTES, PART_LIMIT_BYTES, RequestLimits, Turns
 from .metrics import ServerMetrics, metric_method
 from .policy import refuse_undeclared
 from .routes import artifacts, data, health, people, projects, runs
 
 RETRY_AFTER_S = 2.0
+DESCRIPTION_PATH = "/api/v1/openapi.json"
+_CODES = {400: "InvalidInput", 404: "NotFound", 405: "MethodNotAllowed"}
 _UNLOGGED = ("/healthz", "/readyz", "/metrics")  # asked every few seconds; only what goes wrong with them is told
 
 _log = logging.getLogger("mlfoundry.server")
@@ -68,7 +74,7 @@ def create_app(
     app = FastAPI(
         title="MLFoundry",
         version=__version__,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=DESCRIPTION_PATH,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -78,13 +84,16 @@ def create_app(
     app.state.services = Services(tracking, users)
     app.state.gate = gate or KeyGate(SessionService(database, users))
     app.state.metrics = ServerMetrics()
+    app.state.attempts = FailedAttempts()
+    app.state.turns = Turns()
     for room in (health, projects, runs, data, artifacts, people):
         app.router.routes += room.router.routes
     add_dashboard(app)
+    app.openapi = describe(app)  # type: ignore[method-assign]
     _declare_openapi(app)
     _answer_errors(app)
-    app.middleware("http")(_observed)
     app.add_middleware(RequestLimits, limit_bytes=_limit_bytes)
+    app.middleware("http")(_observed)  # the outermost, so that what the limits refuse has an id and is counted
     if hosts is not None:
         app.add_middleware(KnownHosts, names=hosts)
     refuse_undeclared(app)
@@ -144,18 +153,23 @@ def _logged(request: Request, request_id: str, path: str, status: int, took_s: f
 
 def _answer_errors(app: FastAPI) -> None:
     def answer(request: Request, status: int, told: dict[str, Any], **headers: str) -> Response:
-        page = error_page(request, status, str(told["error"]["message"]), headers)
-        return page or JSONResponse(told, status, headers=headers)
+        if page := error_page(request, status, str(told["error"]["message"]), headers):
+            return page
+        response = json_answer(told, status)
+        response.headers.update(headers)
+        return response
 
     def id_of(request: Request) -> str:
         return str(getattr(request.state, "request_id", ""))
 
     @app.exception_handler(MlfoundryError)
     def _ours(request: Request, error: MlfoundryError) -> Response:
-        status = wire_errors.http_status(error)
+        status = 415 if isinstance(error, WrongMediaType) else wire_errors.http_status(error)
         headers = {}
         if isinstance(error, NotAuthenticated):
             headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, TooManyAttempts):
+            headers["Retry-After"] = f"{error.retry_after_s or RETRY_AFTER_S:.0f}"
         if isinstance(error, BackendUnavailable):
             headers["Retry-After"] = f"{error.retry_after_s or RETRY_AFTER_S:g}"
             _log.warning("unavailable", extra={"request_id": id_of(request), "reason": str(error)})
@@ -169,8 +183,15 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
-        told = _plain("Http", str(error.detail), request)
-        return answer(request, error.status_code, told, **dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        code, message = _CODES.get(error.status_code, "Http"), str(error.detail)
+        if error.status_code == 404:
+            message = f"there is nothing at {shown(request.url.path)}; {DESCRIPTION_PATH} describes what there is"
+        elif error.status_code == 405:
+            message = f"{shown(request.method)} is not taken here; {headers.get('Allow', 'nothing')} is"
+        elif error.status_code == 400:
+            message = "the body is no JSON that can be read: it is broken off, too deep, or no UTF-8"
+        return answer(request, error.status_code, _plain(code, message, request), **headers)
 
     @app.exception_handler(Exception)
     def _unexpected(request: Request, error: Exception) -> Response:

@@ -94,9 +94,9 @@ def listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
+        reason = str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise InvalidSetting(
-            f"the server cannot listen at {host} port {port} ({error.strerror or error}). Give another "
-            "--host or --port."
+            f"the server cannot listen at {host} port {port} ({reason}). Give another --host or --port."
         ) from error
 
 
@@ -117,6 +117,8 @@ def serve(serving: Serving, listener: socket.socket) -> None:
     """
     from uvicorn import Config, Server
 
+    from .connections import BoundedHttp
+
     config = Config(
         functools.partial(make_app, serving),
         factory=True,
@@ -129,24 +131,36 @@ def serve(serving: Serving, listener: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=serving.stop_s,
         backlog=BACKLOG,
+        http=BoundedHttp,
         ws="none",
     )
     logs.begin(serving.log_level)
     if serving.workers > 1:
         _serve_by_several(config, listener)
         return
+    server = Server(config)
+
+    def stop(*_: object) -> None:  # before uvicorn listens to signals itself, and once more after its stop
+        server.should_exit = True
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # raised once more after the stop, which it has brought about already
-    Server(config).run(sockets=[listener])
+        signal.signal(number, stop)
+    server.run(sockets=[listener])
 
 
 def _serve_by_several(config: Config, listener: socket.socket) -> None:
     from uvicorn.supervisors import Multiprocess
 
+    class Workers(Multiprocess):
+        def terminate_all(self) -> None:
+            for each in self.sockets:
+                each.close()  # else connections would wait for nobody until the last worker is done
+            super().terminate_all()
+
     folder = tempfile.mkdtemp(prefix="mlfoundry-metrics-")
     os.environ[FOLDER_VARIABLE] = folder  # the workers inherit it
     try:
-        Multiprocess(config, sockets=[listener]).run()
+        Workers(config, sockets=[listener]).run()
     finally:
         del os.environ[FOLDER_VARIABLE]
         shutil.rmtree(folder, ignore_errors=True)

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from ..errors import BackendUnavailable, InvalidInput, MissingExtra, shown
+from ..errors import BackendUnavailable, InvalidInput, InvalidSetting, MissingExtra, shown
 from .parts import PART_LIFE_S, check, check_part, wrong_hash
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ def open_bucket(place: str) -> ArtifactBucket:
     """Return the place for files that ``s3://bucket/prefix`` means; nothing is asked of it yet.
 
     Raises:
-        InvalidInput: It is no such text.
+        InvalidSetting: It is no such text.
         MissingExtra: The package obstore is not installed.
     """
     found = _PLACE.fullmatch(place)
     if found is None or any(part in (".", "..") for part in found[2].split("/")):
-        raise InvalidInput(f"{shown(place)} is no place for artifacts; give s3://bucket or s3://bucket/prefix")
+        raise InvalidSetting(f"{shown(place)} is no place for artifacts; give s3://bucket or s3://bucket/prefix")
     try:
         from obstore.store import S3Store
     except ImportError as error:

@@ -1,18 +1,17 @@
-"""Where the bytes of files lie: the one shape of every place for them, and which kind of place a text means.
+"""Where the bytes of files lie: the one shape of every place for them.
 
 A name given by a user never becomes part of a path or key here: bytes lie below their project under the hash of what
-they hold, and two runs of a project that log the same bytes share them. Which files a run has is in `artifact_rows`.
+they hold, and two runs of a project that log the same bytes share them. Which files a run has is in
+`artifact_rows`; which place a text means, in `places`.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ..errors import InvalidInput, shown
 from .artifact_folder import ArtifactFolder
 
-__all__ = ["ArtifactFolder", "ArtifactStore", "open_artifacts"]
+__all__ = ["ArtifactFolder", "ArtifactStore"]
 
 
 class ArtifactStore(Protocol):
@@ -44,23 +43,3 @@ class ArtifactStore(Protocol):
 
     def drop_project(self, project_id: int) -> None:
         """Delete all bytes of a project."""
-
-
-def open_artifacts(place: str) -> ArtifactStore:
-    """Return the place for files that a text means; nothing is read or written yet.
-
-    Args:
-        place: A folder of this machine, made when it is first used, or ``s3://bucket/prefix`` (see
-            `artifact_bucket`).
-
-    Raises:
-        InvalidInput: It is neither.
-        MissingExtra: An object store needs ``pip install 'mlfoundry[s3]'``.
-    """
-    if place.startswith("s3://"):
-        from .artifact_bucket import open_bucket
-
-        return open_bucket(place)
-    if not place or "://" in place or "\0" in place:
-        raise InvalidInput(f"artifacts cannot be kept in {shown(place)}; give a folder or s3://bucket/prefix")
-    return ArtifactFolder(Path(place).expanduser())

@@ -1,6 +1,7 @@
 """Places that somebody names on a command line or in the environment: which database, and where bytes of files lie.
 
-A place is text: ``postgresql://…`` or a file for the database, a folder for the bytes. It is read here alone.
+A place is text: ``postgresql://…`` or a file for the database, a folder or ``s3://…`` for the bytes. It is read
+here alone.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import cast
 
 from ..errors import BackendUnavailable, InvalidSetting, MissingExtra
 from ..folders import make_private
-from .artifacts import ArtifactFolder
+from .artifacts import ArtifactFolder, ArtifactStore
 from .database import Database
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _POSTGRES = ("postgresql", "postgres")
+_DATABASES = "postgresql://user@host/database, or the path of a file"
 
 
 def is_postgres(place: str) -> bool:
@@ -58,24 +60,29 @@ def open_database(place: str, *, pool_size: int | None = None, partitions: int =
         given = {} if pool_size is None else {"pool_size": pool_size}
         # The rules know one kind of database; both have the verbs that they use.
         return cast(Database, postgres.PostgresDatabase(place, partitions=partitions, **given))
-    path = _path(place, "database", "postgresql://user@host/database, or the path of a file")
+    path = _path(place, "database", _DATABASES)
     if path.is_dir():
         raise InvalidSetting(f"database is {str(path)!r}, which is a folder; give the file, like {path}/mlfoundry.db")
     _make(path.parent)
     return Database(path)
 
 
-def open_artifacts(place: str) -> ArtifactFolder:
+def open_artifacts(place: str) -> ArtifactStore:
     """Return where the bytes of files lie.
 
     Args:
-        place: A folder, which is made (0700) with its first use.
+        place: A folder, which is made (0700); or ``s3://bucket/prefix`` in an object store, see `artifact_bucket`.
 
     Raises:
         InvalidSetting: It is no such place.
+        MissingExtra: An object store needs ``pip install 'mlfoundry[s3]'``.
         BackendUnavailable: The folder cannot be made.
     """
-    path = _path(place, "artifacts", "a folder")
+    if place.startswith("s3://"):
+        from .artifact_bucket import open_bucket
+
+        return open_bucket(place)
+    path = _path(place, "artifacts", "a folder or s3://bucket/prefix")
     if path.exists() and not path.is_dir():
         raise InvalidSetting(f"artifacts is {str(path)!r}, which is no folder")
     _make(path)
@@ -84,7 +91,7 @@ def open_artifacts(place: str) -> ArtifactFolder:
 
 def artifacts_beside(place: str) -> str | None:
     """Return the folder for the bytes when none is named: beside a SQLite file; None for other databases."""
-    return None if is_postgres(place) else str(_path(place, "database", "a path").parent / "artifacts")
+    return None if is_postgres(place) else str(_path(place, "database", _DATABASES).parent / "artifacts")
 
 
 def _path(place: str, name: str, allowed: str) -> Path:

@@ -17,15 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendUnavailable, InvalidInput, StoreBusy
 from . import schema
+from .connections import Connections
 from .database import Row
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg_pool import ConnectionPool
 
 POOL_LIMIT = 10
 WAIT_S = 10.0
-CONNECT_S = 5
+LOCK_S = 30
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+_BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{LOCK_S}s'"
 PARAMETERS = 10_000  # of one statement; the protocol counts them in 16 bits
 CACHED_BELOW = 4096
 _ROW = re.compile(r"\bVALUES (\([?, ]+\))")
@@ -88,7 +96,7 @@ class PostgresDatabase:
         self._partitions = partitions
         self._pool_size = pool_size
         self._opening = threading.Lock()
-        self._pool: ConnectionPool[Any] | None = None
+        self._pool: Connections | None = None
 
     @contextmanager
     def write(self, *, settle: bool = False) -> Iterator[PostgresTransaction]:
@@ -98,7 +106,7 @@ class PostgresDatabase:
             settle: Return only when this commit, and all before it, would survive a power cut.
         """
         # Faster by the wait for the disk; what a power cut takes, the client still has.
-        with self._begun("BEGIN" if settle else "BEGIN; SET LOCAL synchronous_commit = off") as connection:
+        with self._begun(_BEGIN if settle else f"{_BEGIN}; SET LOCAL synchronous_commit = off") as connection:
             yield PostgresTransaction(connection)
 
     @contextmanager
@@ -141,7 +149,7 @@ class PostgresDatabase:
             finally:
                 pool.putconn(connection)
 
-    def _first_that_begins(self, pool: ConnectionPool[Any], begin: str) -> psycopg.Connection[Row]:
+    def _first_that_begins(self, pool: Connections, begin: str) -> psycopg.Connection[Row]:
         """Return a connection on which a transaction has begun.
 
         After a restart of PostgreSQL the pool is full of dead connections. Each is found out by its first
@@ -161,34 +169,30 @@ class PostgresDatabase:
             return connection
         raise AssertionError("there is always another attempt")
 
-    def _opened(self) -> ConnectionPool[Any]:
+    def _opened(self) -> Connections:
         with self._opening:
             if self._pool is None:
                 self._pool = self._open()
             return self._pool
 
-    def _open(self) -> ConnectionPool[Any]:
+    def _open(self) -> Connections:
         import psycopg
-        from psycopg_pool import ConnectionPool
 
-        with psycopg.connect(self._uri, connect_timeout=CONNECT_S, prepare_threshold=None) as connection:
+        with psycopg.connect(**self._reached_by(), prepare_threshold=None) as connection:
             _migrate(connection, self._partitions)
-        pool = ConnectionPool(
-            self._uri,
-            kwargs={
-                "autocommit": True,
-                "prepare_threshold": None,
-                "connect_timeout": CONNECT_S,
-                "cursor_factory": psycopg.RawCursor,
-            },
-            min_size=1,
-            max_size=self._pool_size,
-            timeout=WAIT_S,
-            open=False,
-            name="mlfoundry",
-        )
-        pool.open()
-        return pool
+
+        def connect() -> psycopg.Connection[Row]:
+            return psycopg.connect(
+                **self._reached_by(), autocommit=True, prepare_threshold=None, cursor_factory=psycopg.RawCursor
+            )
+
+        return Connections(connect, limit=self._pool_size, wait_s=WAIT_S)
+
+    def _reached_by(self) -> dict[str, Any]:
+        """Return how to connect: as the URI says, and otherwise so that a machine that is gone is found out."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        return {**_PATIENCE, **conninfo_to_dict(self._uri)}
 
 
 def _migrate(connection: psycopg.Connection[Row], partitions: int, upto: int | None = None) -> None:
@@ -217,7 +221,9 @@ CREATE FUNCTION mlf_lower(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT
 
 
 def _version(connection: psycopg.Connection[Row]) -> int:
-    if connection.execute("SELECT to_regclass('schema_version')").fetchone() == (None,):
+    # Read from the catalogue itself: to_regclass may answer from a memory that is older than the lock of migrations.
+    known = "SELECT 1 FROM pg_catalog.pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid)"
+    if connection.execute(known).fetchone() is None:
         return 0
     row = connection.execute("SELECT version FROM schema_version").fetchone()
     assert row is not None
@@ -261,14 +267,20 @@ _numbered_once = lru_cache(maxsize=1000)(_numbered)
 def _translated() -> Iterator[None]:
     import psycopg
     from psycopg import errors
-    from psycopg_pool import PoolTimeout
 
     try:
         yield
-    except (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, PoolTimeout) as error:
+    except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+        raise StoreBusy(f"the store is busy ({_told(error)}). Try again.", gave_way=True) from error
+    except errors.LockNotAvailable as error:
         raise StoreBusy(f"the store is busy ({_told(error)}). Try again.") from error
     except (errors.DataError, errors.ProgramLimitExceeded) as error:
         raise InvalidInput(f"the store cannot keep this ({_told(error)})") from error
+    except errors.InsufficientPrivilege as error:
+        raise BackendUnavailable(
+            f"the store's PostgreSQL does not allow this ({_told(error)}). Its user needs CREATE on the schema; the "
+            "owner of the database has it."
+        ) from error
     except (errors.DiskFull, errors.ReadOnlySqlTransaction, psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise BackendUnavailable(f"the store's PostgreSQL cannot be used now ({_told(error)})") from error
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from ..store.chunks import Points
 
 LEAST_POINTS = 4  # first, last, least and greatest
+SERIES_LIMIT = 10_000
 
 
 class TrackingService:
@@ -378,10 +379,19 @@ class TrackingService:
             raise InvalidInput(
                 f"max_points is {query.max_points}; give at least {LEAST_POINTS}, or None for all points"
             )
+        if query.names is not None and len(query.names) > SERIES_LIMIT:
+            raise InvalidInput(
+                f"{len(query.names):,} metrics were asked for; give at most {SERIES_LIMIT:,}, or None for all"
+            )
+        if any(count < 0 for count in query.since.values()):
+            raise InvalidInput(f"since is {min(query.since.values())}; give how many points are known already, from 0")
         with self._on_run(user, query.run, Permission.READ) as (tx, _):
             names = query.names
             if names is None:
-                names = tuple(series.summaries(tx, query.run, system=query.system))
+                counts = series.counts(tx, query.run, system=query.system)
+                if query.since and query.max_points is None:
+                    return points.read_new(tx, query.run, counts, query.since)
+                names = tuple(counts)
             return [
                 points.read(tx, query.run, name, max_points=query.max_points, since=query.since.get(name, 0))
                 for name in names

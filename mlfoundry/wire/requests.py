@@ -77,7 +77,7 @@ def read_series_query(run: RunKey, told: Json) -> SeriesQuery:
         return SeriesQuery(
             run,
             None if names is None else tuple(text("names", name) for name in names),
-            system=bool(told.get("system", False)),
+            system=None if told.get("system", False) is None else bool(told.get("system", False)),
             max_points=None if told.get("max_points") is None else whole("max_points", told),
             since=since,
         )

@@ -20,7 +20,7 @@ LAYERS = {
         "recovery", "shipper", "journal", "documents", "folders", "file_systems", "slots", "store", "",
         "credentials", "login", "push", "server", "wire",
     },
-    "server": {"tracking", "store", "wire", "folders", "settings", "panels", "displays", ""},
+    "server": {"tracking", "store", "wire", "folders", "settings", "panels", "displays", "query", ""},
     "panels": {"system_metrics", "displays"},
     "": set(),  # the package itself loads its names when they are used
     "push": {"tracking", "store", "wire", "slots", "documents"},
@@ -163,7 +163,7 @@ CORE = {
 }  # fmt: skip
 EXTRAS = {
     "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn", "jinja2"},
-    "store": {"psycopg", "psycopg_pool", "obstore"},
+    "store": {"psycopg", "obstore"},
     "mlfoundry_jupyter": {"IPython", "ipywidgets", "anywidget", "traitlets", "plotly"},
 }
 

@@ -46,9 +46,9 @@ def plotly_file() -> Path:
     return Path(spec.submodule_search_locations[0]) / "package_data" / "plotly.min.js"
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """A browser for the whole session."""
+@contextlib.contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """Run a browser; one at a time in a process."""
     arguments = ["--disable-dev-shm-usage", "--enable-precise-memory-info"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--no-sandbox")

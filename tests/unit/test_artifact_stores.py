@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from mlfoundry.errors import BackendUnavailable, InvalidInput, MissingExtra
+from mlfoundry.errors import BackendUnavailable, InvalidInput, InvalidSetting, MissingExtra
 from mlfoundry.store import artifact_bucket, artifact_folder
-from mlfoundry.store.artifacts import ArtifactFolder, open_artifacts
+from mlfoundry.store.artifacts import ArtifactFolder
 from mlfoundry.store.parts import LEAST_PART_BYTES, PART_LIFE_S
+from mlfoundry.store.places import open_artifacts
 
 PART = LEAST_PART_BYTES
 PROJECT = 7
@@ -253,9 +254,9 @@ def test_a_project_is_deleted_with_its_parts_and_no_other(store):
 # -- places --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["", "gs://bucket", "file:///tmp/x", "a\0b", "https://host/bucket"])
+@pytest.mark.parametrize("place", ["", "gs://bucket", "a\0b", "https://host/bucket"])
 def test_a_place_that_is_none_is_refused(place):
-    with pytest.raises(InvalidInput, match=r"give a folder or s3://bucket/prefix"):
+    with pytest.raises(InvalidSetting, match=r"give a folder or s3://bucket/prefix"):
         open_artifacts(place)
 
 
@@ -263,7 +264,7 @@ def test_a_place_that_is_none_is_refused(place):
     "place", ["s3://", "s3://a", "s3:///prefix", "s3://bucket/a/../b", "s3://bucket//a", "s3://b?x"]
 )
 def test_a_bucket_that_is_none_is_refused(place):
-    with pytest.raises(InvalidInput, match=r"is no place for artifacts; give s3://bucket"):
+    with pytest.raises(InvalidSetting, match=r"is no place for artifacts; give s3://bucket"):
         open_artifacts(place)
 
 

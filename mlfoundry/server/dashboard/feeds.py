@@ -13,8 +13,8 @@ from ...panels import frames
 from ...records import Permission, RunQuery, SeriesQuery
 from ...wire import records as wire
 from ..context import Caller, Has, Run, answer, no_content, room
+from ..fields import ProjectId
 from ..policy import Needs, needs
-from ..routes.projects import ProjectId
 from . import sources
 from .bundle import bundle, message
 from .following import MAX_POINTS, Following

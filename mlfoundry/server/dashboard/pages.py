@@ -11,13 +11,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from ... import displays
-from ...errors import InvalidFilter, InvalidInput, NotAuthenticated, NotFound
+from ...errors import InvalidFilter, InvalidInput, NotAuthenticated, NotFound, TooManyAttempts
 from ...panels import frames
 from ...records import Permission, ProjectRecord, RunQuery, RunRecord
 from ..context import Caller, Has, no_content, room
 from ..gates import drop_session, gate_of, require_own_origin, set_session
 from ..policy import Needs, needs
-from .rendering import page
+from .rendering import base_of, page
 from .sources import code_json
 
 router = room("dashboard")
@@ -53,13 +53,16 @@ async def login(request: Request) -> Response:
 
 def _let_in(request: Request, secret: str, wanted: str) -> Response:
     try:
-        session = gate_of(request).begin(secret)
+        with request.app.state.attempts.counting(request):
+            session = gate_of(request).begin(secret)
     except NotAuthenticated as error:
-        headers = {"WWW-Authenticate": "Bearer"}
+        headers, status = {"WWW-Authenticate": "Bearer"}, 401
+        if isinstance(error, TooManyAttempts):
+            headers, status = {"Retry-After": f"{error.retry_after_s or 60:.0f}"}, 429
         return page(
-            request, "login", title="Log in", status=401, headers=headers, message=str(error), wanted=_local(wanted)
+            request, "login", title="Log in", status=status, headers=headers, message=str(error), wanted=_local(wanted)
         )
-    response = RedirectResponse(request.scope.get("root_path", "").rstrip("/") + _local(wanted), 303)
+    response = RedirectResponse(base_of(request) + _local(wanted), 303)
     set_session(request, response, session)
     return response
 

@@ -63,6 +63,7 @@ const verbs = {
   set_description: ({ text: words }) => changed({ description: words }),
 };
 const source = new HttpSource({ state, verbs });
+source.note = ({ created_by: user }) => `by ${user}`;
 const files = new FilesTab(run, place, () => source);
 const code = new CodeTab(run, place);
 source.tabs = () => [

@@ -51,6 +51,9 @@ async function readChanges() {
   for (const frame of frames ?? []) take(frame);
 }
 
+// As many rows as the window has room for, and never fewer than in a notebook.
+source.rowsHigh = () => Math.max(16, Math.floor((innerHeight - 300) / 28));
+
 mountRuns(viewPlace(), source);
 readAll().then(
   () => new Pulse({ ask: readChanges, isLive: () => running.size > 0 || count === 0 }),
