@@ -168,7 +168,7 @@ class _Compiler:
             condition = "s.project_id = ? AND s.system = ? AND s.key_id = ?"
             values = [self._project_id, system, keys.key_id(field.name)]
             return Source("series s", _of_run("s"), (condition, values), (f"s.{_AGGREGATES[field.aggregate]}",))
-        condition = f"a.project_id = ? AND a.kind = {_kind(field)} AND a.name = ?"
+        condition = f"a.project_id = ? AND a.kind = {_kind(field)} AND a.kind <> 'fact' AND a.name = ?"
         return Source("attr a", _of_run("a"), (condition, [self._project_id, field.name]), ("a.num", "a.text"))
 
     def _node(self, node: Node, *, decides: bool = False) -> Compiled:
@@ -298,7 +298,7 @@ def _of_run(alias: str) -> str:
 
 
 def _kind(field: Field) -> str:
-    # Written into the statement, so that it is seen to lie within what the index on values holds.
+    # Written into the statement, as what the indexes leave out is, so that engines see that these serve it.
     return "'param'" if field.kind == "params" else "'tag'"
 
 
