@@ -15,6 +15,7 @@ from ..fields import (
     BodyRunId,
     Filter,
     Name,
+    Offset,
     PageSize,
     ProjectId,
     QueryName,
@@ -51,6 +52,7 @@ class RunQueryBody(BaseModel):
     order_by: list[str] = []
     limit: PageSize = 1000
     cursor: str | None = None
+    offset: Offset = 0
     view: View = "active"
     params: Wanted | None = None
     metrics: Wanted | None = None
