@@ -47,13 +47,13 @@ def cell(path: Path, beginning: str) -> int:
     return place
 
 
-def photograph(notebook: Notebook, place: int, name: str, *, part: str = "", room: int = 0) -> None:
-    """Write a picture of a cell, or of a part of its output with some room around it."""
+def photograph(notebook: Notebook, place: int, name: str, *, part: str = "", room: int = 0, most: int = 2000) -> None:
+    """Write a picture of a cell, or of a part of its output with some room around it, at most so many pixels high."""
     seen = notebook.cell(place).locator(part).first if part else notebook.cell(place)
-    seen.evaluate("element => element.scrollIntoView({block: 'center'})")
+    seen.evaluate("element => { element.style.scrollMarginTop = '24px'; element.scrollIntoView({block: 'start'}); }")
     box = seen.bounding_box()
     clip = {"x": box["x"] - room, "y": box["y"] - room}
-    clip |= {"width": box["width"] + 2 * room, "height": box["height"] + 2 * room}
+    clip |= {"width": box["width"] + 2 * room, "height": min(most, box["height"] + 2 * room)}
     write(notebook.page.screenshot(clip=clip, animations="disabled", caret="hide"), FOLDER / f"{name}.png")
 
 
@@ -101,7 +101,7 @@ def compared_runs(notebook: Notebook, path: Path, suffix: str) -> None:
     last = cell(path, "from mlfoundry_jupyter.panels import RunsPanel")
     notebook.run(*(place for place in code_cells(path) if place <= last))
     notebook.page.wait_for_timeout(SETTLE_MS)
-    photograph(notebook, last, f"runs{suffix}", part=".mlf-runs")
+    photograph(notebook, last, f"runs{suffix}", part=".mlf-runs", most=1010)
 
 
 def collaborators(notebook: Notebook, path: Path, suffix: str) -> None:
@@ -136,7 +136,7 @@ def take(lab: Lab, browser: Any, names: list[str]) -> None:
             shutil.rmtree(lab.home)
             lab.home.mkdir()
             path = Path(shutil.copy(ROOT / "notebooks" / source, lab.folder / f"{name}{suffix}.ipynb"))
-            page = browser.new_page(viewport={"width": 1060, "height": 1300}, device_scale_factor=2)
+            page = browser.new_page(viewport={"width": 1060, "height": 1500}, device_scale_factor=2)
             page.set_default_timeout(WAIT_MS)
             notebook = lab.open(page, path.name)
             page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)

@@ -85,7 +85,7 @@ class MlfoundryMagics(Magics):
         if args.project or args.cell:
             raise UsageError("--end takes no project: %mlfoundry_run --end ends the run that is open")
         ended = self.cells.end_open(args.status)
-        self.cells.tell_end(ended)
+        self.cells.tell_end(ended, is_elsewhere=True)
 
     def _show(self, begun: CellRun) -> None:
         wanted = begun.request.panel
