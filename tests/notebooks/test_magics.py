@@ -592,7 +592,8 @@ def test_whoever_interrupts_a_replacement_leaves_no_run_open(shell, store, proje
 
 def test_the_end_of_a_run_whose_panel_stands_elsewhere_is_said(shell, project):
     shell.cell(f"%mlfoundry_run {project} --name many --panel")
-    assert f"✓ finished  ann/{project}/many" in shell.cell("%mlfoundry_run --end")["text"].splitlines()[-1]
+    shown = shell.cell("%mlfoundry_run --end")["text"]
+    assert shown.count(f"✓ finished  ann/{project}/many") == 2  # the line, and the picture of the panel
     shell.cell("from mlfoundry_jupyter.panels.feed import feed; feed().stop()")
 
 
