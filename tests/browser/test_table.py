@@ -87,6 +87,42 @@ def test_the_first_columns_are_what_a_person_asks_for(runs: RunsPage) -> None:
     assert runs.heads()[-1] == "by"
 
 
+@pytest.mark.parametrize("width", [700, 1000, 1440])
+def test_the_first_columns_are_seen_without_scrolling_sideways(runs: RunsPage, width: int) -> None:
+    runs.page.set_viewport_size({"width": width, "height": 800})
+    runs.show()
+    runs.grid.wait_for()
+    heads = runs.heads()
+    assert {"name", "val_loss", "model", "lr", "took", "started"} <= set(heads)
+    overflow = runs.grid.evaluate("grid => grid.scrollWidth - grid.clientWidth")
+    assert overflow <= (0 if width >= 1000 else 80)
+    runs.page.set_viewport_size({"width": 1600, "height": 800})
+    expect(runs.head("optimizer")).to_be_visible()  # what there was no room for
+
+
+def test_a_column_that_was_chosen_stays_however_narrow_the_table_is(runs: RunsPage) -> None:
+    runs.show("data.digits()", "{state: {columns: ['name', 'params.optimizer', 'params.dropout', 'params.seed']}}")
+    runs.page.set_viewport_size({"width": 600, "height": 800})
+    runs.grid.wait_for()
+    assert runs.heads() == ["name", "optimizer", "dropout", "seed"]
+
+
+def test_a_metric_that_few_runs_have_is_not_among_the_first_columns(runs: RunsPage) -> None:
+    runs.show("data.digits().map((run, i) => i < 2 ? {...run, metrics: {'val/loss': 0.1, loss: 1, accuracy: 1}} : run)")
+    runs.grid.wait_for()
+    assert runs.heads()[2:5] == ["val_loss", "loss", "accuracy"]
+
+
+def test_a_name_from_right_to_left_is_one_piece(runs: RunsPage) -> None:
+    name = "\u05e9\u05dc\u05d5\u05dd-\u05e2\u05d5\u05dc\u05dd-" * 6
+    runs.page.evaluate("name => show(data.digits().map((run, i) => i ? run : {...run, name}), {})", name)
+    runs.grid.wait_for()
+    runs.page.get_by_role("combobox").fill(name[:9])
+    row = runs.page.locator(".mlf-tr:not([hidden]) .mlf-td-name").first
+    expect(row.locator("bdi")).to_have_count(1)
+    expect(row.locator("bdi")).to_have_text(name)
+
+
 def test_numbers_have_four_digits_stand_right_and_show_the_whole_on_hover(runs: RunsPage) -> None:
     runs.show(
         "data.digits().slice(0, 3).map((run, i) => ({...run, metrics: {loss: [0.123456789, 64, 0.00012345][i]}}))"
