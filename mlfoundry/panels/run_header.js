@@ -2,9 +2,9 @@
 
 import { button, cutText, element, freshId, replace, setText, statusMark } from "./dom.js";
 import { rankedNames } from "./columns.js";
+import { cutInTheMiddle } from "./table_cells.js";
 import { ago, bytes, clock, duration, elapsed, exact, figure, fromJson, percent } from "./numbers.js";
 
-const NAME_LENGTH = 44;
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 /** Whether a status is one of a run that still goes on. */
@@ -36,7 +36,9 @@ export class RunHeader {
   /** Show what a snapshot says. */
   update(run) {
     if (run.status !== this._run?.status) replace(this._status, statusMark(run.status));
-    if (run.run_name !== this._run?.run_name) replace(this._name, cutText(run.run_name, NAME_LENGTH));
+    if (run.run_name !== this._run?.run_name) {
+      replace(this._name, element("span", { class: "mlf-cut", title: run.run_name }, cutInTheMiddle(run.run_name)));
+    }
     const place = `${run.owner}/${run.project}`;
     if (this._place.title !== place) replace(this._place, cutText(place, 40)).title = place;
     const params = Object.entries(run.params ?? {}).map(([name, [text]]) => ({ name, text, whole: text }));

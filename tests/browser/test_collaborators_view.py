@@ -125,9 +125,9 @@ def test_a_change_that_waits_for_the_kernel_says_queued(people: Page) -> None:
 
 
 def test_a_list_that_waited_for_the_kernel_is_no_longer_called_queued_when_it_is_there(people: Page) -> None:
-    people.evaluate("showPeople({queued: true})")
+    people.evaluate("showPeople({isToldBefore: true})")
+    expect(people.locator(".mlf-people-view")).to_contain_text("queued: the kernel is busy; the list comes")
     people.evaluate("kernelIsFree()")
-    expect(row(people, "bob")).to_be_visible()
     expect(people.locator(".mlf-people-view")).not_to_contain_text("queued")
 
 

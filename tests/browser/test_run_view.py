@@ -48,9 +48,9 @@ def test_the_elapsed_time_ticks_in_the_browser_and_stops_at_the_end(run):
 def test_a_run_that_lives_says_how_old_its_newest_point_is_and_when_it_has_gone_silent(run):
     run.show("{book: new Logbook()}")
     fresh = run.page.locator(".mlf-run-fresh")
-    expect(fresh).to_have_text("live · 0 s ago")
+    expect(fresh).to_have_text("live · 1 s ago")
     run.get("(clock += 5, null)")
-    expect(fresh).to_have_text("live · 5 s ago")
+    expect(fresh).to_have_text("live · 6 s ago")
     run.grow()
     expect(fresh).to_contain_text("live")
     run.get("(clock += 200, null)")
