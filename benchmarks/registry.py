@@ -11,7 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-FAMILIES = ("start", "log_calls", "ship", "kill", "read", "runs_list", "disk", "sampling", "memory", "panels")
+FAMILIES = (
+    "start",
+    "log_calls",
+    "ship",
+    "kill",
+    "read",
+    "runs_list",
+    "disk",
+    "sampling",
+    "memory",
+    "panels",
+    "panels_page",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 // Cells are used again and again while scrolling: what stands in one already is not written again.
 
 import { NAME_WIDTH } from "./columns.js";
-import { element, statusMark } from "./dom.js";
+import { element, setText, statusMark } from "./dom.js";
 import { ABSENT, ago, clock, duration, exact, figure } from "./numbers.js";
 
 const TAIL = 9;
 const FROM_RIGHT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
+const ONE_EACH = /^[\x20-\x7e]*$/;
 const CELL_PADDING = 20;
 const SORT_MARK = 16;
 const SLACK = 2;
@@ -43,14 +44,20 @@ export function errorType(error) {
 
 /** Elements that show a text cut in its middle where there is no room for it. */
 export function cutInTheMiddle(text) {
+  const [head, tail] = headAndTail(text);
+  const end = tail ? [element("bdi", { class: "mlf-cut-tail" }, tail)] : [];
+  return [element("bdi", { class: "mlf-cut-head" }, head), ...end];
+}
+
+/** A text and its last characters, as a reader counts them; a short one is in one piece. */
+function headAndTail(text) {
   // Two pieces side by side would turn a text from right to left around: it is cut at its end.
-  if (FROM_RIGHT.test(text)) return [element("bdi", { class: "mlf-cut-head" }, text)];
-  const parts = [...segmenter.segment(text)].map(({ segment }) => segment);
-  if (parts.length <= TAIL * 2) return [element("bdi", { class: "mlf-cut-head" }, text)];
-  return [
-    element("bdi", { class: "mlf-cut-head" }, parts.slice(0, -TAIL).join("")),
-    element("bdi", { class: "mlf-cut-tail" }, parts.slice(-TAIL).join("")),
-  ];
+  if (FROM_RIGHT.test(text)) return [text, ""];
+  // Nearly all names: characters are what a string counts, and finding them costs nothing.
+  const parts = ONE_EACH.test(text) ? text : [...segmenter.segment(text)].map(({ segment }) => segment);
+  if (parts.length <= TAIL * 2) return [text, ""];
+  const join = (some) => (typeof some === "string" ? some : some.join(""));
+  return [join(parts.slice(0, -TAIL)), join(parts.slice(-TAIL))];
 }
 
 /** Columns as wide as their first rows need, within bounds; a width that a person chose stays. */
@@ -83,7 +90,7 @@ function shortText(column, value, other, now) {
 function drawText(cell, text, isAbsent) {
   if (cell.mlfShown === text) return;
   cell.mlfShown = text;
-  cell.textContent = text;
+  setText(cell, text);
   cell.classList.toggle("mlf-absent", isAbsent);
 }
 
@@ -99,12 +106,29 @@ function drawName(cell, name, other, table) {
   const shown = `${name}\n${error}\n${detail}`;
   if (cell.mlfShown === shown) return;
   cell.mlfShown = shown;
-  const line = element("span", { class: "mlf-cut" }, ...cutInTheMiddle(name));
-  const failure = error ? [element("span", { class: "mlf-error-type" }, error)] : [];
-  const below = table.isNarrow
-    ? [element("span", { class: "mlf-card-detail" }, ...failure, element("span", { class: "mlf-card-times" }, detail))]
-    : failure;
-  cell.replaceChildren(line, ...below);
+  const [head, tail] = headAndTail(name);
+  const shape = `${Boolean(tail)} ${Boolean(error)} ${table.isNarrow}`;
+  // While scrolling a cell mostly gets a name of the same shape: then only its texts are written.
+  if (cell.mlfName?.shape !== shape || cell.mlfName.first !== cell.firstChild) cell.mlfName = nameParts(cell, shape, { tail, error, table });
+  const { texts } = cell.mlfName;
+  setText(texts.head, head);
+  if (tail) setText(texts.tail, tail);
+  if (error) setText(texts.error, error);
+  if (table.isNarrow) setText(texts.times, detail);
+}
+
+function nameParts(cell, shape, { tail, error, table }) {
+  const texts = {
+    head: element("bdi", { class: "mlf-cut-head" }),
+    tail: element("bdi", { class: "mlf-cut-tail" }),
+    error: element("span", { class: "mlf-error-type" }),
+    times: element("span", { class: "mlf-card-times" }),
+  };
+  const failure = error ? [texts.error] : [];
+  const below = table.isNarrow ? [element("span", { class: "mlf-card-detail" }, ...failure, texts.times)] : failure;
+  const first = element("span", { class: "mlf-cut" }, texts.head, tail ? texts.tail : null);
+  cell.replaceChildren(first, ...below);
+  return { shape, first, texts };
 }
 
 function cardDetail(other, now) {

@@ -33,6 +33,27 @@ def test_only_visible_rows_exist_of_ten_thousand_and_the_end_can_be_reached(runs
     assert runs.page.locator(".mlf-tr").count() < 60
 
 
+def test_scrolling_asks_where_the_table_stands_once_a_frame_and_not_once_a_cell(runs: RunsPage) -> None:
+    runs.show("data.many(2000)")
+    runs.grid.wait_for()
+    reads = runs.page.evaluate(
+        """async () => {
+            const grid = document.querySelector("[role=grid]");
+            const { get, set } = Object.getOwnPropertyDescriptor(Element.prototype, "scrollLeft");
+            let reads = 0;
+            const counted = { get() { reads += 1; return get.call(this); }, set, configurable: true };
+            Object.defineProperty(grid, "scrollLeft", counted);
+            const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+            for (let step = 1; step <= 10; step += 1) {
+                grid.scrollTop = step * 2000;
+                await frame();
+            }
+            return reads;
+        }"""
+    )
+    assert reads <= 40  # each makes the browser lay out what was written before it
+
+
 def test_a_click_on_a_head_sorts_and_a_second_click_reverses(runs: RunsPage) -> None:
     runs.show()
     runs.head("val_loss").click()
