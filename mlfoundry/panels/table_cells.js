@@ -15,10 +15,15 @@ const segmenter = new Intl.Segmenter();
 
 /** Draw a value into a cell. `other(key)` gives the row's other values. */
 export function drawCell(cell, column, value, other, table) {
-  cell.classList.remove("mlf-waits");
+  setClass(cell, "mlf-waits", false);
   if (column.kind === "status") drawStatus(cell, value);
   else if (column.kind === "name") drawName(cell, value ?? "", other, table);
   else drawText(cell, shortText(column, value, other, table.options.now()), value === undefined);
+}
+
+/** Set a class only where it differs: to a class list, setting what is set is a change of the element as well. */
+function setClass(cell, name, is) {
+  if (cell.classList.contains(name) !== is) cell.classList.toggle(name, is);
 }
 
 /** Draw a cell whose row has not arrived. */
@@ -26,7 +31,7 @@ export function emptyCell(cell) {
   if (cell.mlfShown === null) return;
   cell.mlfShown = null;
   cell.replaceChildren();
-  cell.classList.add("mlf-waits");
+  setClass(cell, "mlf-waits", true);
 }
 
 /** The whole value: for people on hover, or `isData` for the clipboard (ISO times, seconds, nothing for absent). */
@@ -91,7 +96,7 @@ function drawText(cell, text, isAbsent) {
   if (cell.mlfShown === text) return;
   cell.mlfShown = text;
   setText(cell, text);
-  cell.classList.toggle("mlf-absent", isAbsent);
+  setClass(cell, "mlf-absent", isAbsent);
 }
 
 function drawStatus(cell, status) {
