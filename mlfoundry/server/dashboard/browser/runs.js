@@ -51,8 +51,8 @@ async function readChanges() {
   for (const frame of frames ?? []) take(frame);
 }
 
-// As many rows as the window has room for, and never fewer than in a notebook.
-source.rowsHigh = () => Math.max(16, Math.floor((innerHeight - 300) / 28));
+// As many rows as the window has room for, and never fewer than in a notebook; a few while runs are compared below.
+source.rowsHigh = () => (source.get("compare") ? 8 : Math.max(16, Math.floor((innerHeight - 300) / 28)));
 
 mountRuns(viewPlace(), source);
 readAll().then(
