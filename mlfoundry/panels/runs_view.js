@@ -341,6 +341,7 @@ class RunsView {
   _openCompare() {
     this.source.set("compare", true);
     this._compare = mountCompare(this._comparePlace, this.source);
+    this._setHeight(); // it may be lower while there is something to see below it
     this._comparePlace.scrollIntoView({ block: "nearest" });
   }
 
@@ -349,6 +350,7 @@ class RunsView {
     this.source.set("compare", false);
     this._compare.dispose();
     this._compare = null;
+    this._setHeight();
     this._actions.refresh();
   }
 
@@ -366,9 +368,15 @@ class RunsView {
     const isNarrowed = Boolean(this.order.matched || this.order.words);
     setText(this._title, this._projectName());
     setText(this._counts, countsText({ total, running, shown: isNarrowed ? this.order.total : null }));
-    // As high as the whole list needs, so that a filter does not move what stands below.
-    this._stage.style.setProperty("--mlf-rows", String(Math.min(Math.max(total, 1), this.source.rowsHigh?.() ?? ROWS_HIGH)));
+    this._setHeight();
     this._showBest();
+  }
+
+  /** As high as the whole list needs, so that a filter does not move what stands below. */
+  _setHeight() {
+    const total = Math.max(this.runs.total, this.runs.rows().length, 1);
+    const rows = Math.min(total, this.source.rowsHigh?.() ?? ROWS_HIGH);
+    this._stage.style.setProperty("--mlf-rows", String(rows));
   }
 
   _showBest() {
