@@ -389,8 +389,9 @@ class Client:
         """
         shipper = shipping.shipper()
         shipper.watch(self.backend, self.settings.journal_roots())
-        shipper.wait(lambda: not shipper.adopted(), timeout_s, sweep=True)
-        return shipper.count_left(self.settings.journal_roots())
+        shipper.reconsider(self.backend)
+        shipper.wait(lambda: not shipper.adopted(self.backend), timeout_s, backend=self.backend, sweep=True)
+        return shipper.count_left(self.backend, self.settings.journal_roots())
 
     def _recovered(self) -> None:
         """Before the first look: give dead processes' journals a moment to be stored, so that it tells the truth."""
@@ -429,7 +430,7 @@ def _backend(settings: Settings) -> Backend:
             f"there is no API key for {settings.tracking_uri}. Run: mlfoundry login {settings.tracking_uri}, or set "
             "MLFOUNDRY_API_KEY."
         )
-    return HttpBackend(settings.tracking_uri, settings.api_key, user=settings.user_of_key)
+    return HttpBackend(settings.tracking_uri, settings.api_key, user=settings.user_of_key, renewed=settings.renewed_key)
 
 
 def _split(project_name: str, owner: str | None) -> tuple[str | None, str]:

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from .documents import is_sound
-from .errors import MlfoundryError, NotFound
-from .journal.folder import clear_unfinished, is_unfinished
+from .errors import BackendUnavailable, MlfoundryError, NotFound
+from .journal.folder import clear_unfinished, is_unfinished, parse_folder
 from .journal.reader import LeftJournal, adopt, is_dead
 from .records import NewRun, RunKey, RunStatus
 from .tracking.backend import Backend
@@ -59,24 +59,44 @@ def count_dead(root: Path) -> int:
         return 0
 
 
-def left_behind(roots: list[Path]) -> Iterator[LeftJournal]:
-    """Adopt, one after the other, the journals in these folders that nobody owns any more."""
+def folders_in(roots: list[Path]) -> Iterator[Path]:
+    """Yield what lies in these folders, and clear what was never shown there."""
     for root in roots:
         try:
             folders = sorted(root.iterdir())
         except OSError:
             continue
         _clear_unfinished(folders)
-        for folder in folders:
-            try:
-                left = adopt(folder)
-            except Exception as error:  # noqa: BLE001  one journal must not keep all others from being stored
-                if folder not in _told:
-                    _told.add(folder)
-                    _log.warning("The journal %s cannot be read (%s: %s)", folder, type(error).__name__, error)
-                continue
-            if left is not None:
-                yield left
+        yield from folders
+
+
+def take(folder: Path) -> LeftJournal | None:
+    """Adopt the journal in a folder when nobody owns it any more; None when there is none to adopt."""
+    try:
+        return adopt(folder)
+    except Exception as error:  # noqa: BLE001  one journal must not keep all others from being stored
+        if folder not in _told:
+            _told.add(folder)
+            _log.warning("The journal %s cannot be read (%s: %s)", folder, type(error).__name__, error)
+        return None
+
+
+def can_be_asked(backend: Backend, folder: Path) -> bool:
+    """Ask the backend for the run of a journal without reading that, which may take long; False when it lives.
+
+    Raises:
+        BackendUnavailable: The backend still cannot be reached.
+    """
+    parsed = parse_folder(folder.name)
+    if parsed is None or not is_dead(folder):
+        return False
+    try:
+        backend.get_run(parsed[0])
+    except BackendUnavailable:
+        raise
+    except MlfoundryError:
+        pass
+    return True
 
 
 def _clear_unfinished(folders: list[Path]) -> None:

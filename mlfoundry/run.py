@@ -15,7 +15,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from . import displays, process_exit, values
+from . import displays, process_exit, progress, values
 from . import shipper as shipping
 from .documents import ENDS, FACT_LIMIT, OWN_FACTS
 from .errors import (
@@ -40,6 +40,8 @@ from .uploads import Uploads, files_to_log
 
 if TYPE_CHECKING:
     from .client import Client
+
+AWAY_S = 1.0  # how long an end waits for a backend that was away for as long as an end may wait
 
 _log = logging.getLogger("mlfoundry")
 
@@ -207,7 +209,9 @@ class Run(StoredRun):
         """Make sure that what was logged before the end cannot overtake an edit that comes after it."""
         shipment = self._shipment
         if shipment is not None and not shipment.done.is_set():
-            shipping.shipper().wait(shipment.done.is_set, self.client.settings.end_timeout_s)
+            shipping.shipper().wait(
+                shipment.done.is_set, self.client.settings.end_timeout_s, backend=self.client.backend
+            )
             if not shipment.done.is_set():
                 why = shipment.trouble or "try again"
                 raise BackendUnavailable(f"{self.fqn} has ended and is not stored yet, so it cannot be edited: {why}")
@@ -216,7 +220,8 @@ class Run(StoredRun):
         """Store a file, or all files of a folder, with the run.
 
         Returns when the bytes are stored; with a store that cannot be reached, when a copy is kept to be
-        stored later. Links inside a folder are not followed.
+        stored later. Links inside a folder are not followed. In notebooks and terminals it is shown how far a
+        file is that takes longer than a second.
 
         Args:
             local_path: A file or a folder.
@@ -232,8 +237,8 @@ class Run(StoredRun):
         """
         stored = ArtifactList()
         for path, file in files_to_log(local_path, artifact_path).items():
-            with file.open("rb") as source:
-                stored.append(self._put(path, source, "log_artifact"))
+            with file.open() as source, progress.shown(f"Storing {path}", os.fstat(source.fileno()).st_size) as meter:
+                stored.append(self._put(path, progress.watched(source, meter), "log_artifact"))
         return stored
 
     def log_text(self, text: str, path: str) -> ArtifactRecord:
@@ -307,7 +312,7 @@ class Run(StoredRun):
 
         attempts = shipment.attempts
         if not stored():
-            shipping.shipper().wait(settled, timeout_s)
+            shipping.shipper().wait(settled, timeout_s, backend=self.client.backend)
         return stored()
 
     def end(self, status: RunStatus | str = RunStatus.FINISHED) -> None:
@@ -356,11 +361,13 @@ class Run(StoredRun):
         attempts = shipment.attempts
 
         def stored() -> bool:
-            own = [each for each in shipper.adopted() if each.new.run_id == self.run_id]
+            own = [each for each in shipper.adopted(self.client.backend) if each.new.run_id == self.run_id]
             refused = shipment.refused and shipment.attempts > attempts
             return (shipment.done.is_set() or refused) and all(each.refused for each in own)
 
-        shipper.wait(stored, timeout_s, sweep=True)
+        if shipper.away_s(self.client.backend) >= timeout_s:  # it was waited for long enough, by another run perhaps
+            timeout_s = min(timeout_s, AWAY_S)
+        shipper.wait(stored, timeout_s, backend=self.client.backend, sweep=True)
         if shipment.done.is_set():
             with contextlib.suppress(BackendUnavailable):
                 self._record = self.client.backend.get_run(self.run_id)

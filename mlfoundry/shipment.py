@@ -26,12 +26,25 @@ from .tracking.backend import Backend
 
 QUIET_S = 2.0
 HEARTBEAT_S = 15.0
-BACK_OFF_S = (0.5, 30.0)
+BACK_OFF_S = (0.5, 5.0)  # at most so that a server that comes back is used within seconds
 REFUSED_S = 60.0
 
 _random = random.Random()  # one's own: the program's random numbers stay as they would be without us
 _log = logging.getLogger("mlfoundry")
 _REFUSALS = (PermissionDenied, NotFound, RunDeleted, NotAuthenticated, JournalUnreadable)
+
+
+def back_off_s(failures: int, asked_s: float | None = None) -> float:
+    """Return how long to wait after a failure: longer each time, or as the other side asked, and never all at once.
+
+    Args:
+        failures: How many there were before.
+        asked_s: What the other side asked for; it is never cut short.
+    """
+    if asked_s is not None:
+        return asked_s + _random.uniform(0.0, min(1.0, asked_s))
+    least, most = BACK_OFF_S
+    return min(most, least * 2.0 ** min(failures, 20)) * _random.uniform(0.7, 1.3)
 
 
 class Shippable(Protocol):
@@ -74,6 +87,8 @@ class Shipment:
         trouble: Why it is not shipped just now, empty when all is well.
         refused: Whether the backend will not take it as things are.
         gone: Whether that is because the run is deleted or unknown, or the journal is too new.
+        unavailable: How the last try found that the backend cannot be used at all now, None when it could be.
+        tried_at: When it was tried last, by a clock that never jumps.
         done: Set when all of it is settled and the journal is deleted.
     """
 
@@ -101,7 +116,9 @@ class Shipment:
         self.done = threading.Event()
         self.attempts = 0
         self.is_awaited = False
-        self._tried_at = 0.0
+        self.tried_at = 0.0
+        self.unavailable: BackendUnavailable | None = None
+        self._is_told = False
         self._on_made = on_made
         self._failures = 0
         self.retry_at = 0.0
@@ -117,12 +134,13 @@ class Shipment:
         if self.retry_at > now:
             return False
         is_quiet = self.acked is not None and not self.last and self.journal.is_quiet(self.acked)
-        return not is_quiet or self.is_awaited or now - self._tried_at >= QUIET_S
+        return not is_quiet or self.is_awaited or now - self.tried_at >= QUIET_S
 
     def ship(self) -> None:
         """Give the backend what is new; note what went wrong instead of raising it."""
+        self.unavailable = None
         try:
-            self._tried_at = time.monotonic()
+            self.tried_at = time.monotonic()
             self._ship(last=self.last)
         except JournalGap as gap:
             # A store that stands lower than before lost its last commits, or another node answers: go on
@@ -134,14 +152,16 @@ class Shipment:
             self.gone = isinstance(error, (RunDeleted, NotFound, JournalUnreadable))
             self._failed(f"the store does not take it: {error}", delay_s=REFUSED_S)
         except BackendUnavailable as error:
-            self._failed(str(error), delay_s=error.retry_after_s)
+            self.unavailable = error
+            self._failed(str(error), delay_s=back_off_s(self._failures, error.retry_after_s))
         except Exception as error:
             _log.debug("shipping failed", exc_info=True)
-            self._failed(f"{type(error).__name__}: {error}")
+            self._failed(f"{type(error).__name__}: {error}", delay_s=back_off_s(self._failures))
         else:
-            if self.trouble:
-                _log.warning("%s is reachable again; shipping goes on.", self.backend.uri)
-            self.trouble, self.refused, self._failures = "", False, 0
+            if self._is_told:
+                how = "takes it again" if self.refused else "is reachable again"
+                _log.warning("%s %s; shipping goes on.", self.backend.uri, how)
+            self.trouble, self.refused, self.gone, self._is_told, self._failures = "", False, False, False, 0
         self.attempts += 1
         self.is_awaited = False
 
@@ -192,12 +212,15 @@ class Shipment:
             self.settled = answer.settled
             self.journal.acknowledge(answer.settled)
 
-    def _failed(self, message: str, *, delay_s: float | None = None) -> None:
-        least, most = BACK_OFF_S
-        if delay_s is None:
-            delay_s = min(most, least * 2 ** min(self._failures, 20)) * _random.uniform(0.7, 1.3)
+    def put_off(self, trouble: str) -> None:
+        """Note that the backend cannot be reached, which another journal's shipment found out and has told."""
+        self.trouble = self.trouble or trouble
+        self.retry_at = 0.0  # it is tried with the others
+
+    def _failed(self, message: str, *, delay_s: float) -> None:
         self._failures += 1
         self.retry_at = time.monotonic() + delay_s
-        if not self.trouble:
+        if not self._is_told:
+            self._is_told = True
             _log.warning("Not stored yet, and tried again until it is: %s", message)
         self.trouble = message

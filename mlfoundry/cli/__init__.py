@@ -22,6 +22,7 @@ from . import (
     runs,
     server,
     sync,
+    ui,
     users,
 )
 from .exits import Program
@@ -92,6 +93,7 @@ for _command in (
     collaborators.collaborators,
     artifacts.artifacts,
     doctor.doctor,
+    ui.ui,
     login.login,
     login.logout,
     login.whoami,

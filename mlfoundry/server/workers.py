@@ -137,6 +137,8 @@ def serve(serving: Serving, listener: socket.socket) -> None:
     """
     from uvicorn import Config, Server
 
+    from .connections import BoundedHttp
+
     config = Config(
         functools.partial(make_app, serving),
         factory=True,
@@ -149,6 +151,7 @@ def serve(serving: Serving, listener: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=serving.stop_s,
         backlog=BACKLOG,
+        http=BoundedHttp,
         ws="none",
     )
     logs.begin(serving.log_level)

@@ -1,6 +1,7 @@
 """Places that somebody names on a command line or in the environment: which database, and where bytes of files lie.
 
-A place is text: ``postgresql://…`` or a file for the database, a folder for the bytes. It is read here alone.
+A place is text: ``postgresql://…`` or a file for the database, a folder or ``s3://…`` for the bytes. It is read
+here alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import cast
 
 from ..errors import BackendUnavailable, InvalidSetting, MissingExtra
 from ..folders import make_private
-from .artifacts import ArtifactFolder
+from .artifacts import ArtifactFolder, ArtifactStore
 from .database import Database
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -66,17 +67,22 @@ def open_database(place: str, *, pool_size: int | None = None, partitions: int =
     return Database(path)
 
 
-def open_artifacts(place: str) -> ArtifactFolder:
+def open_artifacts(place: str) -> ArtifactStore:
     """Return where the bytes of files lie.
 
     Args:
-        place: A folder, which is made (0700) with its first use.
+        place: A folder, which is made (0700); or ``s3://bucket/prefix`` in an object store, see `artifact_bucket`.
 
     Raises:
         InvalidSetting: It is no such place.
+        MissingExtra: An object store needs ``pip install 'mlfoundry[s3]'``.
         BackendUnavailable: The folder cannot be made.
     """
-    path = _path(place, "artifacts", "a folder")
+    if place.startswith("s3://"):
+        from .artifact_bucket import open_bucket
+
+        return open_bucket(place)
+    path = _path(place, "artifacts", "a folder or s3://bucket/prefix")
     if path.exists() and not path.is_dir():
         raise InvalidSetting(f"artifacts is {str(path)!r}, which is no folder")
     _make(path)
@@ -115,7 +121,7 @@ def _postgres_parts(place: str) -> dict[str, str]:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:
-        raise MissingExtra("psycopg[binary] psycopg-pool", "a database on PostgreSQL") from error
+        raise MissingExtra("psycopg[binary]", "a database on PostgreSQL") from error
     try:
         return {name: str(value) for name, value in conninfo_to_dict(place).items() if value is not None}
     except psycopg.Error as error:

@@ -16,6 +16,7 @@ from ..records import Account, ApiKey
 from ..store import accounts
 from ..store.database import Database, Transaction
 from ..values import plain_text
+from .attempts import done_again
 
 KEY_BITS = 160
 LABEL_LIMIT = 200
@@ -39,7 +40,8 @@ def _check(secret: str) -> str:
     return f"{zlib.crc32(secret.encode()):08x}"
 
 
-def _digest(key: str) -> bytes:
+def digest_of(key: str) -> bytes:
+    """Return what is kept of a key."""
     # No slow hash: 160 random bits cannot be guessed however fast one tries.
     return hashlib.sha256(key.encode()).digest()
 
@@ -66,7 +68,11 @@ class AccountService:
         """
         if not looks_like_key(key):
             raise NotAuthenticated("this is no API key: one begins with mlf_ and ends with a check that holds")
-        digest, now_us = _digest(key), self._now_us()
+        return self.account_of(digest_of(key))
+
+    def account_of(self, digest: bytes) -> Account:
+        """Return whose key it is that has a digest; raises as `authenticate`."""
+        now_us = self._now_us()
         with self._database.read() as tx:
             found = accounts.find_key(tx, digest)
             account = None if found is None else accounts.find(tx, found.user)
@@ -87,8 +93,9 @@ class AccountService:
     def describe_key(self, key: str) -> ApiKey | None:
         """Return what is kept of a key that is in hand; None when it is not known."""
         with self._database.read() as tx:
-            return accounts.find_key(tx, _digest(key))
+            return accounts.find_key(tx, digest_of(key))
 
+    @done_again
     def create_key(
         self, caller: Account, user: str, *, label: str = "", expires_in_s: float | None = None
     ) -> tuple[str, ApiKey]:
@@ -111,9 +118,9 @@ class AccountService:
         key, now_us = new_key(), self._now_us()
         expires_at = None if expires_in_s is None else now_us + round(expires_in_s * 1e6)
         accounts.add_key(
-            tx, _digest(key), secrets.randbits(63), user, label=label, expires_at=expires_at, now_us=now_us
+            tx, digest_of(key), secrets.randbits(63), user, label=label, expires_at=expires_at, now_us=now_us
         )
-        record = accounts.find_key(tx, _digest(key))
+        record = accounts.find_key(tx, digest_of(key))
         assert record is not None
         return key, record
 
@@ -124,6 +131,7 @@ class AccountService:
             _find(tx, user)
             return accounts.keys_of(tx, user)
 
+    @done_again
     def revoke_key(self, caller: Account, user: str, key_id: int) -> None:
         """Revoke a key, at once and for good; twice is a no-op.
 
@@ -136,6 +144,7 @@ class AccountService:
             if not accounts.revoke_key(tx, user, key_id, self._now_us()):
                 raise _no_key(user, key_id)
 
+    @done_again
     def rotate_key(self, caller: Account, user: str, key_id: int) -> tuple[str, ApiKey]:
         """Make a key with the label and the remaining time of another, and revoke that one in the same step.
 
@@ -157,6 +166,7 @@ class AccountService:
 
     # -- users -----------------------------------------------------------------------------------
 
+    @done_again
     def create_first_admin(self, user: str) -> str:
         """Make an admin without being one, for whoever has the database in hand; return a key for them.
 
@@ -174,6 +184,7 @@ class AccountService:
         with self._database.read() as tx:
             return any(account.is_admin and account.disabled_at is None for account in accounts.all_of(tx))
 
+    @done_again
     def create_user(self, caller: Account, user: str, *, is_admin: bool = False) -> Account:
         """Make a user. Needs an admin of the server.
 
@@ -193,6 +204,7 @@ class AccountService:
         with self._database.read() as tx:
             return accounts.all_of(tx)
 
+    @done_again
     def change_user(
         self, caller: Account, user: str, *, is_admin: bool | None = None, is_disabled: bool | None = None
     ) -> Account:

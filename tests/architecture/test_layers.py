@@ -20,7 +20,7 @@ LAYERS = {
         "recovery", "shipper", "journal", "documents", "folders", "file_systems", "slots", "store", "",
         "credentials", "login", "push", "server", "wire",
     },
-    "server": {"tracking", "store", "wire", "folders", "settings", ""},
+    "server": {"tracking", "store", "wire", "folders", "settings", "panels", "displays", "query", ""},
     "panels": {"system_metrics", "displays"},
     "": set(),  # the package itself loads its names when they are used
     "push": {"tracking", "store", "wire", "slots", "documents"},
@@ -31,13 +31,16 @@ LAYERS = {
     },
     "run": {
         "stored_run", "results", "displays", "figures", "process_exit", "shipper", "shipment", "journal", "slots",
-        "documents", "uploads", "observation",
+        "documents", "uploads", "observation", "progress",
     },
-    "uploads": {"journal"},
+    "uploads": {"journal", "below"},
     "observation": {"journal", "shipper", "system_metrics", "capture"},
-    "stored_run": {"results", "displays"},
+    "stored_run": {"results", "displays", "downloads"},
+    "downloads": {"below", "progress"},
+    "progress": {"displays"},
     "results": {"displays"},
-    "shipper": {"recovery", "shipment", "journal", "tracking", "store", "forks"},
+    "shipper": {"lane", "shipment", "tracking"},
+    "lane": {"recovery", "shipment", "journal", "tracking", "store", "forks"},
     "shipment": {"journal", "tracking"},
     "recovery": {"journal", "tracking", "documents", "folders"},
     "tracking": {"store", "wire", "slots", "documents", "folders"},
@@ -52,6 +55,7 @@ LAYERS = {
     "process_exit": set(),
     "settings": {"credentials", "folders"},
     "credentials": {"folders"},
+    "below": set(),
     "folders": set(),
     "file_systems": set(),
     "forks": set(),
@@ -161,8 +165,8 @@ CORE = {
     "compression",  # of Python 3.14
 }  # fmt: skip
 EXTRAS = {
-    "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn"},
-    "store": {"psycopg", "psycopg_pool"},
+    "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn", "jinja2"},
+    "store": {"psycopg", "obstore"},
     "mlfoundry_jupyter": {"IPython", "ipywidgets", "anywidget", "traitlets", "plotly"},
 }
 

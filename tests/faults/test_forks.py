@@ -91,7 +91,8 @@ from mlfoundry import shipper
 run = mlfoundry.get_client(sys.argv[1], user="ann").create_run("p", "x")
 run.log_metrics({"a": 1.0})
 run.flush()
-owner = eval(sys.argv[2], {"shipper": shipper.shipper(), "run": run, "making": shipper})
+(lane,) = shipper.shipper()._lanes.values()
+owner = eval(sys.argv[2], {"shipper": shipper.shipper(), "lane": lane, "run": run, "making": shipper})
 lock = getattr(owner, "_cond", owner)
 held, forked = threading.Event(), threading.Event()
 def hold():
@@ -115,8 +116,10 @@ print("fine", flush=True)
     "lock",
     [
         "shipper._stopping",
-        "shipper._ship_now",
+        "shipper._wanted",
         "shipper._changed",
+        "lane._now",
+        "lane._adopting",
         "making._making",
         "run._journal._lock",
         "run._end_lock",

@@ -2,6 +2,8 @@
 
 import json
 import struct
+import sys
+import threading
 from zlib import crc32
 
 import numpy as np
@@ -306,3 +308,22 @@ def test_many_points_at_once_are_the_same_bytes_as_one_by_one(points, number, pl
     steps, times, values = (np.array([each[i] for each in points], kind) for i, kind in enumerate(("i8", "i8", "f8")))
     made = slots.points(number, steps, times, values, slots.seed(JOURNAL) + place)
     assert made == b"".join(point(number, *each, place=place + i) for i, each in enumerate(points))
+
+
+def test_threads_that_are_the_first_to_read_do_not_disturb_each_other(monkeypatch):
+    interval, errors, together = sys.getswitchinterval(), [], threading.Barrier(8)
+    monkeypatch.setattr(threading, "excepthook", lambda told: errors.append(told.exc_value))
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            slots._tables.cache_clear()
+            readers = [
+                threading.Thread(target=lambda: (together.wait(), decode(point(1, 5, 56, 1.0)))) for _ in "12345678"
+            ]
+            for reader in readers:
+                reader.start()
+            for reader in readers:
+                reader.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert errors == []

@@ -1,0 +1,217 @@
+"""The journals on their way to one store or server, and the thread that ships them.
+
+Lanes do not wait for each other: a dead server holds up nothing that goes elsewhere. A lane knows whether its backend
+can be reached. While it cannot, one try at a time finds out when it can again, then all go on at once; and what dead
+processes left for it stays unread (see `recovery`). `shipper` makes the lanes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import forks, recovery
+from .errors import BackendUnavailable, MlfoundryError, NotFound, RunDeleted
+from .journal.reader import LeftJournal
+from .shipment import REFUSED_S, Shipment, back_off_s
+from .tracking.backend import Backend
+
+_log = logging.getLogger("mlfoundry")
+
+
+class Lane:
+    """The shipments to one backend.
+
+    Args:
+        uri: The backend's.
+        changed: Held while the table of shipments changes, and notified after each round.
+        stopping: Set when the process wants its threads to end.
+        pause_s: How long a round waits for the next, when nobody is in a hurry.
+        sweep_s: How long a look for what dead processes left waits for the next.
+
+    Attributes:
+        shipments: What is on its way.
+        away_since: Since when the backend cannot be reached, by a clock that never jumps; None while it can.
+        cpu_s: What the thread has cost.
+    """
+
+    def __init__(
+        self, uri: str, changed: threading.Condition, stopping: threading.Event, *, pause_s: float, sweep_s: float
+    ) -> None:
+        self.uri = uri
+        self.shipments: list[Shipment] = []
+        self.away_since: float | None = None
+        self.cpu_s = 0.0
+        self._changed = changed
+        self._stopping = stopping
+        self._pause_s, self._sweep_s = pause_s, sweep_s
+        self._now = threading.Event()
+        self._failures = 0
+        self._retry_at = 0.0
+        self._watched: dict[str, tuple[Backend, list[Path]]] = {}
+        self._swept_at = 0.0
+        self._sweeps_wanted = self._sweeps_begun = self._sweeps_done = 0
+        self._adopting = threading.Lock()
+        self._in_hand = 0
+        self._put_off: dict[tuple[str, Path], float] = {}
+
+    def watch(self, backend: Backend, roots: list[Path]) -> None:
+        """Adopt from now on what dead processes left in these folders."""
+        with self._changed:
+            self._watched[backend.user_if_known or ""] = (backend, roots)
+
+    def hurry(self, *, sweep: bool) -> Callable[[], bool]:
+        """Try everything once more at once, whatever was put off.
+
+        Args:
+            sweep: Look for journals of processes that died meanwhile first.
+
+        Returns:
+            Tells whether that look is over.
+        """
+        wanted = self._sweeps_begun + 1 if sweep and self._watched else 0
+        self._sweeps_wanted = max(self._sweeps_wanted, wanted)
+        self._retry_at = 0.0
+        for shipment in self.shipments:
+            shipment.retry_at = 0.0
+            shipment.is_awaited = True
+        return lambda: self._sweeps_done >= wanted
+
+    def reconsider(self) -> None:
+        """Look again also at those journals of dead processes that were not taken a moment ago."""
+        self._put_off.clear()
+
+    def wake(self) -> None:
+        """Begin the next round now."""
+        self._now.set()
+
+    def adopted(self) -> list[Shipment]:
+        """Return what dead processes left and is on its way."""
+        with self._changed:
+            return [each for each in self.shipments if isinstance(each.journal, LeftJournal)]
+
+    def count_left(self, roots: list[Path]) -> int:
+        """Return how many journals of dead processes are not stored: on their way, or left where they lie."""
+        with self._adopting:
+            return len(self.adopted()) + self._in_hand + sum(map(recovery.count_dead, roots))
+
+    # -- the thread ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Ship until the process stops: the body of the lane's thread."""
+        with forks.held_up():
+            import numpy  # noqa: F401  what shipping needs: a child must not be forked while it is imported
+
+            from .store import points  # noqa: F401
+        while not self._stopping.is_set():
+            began = time.thread_time()
+            try:
+                self._round()
+            except Exception:
+                _log.warning("shipping was disturbed and goes on", exc_info=True)
+            with self._changed:
+                self.shipments = [shipment for shipment in self.shipments if not shipment.done.is_set()]
+                self._changed.notify_all()
+            self.cpu_s += time.thread_time() - began
+            self._now.wait(self._pause_s)
+            self._now.clear()
+
+    def _round(self) -> None:
+        if time.monotonic() < self._retry_at:
+            return
+        try:
+            self._sweep()
+        except BackendUnavailable as error:
+            self._failed(error)
+            return
+        except Exception:
+            _log.warning("what dead processes left could not be looked through", exc_info=True)
+        now = time.monotonic()
+        # The one that waits longest first: were it always the same that fails, the others would never be tried.
+        for shipment in sorted((each for each in self.shipments if each.is_due(now)), key=lambda each: each.tried_at):
+            if self._stopping.is_set():
+                return
+            shipment.ship()
+            if shipment.unavailable is not None:
+                self._failed(shipment.unavailable)
+                return
+            self._reached()
+            if shipment.gone and isinstance(shipment.journal, LeftJournal):
+                parked = shipment.journal.park()
+                _log.warning("What a dead process logged to it is kept in %s: %s", parked, shipment.trouble)
+                shipment.done.set()
+
+    def _failed(self, error: BackendUnavailable) -> None:
+        now = time.monotonic()
+        self._retry_at = now + back_off_s(self._failures, error.retry_after_s)
+        self._failures += 1
+        if self.away_since is None:
+            self.away_since = now
+        for shipment in self.shipments:
+            shipment.put_off(str(error))
+
+    def _reached(self) -> None:
+        self._failures, self.away_since = 0, None
+
+    # -- what dead processes left ----------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        """Adopt what dead processes left, now and then and when somebody waits for it."""
+        with self._changed:
+            is_wanted = self._sweeps_wanted > self._sweeps_begun
+            if not is_wanted and self._swept_at and time.monotonic() - self._swept_at < self._sweep_s:
+                return
+            self._sweeps_begun += 1
+            begun = self._sweeps_begun
+        try:
+            for user, (backend, roots) in list(self._watched.items()):
+                for folder in recovery.folders_in(roots):
+                    if time.monotonic() >= self._put_off.get((user, folder), 0.0):
+                        self._adopt(folder, backend, user)
+        finally:
+            self._swept_at = time.monotonic()
+            self._sweeps_done = begun
+
+    def _adopt(self, folder: Path, backend: Backend, user: str) -> None:
+        """Take a journal over when its process is gone.
+
+        Raises:
+            BackendUnavailable: It waits, unread, until the backend can be reached.
+        """
+        if self._failures and not recovery.can_be_asked(backend, folder):
+            return
+        with self._adopting:
+            left = recovery.take(folder)
+            self._in_hand = 0 if left is None else 1
+        if left is None:
+            return
+        shipment = None
+        try:
+            shipment = self._shipment_of(left, backend, user)
+        finally:
+            with self._adopting, self._changed:
+                self._in_hand = 0
+                if shipment is not None:
+                    self.shipments.append(shipment)
+
+    def _shipment_of(self, left: LeftJournal, backend: Backend, user: str) -> Shipment | None:
+        is_new = (user, left.folder) not in self._put_off
+        try:
+            found = recovery.prepare(left, backend)
+        except BackendUnavailable:
+            left.close(settled=False)
+            raise
+        except (NotFound, RunDeleted) as error:
+            _log.warning("What a dead process logged is kept in %s: %s", left.park(), error)
+        except Exception as error:
+            left.close(settled=False)
+            self._put_off[user, left.folder] = time.monotonic() + REFUSED_S
+            if is_new:
+                trace = None if isinstance(error, MlfoundryError) else error
+                _log.warning("The journal %s is left where it is: %s", left.folder, error, exc_info=trace)
+        else:
+            return None if found is None else Shipment(left, found.backend, found.new, run=found.run, last=True)
+        return None
