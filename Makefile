@@ -33,7 +33,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy notebooks/demo.py notebooks/strip.py docs/tables.py
+	$(BIN)/mypy notebooks/demo.py notebooks/strip.py docs/tables.py docs/pictures.py
 
 bench: .venv/installed-test
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -55,5 +55,5 @@ clean:
 .venv/installed-test: .venv/made-for pyproject.toml
 	@echo "Installing what the tests need (the first time takes a minute or two)"
 	@$(PIP_INSTALL) --upgrade 'pip>=25.1'
-	@$(PIP_INSTALL) --editable '.[jupyter,pandas,parquet,server]' --group test
+	@$(PIP_INSTALL) --editable '.[jupyter,pandas,parquet,s3,server]' --group test
 	@touch $@

@@ -7,6 +7,7 @@ keys           ``names``: {number: [metric keys]}, one key of a number, several 
 params         ``values``: {name: [type, text]}, types as in `values.param_text`
 tags, facts    ``values``: {name: text}; null as text removes a tag
 description    ``text``
+carried        ``values``: {``tracker.…``: text}: what another store counted of the run, when it is carried over
 lost           ``count``: records that found no room on the client's machine
 end            ``status``, ``error``, ``elapsed_us`` (of a clock that never jumps, or null)
 =============  ===========================================================================================
@@ -31,6 +32,9 @@ from .values import PARAM_TYPES, in_calendar, plain_text
 
 FACT_LIMIT = 1 << 20
 OWN_FACTS = "tracker."
+COUNTED_FACTS = frozenset(
+    f"{OWN_FACTS}{what}" for what in ("lost_records", "params_kept", "damaged_records", "refused_records")
+)
 ERROR_LIMIT = 4000
 ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
 
@@ -170,6 +174,15 @@ def _lost(content: Mapping[str, Any]) -> None:
     _require(type(content["count"]) is int and 0 <= content["count"] < 1 << 53, "a count")
 
 
+def _carried(content: Mapping[str, Any]) -> None:
+    for name, text in content["values"].items():
+        legal_key("fact", name)
+        _require(name.startswith(OWN_FACTS), f"facts of the store itself, {OWN_FACTS}…")
+        plain_text(f"fact {name!r}", text, FACT_LIMIT)
+        if name in COUNTED_FACTS:  # the store goes on counting
+            _require(text.isascii() and text.isdigit() and len(text) < 16, f"a count as {name}")
+
+
 def _end(content: Mapping[str, Any]) -> None:
     _require(content["status"] in ENDS, f"a status of {', '.join(ENDS)}")
     plain_text("error", content.get("error", ""), ERROR_LIMIT)
@@ -191,5 +204,6 @@ _CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "facts": _facts,
     "description": _description,
     "lost": _lost,
+    "carried": _carried,
     "end": _end,
 }

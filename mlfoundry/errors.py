@@ -15,6 +15,7 @@
     │   └── UserNotFound                           a server's user
     ├── PermissionDenied                           the caller lacks a level on a project it may see
     ├── NotAuthenticated                           no key, or one that the server does not take
+    │   └── TooManyAttempts                        many such from one address; wait before the next
     ├── LastAdmin                                  the change would leave a project without an ADMIN
     ├── RunEnded                                   logging to a run after its end
     ├── RunReadOnly             (also AttributeError) logging through a handle that only reads
@@ -122,6 +123,18 @@ class PermissionDenied(MlfoundryError):
 
 class NotAuthenticated(MlfoundryError):
     """No API key was given, or the server does not take it."""
+
+
+class TooManyAttempts(NotAuthenticated):
+    """Many keys that are not taken came from one address; a key that is taken is answered all the same.
+
+    Attributes:
+        retry_after_s: Seconds to wait before the next try.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class LastAdmin(MlfoundryError):

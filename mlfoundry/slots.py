@@ -74,6 +74,29 @@ def document(content: Mapping[str, Any], at_us: int, start: int) -> bytes:
     return record(DOCUMENT, 0, 0, at_us, payload, start)
 
 
+def points(
+    number: int, steps: NDArray[np.int64], times: NDArray[np.int64], values: NDArray[np.float64], start: int
+) -> bytes:
+    """Return points of one key as slots.
+
+    Args:
+        number: The key.
+        steps: One a point, like `times` and `values`.
+        times: Microseconds since 1970.
+        values: The values.
+        start: The first slot's start value of the check: ``seed(journal_id) + slot number``.
+    """
+    import numpy as np
+
+    slots = np.empty((len(steps), 8), "<u4")
+    slots[:, 1] = number
+    for column, numbers in ((2, steps), (4, times), (6, values)):
+        kind = "<f8" if numbers.dtype.kind == "f" else "<i8"
+        slots[:, column : column + 2] = numbers.astype(kind).view("<u4").reshape(-1, 2)
+    slots[:, 0] = _checks(slots[:, 1:], start)
+    return slots.tobytes()
+
+
 def numbers_in(data: bytes) -> set[int]:
     """Return the numbers of keys and key sets that slots use, and perhaps some that they do not."""
     import numpy as np

@@ -33,6 +33,7 @@ _SHAPES = re.compile(
     | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b      | \bAIza[A-Za-z0-9_-]{30,}         | \bya29\.[A-Za-z0-9_-]{20,}
     | \bxox[abeoprs]-[A-Za-z0-9-]{10,}   | \bhf_[A-Za-z0-9]{20,}            | \bnpm_[A-Za-z0-9]{30,}
     | \bpypi-[A-Za-z0-9_-]{32,}          | \bdop_v1_[a-f0-9]{32,}           | \bdapi[a-f0-9]{32}\b
+    | \bmlf_[a-z2-7]{32}[0-9a-f]{8}\b
     | \bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}
     | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?
     | -----BEGIN[ A-Z]*PRIVATE[ ]KEY-----(?:.|\n)*?(?:-----END[ A-Z]*PRIVATE[ ]KEY-----|\Z)

@@ -1,7 +1,7 @@
 """A PostgreSQL of the tests' own: on loopback, in a folder of its own, shared by all workers, stopped at the end.
 
 PostgreSQL refuses to run as root, so that it is then started as another user. The server is found on the PATH or where
-Debian keeps it (package ``postgresql``).
+Debian keeps it (package ``postgresql``). The measurements start theirs here as well.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import Any
 
 START_S = 60
 OTHER_USERS = ("postgres", "nobody")
+# Of servers that serve tests: what they hold may be lost in a power cut.
+OPTIONS: dict[str, object] = {"fsync": "off", "max_connections": 200, "shared_buffers": "64MB"}
 
 
 def running(folder: Path) -> str:
@@ -29,7 +31,7 @@ def running(folder: Path) -> str:
     with (folder / "postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not note.exists():
-            note.write_text(json.dumps(_start()))
+            note.write_text(json.dumps(start(**OPTIONS)))
     return str(json.loads(note.read_text())["uri"])
 
 
@@ -40,16 +42,22 @@ def stop(folder: Path) -> None:
         return
     home = Path(json.loads(note.read_text())["home"])
     note.unlink()
-    _control("stop", home, "-m", "fast")
+    remove(home)
+
+
+def remove(home: Path) -> None:
+    """Stop the server whose files lie in `home`, and remove them."""
+    control("stop", home, "-m", "fast")
     shutil.rmtree(home, ignore_errors=True)
 
 
-def _control(verb: str, home: Path, *words: str) -> None:
+def control(verb: str, home: Path, *words: str) -> None:
+    """Have ``pg_ctl`` start, stop or promote the server whose files lie in `home`, and wait until it has."""
     command = [program("pg_ctl"), verb, "-D", str(home / "data"), "-w", "-t", str(START_S), "-l", str(home / "log")]
-    subprocess.run([*command, *words], check=True, capture_output=True, timeout=START_S, **_as_owner(home))
+    subprocess.run([*command, *words], check=True, capture_output=True, timeout=START_S, **as_owner(home))
 
 
-def _as_owner(home: Path) -> dict[str, Any]:
+def as_owner(home: Path) -> dict[str, Any]:
     """Return how a program of PostgreSQL is run: never as root."""
     how: dict[str, Any] = {"cwd": home, "env": {**os.environ, "LC_ALL": "C.UTF-8"}}
     if os.getuid() == 0:
@@ -66,23 +74,31 @@ def program(name: str) -> str:
     return found or str(debian[-1])
 
 
-def _start() -> dict[str, str]:
+def start(**options: object) -> dict[str, str]:
+    """Start a server with these options; the others have PostgreSQL's defaults. Return its URI and its home."""
+    home = new_home()
+    words = ["-U", "mlfoundry", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+    subprocess.run(
+        [program("initdb"), "-D", str(home / "data"), *words], check=True, capture_output=True, **as_owner(home)
+    )
+    return {"uri": serve(home, **options), "home": str(home)}
+
+
+def serve(home: Path, *, port: int | None = None, **options: object) -> str:
+    """Start the server whose files lie in `home`, at a free port when none is given; return its URI."""
+    port = port or free_port()
+    given = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": home}
+    given |= {"log_min_messages": "fatal", **options}
+    control("start", home, "-o", " ".join(f"-c {name}={value}" for name, value in given.items()))
+    return f"postgresql://mlfoundry@127.0.0.1:{port}/postgres"
+
+
+def new_home() -> Path:
+    """Return an empty folder of a user as whom PostgreSQL may run."""
     home = Path(tempfile.mkdtemp(prefix="mlfoundry-postgres-", dir="/tmp"))
     if os.getuid() == 0:
         shutil.chown(home, next(name for name in OTHER_USERS if _exists(name)))
-    words = ["-U", "mlfoundry", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-    subprocess.run(
-        [program("initdb"), "-D", str(home / "data"), *words], check=True, capture_output=True, **_as_owner(home)
-    )
-    port = free_port()
-    _begin(home, port)
-    return {"uri": f"postgresql://mlfoundry@127.0.0.1:{port}/postgres", "home": str(home)}
-
-
-def _begin(home: Path, port: int) -> None:
-    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": home, "fsync": "off"}
-    options |= {"max_connections": 200, "shared_buffers": "64MB", "log_min_messages": "fatal"}
-    _control("start", home, "-o", " ".join(f"-c {name}={value}" for name, value in options.items()))
+    return home
 
 
 class Cluster:
@@ -93,7 +109,7 @@ class Cluster:
     """
 
     def __init__(self) -> None:
-        made = _start()
+        made = start(**OPTIONS)
         self.uri = made["uri"]
         self._home = Path(made["home"])
 
@@ -116,7 +132,7 @@ class Cluster:
         deadline = time.monotonic() + START_S
         while True:
             try:
-                _begin(self._home, int(self.uri.rpartition(":")[2].partition("/")[0]))
+                serve(self._home, port=int(self.uri.rpartition(":")[2].partition("/")[0]), **OPTIONS)
             except subprocess.CalledProcessError:  # processes of the killed one are not gone yet
                 if time.monotonic() > deadline:
                     raise
@@ -127,7 +143,7 @@ class Cluster:
     def remove(self) -> None:
         """Stop it and delete its files."""
         with contextlib.suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            _control("stop", self._home, "-m", "immediate")
+            control("stop", self._home, "-m", "immediate")
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _pid(self) -> int:

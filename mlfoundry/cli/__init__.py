@@ -9,7 +9,22 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import artifacts, collaborators, deletion, doctor, export, projects, runs, sync
+from . import (
+    artifacts,
+    collaborators,
+    deletion,
+    doctor,
+    export,
+    keys,
+    login,
+    projects,
+    push,
+    runs,
+    server,
+    sync,
+    ui,
+    users,
+)
 from .exits import Program
 from .session import store_options
 
@@ -33,8 +48,8 @@ Exit codes:
   1    a problem was found, or what was asked was refused
   2    wrong usage of the command line
   3    there is no such project, run, metric, artifact or collaborator
-  4    your permission does not allow it
-  5    the store cannot be reached
+  4    your permission does not allow it, or the server does not take your key
+  5    the store or the server cannot be reached
   130  interrupted (Ctrl-C)
   141  whoever read the output went away (as with | head)
 
@@ -45,6 +60,8 @@ texts "NaN", "Infinity" and "-Infinity".
 Environment:
   MLFOUNDRY_HOME          the usual place of the store
   MLFOUNDRY_TRACKING_URI  as --uri
+  MLFOUNDRY_HOST          the server, where --uri names nothing
+  MLFOUNDRY_API_KEY       the key for it; else that of `mlfoundry login`
   MLFOUNDRY_USER          as --user; `mlfoundry doctor` lists all settings
   MLFOUNDRY_TRACEBACK=1   print the traceback of an error
   NO_COLOR=1              no colours
@@ -70,10 +87,18 @@ for _command in (
     runs.compare,
     sync.sync,
     export.export,
+    push.push,
     deletion.delete,
     deletion.restore,
     collaborators.collaborators,
     artifacts.artifacts,
     doctor.doctor,
+    ui.ui,
+    login.login,
+    login.logout,
+    login.whoami,
+    users.users,
+    keys.keys,
+    server.server,
 ):
     main.add_command(_command)

@@ -38,6 +38,7 @@ class Diagnosis:
 
     versions: dict[str, Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
+    server: dict[str, Any] | None = None
     gpus: dict[str, Any] = field(default_factory=dict)
     journals: list[PendingJournal] = field(default_factory=list)
     hindrances: dict[Path, str] = field(default_factory=dict)
@@ -78,7 +79,10 @@ def diagnose(session: Session, *, check: bool, bar: output.Progress) -> Diagnosi
     database = Database(settings.folder / DATABASE_NAME)
     try:
         _folder(found, settings)
-        _database(found, database)
+        if settings.is_server:
+            _server(found, settings)
+        else:
+            _database(found, database)
         _journals(found, settings, database)
         found.gpus = gpus()
         if check and found.store["journal_mode"] is not None:
@@ -112,6 +116,17 @@ def _installed() -> Iterator[tuple[str, str]]:
             yield name, metadata.version(name)
 
 
+def _server(found: Diagnosis, settings: Settings) -> None:
+    from . import connection
+
+    looked = connection.look(settings)
+    found.server = looked.document()
+    if looked.problem is not None:
+        found.problem(*looked.problem)
+    if looked.note:
+        found.notes.append(looked.note)
+
+
 # -- settings ------------------------------------------------------------------------------------
 
 
@@ -132,7 +147,9 @@ def _settings(found: Diagnosis, session: Session, settings: Settings) -> None:
         else:
             source = "settings file" if name in in_file else "default"
         if name == "tracking_uri" and source == "default":
-            source = "home"
+            source = "home" if not settings.is_server else "host" if settings.host else "login"
+        if name == "api_key" and source == "default" and value:
+            source = "login"
         found.settings[name] = {"value": str(value) if isinstance(value, Path) else value, "source": source}
 
 

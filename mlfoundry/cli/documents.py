@@ -9,16 +9,18 @@ They are stable: names are added, never changed or taken away.
   deleted_at params param_types metrics tags``; each metric is ``last last_step last_at min max count``.
 * A project: ``owner name created_at permission runs running last_run_at collaborators``.
 * An artifact: ``path size_bytes sha256 created_at``. A collaborator: ``user permission is_owner added_at``.
+* A user of a server: ``user is_admin created_at disabled_at``. A key: ``key_id user label state created_at expires_at
+  revoked_at last_used_at``; the state is ``active``, ``expired`` or ``revoked``.
 """
 
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from .. import displays
-from ..records import ArtifactRecord, Collaborator, MetricSummary, ProjectRecord, RunRecord
+from ..records import Account, ApiKey, ArtifactRecord, Collaborator, MetricSummary, ProjectRecord, RunRecord
 
 
 def time_text(at: datetime | None) -> str | None:
@@ -116,3 +118,34 @@ def collaborator(record: Collaborator) -> dict[str, Any]:
         "is_owner": record.is_owner,
         "added_at": time_text(record.added_at),
     }
+
+
+def account(record: Account) -> dict[str, Any]:
+    """Return a user of a server."""
+    return {
+        "user": record.user,
+        "is_admin": record.is_admin,
+        "created_at": time_text(record.created_at),
+        "disabled_at": time_text(record.disabled_at),
+    }
+
+
+def api_key(record: ApiKey) -> dict[str, Any]:
+    """Return what is known of a key, which is not the key itself."""
+    return {
+        "key_id": record.key_id,
+        "user": record.user,
+        "label": record.label,
+        "state": key_state(record),
+        "created_at": time_text(record.created_at),
+        "expires_at": time_text(record.expires_at),
+        "revoked_at": time_text(record.revoked_at),
+        "last_used_at": time_text(record.last_used_at),
+    }
+
+
+def key_state(record: ApiKey) -> str:
+    """Return whether a key is ``active``, ``expired`` or ``revoked``."""
+    if record.revoked_at is not None:
+        return "revoked"
+    return "expired" if record.expires_at is not None and record.expires_at <= datetime.now(UTC) else "active"

@@ -16,10 +16,17 @@ from . import output, suggestions
 if TYPE_CHECKING:
     from ..client import Client
     from ..settings import Settings
+    from ..tracking.people import People
 
 
 class NoStore(click.ClickException):
     """The place that was given holds no store; the command line only ever reads or changes one that is there."""
+
+    exit_code = 1
+
+
+class NoServer(click.ClickException):
+    """The command is about a server, and runs are kept in a folder."""
 
     exit_code = 1
 
@@ -72,6 +79,25 @@ class Session:
         return self._client
 
     @property
+    def people(self) -> People:
+        """Users and keys of the server.
+
+        Raises:
+            NoServer: Runs are kept in a folder, which has none.
+        """
+        from ..tracking.http import HttpBackend
+        from ..tracking.people import People
+
+        if not self.settings.is_server:
+            raise NoServer(
+                f"runs are kept in the folder {self.settings.folder}, which has neither users nor keys. Run: mlfoundry "
+                "login https://…, or give the address of a server with --uri."
+            )
+        backend = self.client.backend
+        assert isinstance(backend, HttpBackend)
+        return People(backend)
+
+    @property
     def is_new(self) -> bool:
         """Whether there is no store yet at the usual place: nobody said that there is one."""
         settings = self.settings
@@ -105,11 +131,13 @@ def _has_store(settings: Settings) -> bool:
     """Return whether there is a database, or a journal from which the next look would make one."""
     from ..tracking.embedded import DATABASE_NAME
 
+    if settings.is_server:
+        return True
     try:
         if (settings.folder / DATABASE_NAME).exists():
             return True
         return any(root.is_dir() and any(root.iterdir()) for root in settings.journal_roots())
-    except (OSError, InvalidSetting):  # whoever uses the place says better what is wrong with it; or it is a server
+    except (OSError, InvalidSetting):  # whoever uses the place says better what is wrong with it
         return True
 
 
@@ -136,8 +164,9 @@ def store_options() -> list[click.Parameter]:
     return [
         click.Option(
             ["--uri"],
-            metavar="FOLDER",
-            help="The store: a folder or file:///…; else MLFOUNDRY_TRACKING_URI, MLFOUNDRY_HOME, the usual place.",
+            metavar="PLACE",
+            help="The store: a folder, or https://… of a server; else MLFOUNDRY_TRACKING_URI, MLFOUNDRY_HOST, the "
+            "server of `mlfoundry login`, MLFOUNDRY_HOME, the usual place.",
             expose_value=False,
             callback=_remember,
         ),
@@ -148,20 +177,34 @@ def store_options() -> list[click.Parameter]:
             expose_value=False,
             callback=_remember,
         ),
-        click.Option(
-            ["--json"],
-            is_flag=True,
-            help="Print one JSON document for scripts instead of text.",
-            expose_value=False,
-            callback=_remember,
-        ),
+        json_option(),
     ]
+
+
+def json_option() -> click.Option:
+    """Return the option that every command takes."""
+    return click.Option(
+        ["--json"],
+        is_flag=True,
+        help="Print one JSON document for scripts instead of text.",
+        expose_value=False,
+        callback=_remember,
+    )
 
 
 def laid_out(text: str) -> str:
     """Return a help text in which lists and examples (paragraphs with indented lines) keep their lines."""
     paragraphs = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join(f"\b\n{each}" if "\n  " in each else each for each in paragraphs)
+
+
+class PlainCommand(click.Command):
+    """A command on no store that a client uses."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(json_option())
+        self.help = laid_out(self.help or "")
 
 
 class StoreCommand(click.Command):
@@ -188,7 +231,7 @@ class StoreCommand(click.Command):
 class Family(click.Group):
     """Commands on a store."""
 
-    command_class = StoreCommand
+    command_class: type[click.Command] = StoreCommand
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -13,6 +13,9 @@ from ..errors import InvalidInput, NotAuthenticated, PermissionDenied
 from ..records import Account, RunKey
 from ..tracking.accounts import AccountService
 from ..tracking.service import TrackingService
+from .fields import ProjectId, RunId
+from .gates import SAFE_METHODS, gate_of, require_own_change, session_of
+from .guard import guarded
 from .policy import Needs, declared
 
 
@@ -32,7 +35,7 @@ def services(request: Request) -> Services:
 
 
 def authenticate(request: Request) -> None:
-    """Find out who asks, as the route of the request needs it; runs before every route.
+    """Find out who asks, as the route of the request needs it; runs before every route, and before its body is read.
 
     Raises:
         NotAuthenticated: There is no key that is taken.
@@ -43,13 +46,28 @@ def authenticate(request: Request) -> None:
         raise RuntimeError("a route without a policy was reached")
     if level is Needs.NOTHING:
         return
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key:
-        raise NotAuthenticated("this needs an API key; run mlfoundry login, or set MLFOUNDRY_API_KEY")
-    account = services(request).accounts.authenticate(key.strip())
+    account = _shown_account(request)
     if level is Needs.SERVER_ADMIN and not account.is_admin:
         raise PermissionDenied(f"{account.user!r} is no admin of this server; this needs one")
     request.state.account = account
+
+
+def _shown_account(request: Request) -> Account:
+    """Return whose key, or else whose session, a request shows."""
+    gate = gate_of(request)
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if gate.takes_keys and scheme.lower() == "bearer" and key:
+        request.state.key = key.strip()
+        with request.app.state.attempts.counting(request):
+            return services(request).accounts.authenticate(request.state.key)
+    session = session_of(request)
+    if session is None:
+        raise NotAuthenticated("this needs an API key; run mlfoundry login, or set MLFOUNDRY_API_KEY")
+    account = gate.account(session)
+    if request.method not in SAFE_METHODS:
+        require_own_change(request, session)
+    request.state.session = session
+    return account
 
 
 def caller(request: Request) -> Account:
@@ -59,7 +77,7 @@ def caller(request: Request) -> Account:
     return account
 
 
-def run_key(project_id: int, run_id: str) -> RunKey:
+def run_key(project_id: ProjectId, run_id: RunId) -> RunKey:
     """Return the run that a path names."""
     return RunKey(project_id, run_id)
 
@@ -71,7 +89,12 @@ Run = Annotated[RunKey, Depends(run_key)]
 
 def room(tag: str, prefix: str = "") -> APIRouter:
     """Return an empty set of routes, each of which finds out who asks before it answers."""
-    return APIRouter(prefix=prefix, tags=[tag], dependencies=[Depends(authenticate)])
+    return APIRouter(
+        prefix=prefix,
+        tags=[tag],
+        route_class=guarded(authenticate),
+        generate_unique_id_function=lambda route: f"{tag}.{route.name}".replace(" ", "_"),
+    )
 
 
 def answer(told: Any, status: int = 200) -> Response:

@@ -1,12 +1,21 @@
-"""What a request may cost before anything of it is looked at: its size, and the time that it takes to arrive."""
+"""What a request may cost before anything of it is looked at: its size, the time that it takes, and what waits of it.
+
+A body that is too large is refused, one that does not go on arriving is given up, and what one caller has under way
+is bounded: whoever floods the server waits for themselves, not the others.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+import time
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from typing import Any
+
+from ..errors import BackendUnavailable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -16,25 +25,114 @@ JSON_LIMIT_BYTES = 1024 * 1024
 BATCH_LIMIT_BYTES = 16 * 1024 * 1024
 PART_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_PAUSE_S = 30.0
+BODY_LEAST_BYTES_PER_S = 8 * 1024
+ANSWER_PAUSE_S = 60.0
+CALLER_LIMIT_BYTES = 256 * 1024 * 1024
+CALLER_TURNS = 16
+TURN_WAIT_S = 20.0
+BUSY_RETRY_S = 2.0
 
 
 class Refused(Exception):
     """The request was answered here; whatever reads its body stops."""
 
 
+class Bodies:
+    """How many bytes of bodies each caller has under way; what is beyond the limit is refused, for that caller alone.
+
+    Args:
+        limit_bytes: For each caller.
+    """
+
+    def __init__(self, limit_bytes: int = CALLER_LIMIT_BYTES) -> None:
+        self._limit = limit_bytes
+        self._held: Counter[str] = Counter()
+
+    def take(self, caller: str, size: int) -> bool:
+        """Count bytes that came; return whether they still fit."""
+        self._held[caller] += size
+        return self._held[caller] <= self._limit
+
+    def give_back(self, caller: str, size: int) -> None:
+        """Forget bytes that are done with."""
+        self._held[caller] -= size
+        if self._held[caller] <= 0:
+            del self._held[caller]
+
+
+class Turns:
+    """How many requests of one caller are worked on at once; more of them wait, and then are sent away.
+
+    Args:
+        count: For each caller; less than the threads that there are, so that others find one.
+        wait_s: For how long a request waits.
+    """
+
+    def __init__(self, count: int = CALLER_TURNS, *, wait_s: float = TURN_WAIT_S) -> None:
+        self._count = count
+        self._wait_s = wait_s
+        self._gates: OrderedDict[str, tuple[asyncio.Semaphore, list[None]]] = OrderedDict()
+
+    @asynccontextmanager
+    async def of(self, caller: str) -> AsyncIterator[None]:
+        """Wait for a turn of a caller, and hold it.
+
+        Raises:
+            BackendUnavailable: Too many of the caller's requests are before this one.
+        """
+        gate, users = self._gates.setdefault(caller, (asyncio.Semaphore(self._count), []))
+        users.append(None)
+        try:
+            try:
+                await asyncio.wait_for(gate.acquire(), self._wait_s)
+            except TimeoutError:
+                raise BackendUnavailable(
+                    f"{self._count} requests of {caller} are being answered and this one has waited {self._wait_s:g} s "
+                    "behind them; send fewer at once",
+                    retry_after_s=BUSY_RETRY_S,
+                ) from None
+            try:
+                yield
+            finally:
+                gate.release()
+        finally:
+            users.pop()
+            if not users:
+                self._gates.pop(caller, None)
+
+
+def caller_of(scope: Message) -> str:
+    """Return for whom a request counts: the user when it is known, else the address it comes from."""
+    account = scope.get("state", {}).get("account")
+    client = scope.get("client")
+    return repr(account.user) if account is not None else str(client[0] if client else "nobody")
+
+
 class RequestLimits:
-    """Refuses bodies that are too large, and gives up on those that do not go on arriving.
+    """Holds every request to its limits.
 
     Args:
         app: The application.
         limit_bytes: Gives the limit of a path.
-        pause_s: How long a body may not go on arriving.
+        bodies: What callers have under way.
+        pause_s: How long a body may not go on arriving, and a start that it has before it must keep up a least rate.
+        answer_pause_s: How long a client may not take anything of its answer.
     """
 
-    def __init__(self, app: Any, *, limit_bytes: Callable[[str], int], pause_s: float = BODY_PAUSE_S) -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        limit_bytes: Callable[[str], int],
+        bodies: Bodies | None = None,
+        pause_s: float = BODY_PAUSE_S,
+        answer_pause_s: float = ANSWER_PAUSE_S,
+    ) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
+        self._bodies = bodies or Bodies()
         self._pause_s = pause_s
+        self._answer_pause_s = answer_pause_s
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a request within its limits."""
@@ -43,42 +141,97 @@ class RequestLimits:
             return
         limit = self._limit_bytes(scope["path"])
         told = dict(scope["headers"]).get(b"content-length", b"0")
-        if not told.isdigit() or int(told) > limit:
-            await _refuse(send, 413, "TooLarge", f"the body is larger than the {limit:,} bytes that this takes")
+        if not told.isdigit() or len(told) > 18 or int(told) > limit:
+            await _refuse(scope, send, 413, "TooLarge", _too_large(limit))
             return
-        taken, has_begun, is_refused = 0, False, False
-
-        async def refuse(status: int, code: str, message: str) -> None:
-            nonlocal is_refused
-            is_refused = True
-            if not has_begun:
-                await _refuse(send, status, code, message)
-
-        async def limited() -> Message:
-            nonlocal taken
-            try:
-                message = await asyncio.wait_for(receive(), None if has_begun else self._pause_s)
-            except TimeoutError:
-                await refuse(408, "TooSlow", f"the body did not go on arriving for {self._pause_s:g} s")
-                raise Refused from None
-            taken += len(message.get("body", b""))
-            if taken > limit:
-                await refuse(413, "TooLarge", f"the body is larger than the {limit:,} bytes that this takes")
-                raise Refused
-            return message
-
-        async def unless_refused(message: Message) -> None:
-            nonlocal has_begun
-            if not is_refused:
-                has_begun = True
-                await send(message)
-
-        with contextlib.suppress(Refused):
-            await self._app(scope, limited, unless_refused)
+        body = _Body(scope, receive, send, limit, self._bodies, self._pause_s, self._answer_pause_s)
+        try:
+            with contextlib.suppress(Refused):
+                await self._app(scope, body.receive, body.send)
+        finally:
+            body.give_back()
 
 
-async def _refuse(send: Send, status: int, code: str, message: str) -> None:
-    body = json.dumps({"error": {"code": code, "message": message, "request_id": ""}}).encode()
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+class _Body:
+    """One request between the client and the application."""
+
+    def __init__(
+        self,
+        scope: Message,
+        receive: Receive,
+        send: Send,
+        limit: int,
+        bodies: Bodies,
+        pause_s: float,
+        answer_pause_s: float,
+    ) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._limit, self._bodies = limit, bodies
+        self._pause_s, self._answer_pause_s = pause_s, answer_pause_s
+        self._began = time.monotonic()
+        self._taken = 0
+        self._counted: Counter[str] = Counter()
+        self._is_whole = self._has_begun = self._is_refused = False
+
+    async def receive(self) -> Message:
+        """Return what the client sends next; refuse it when it is too much or too slow."""
+        if self._is_whole or self._has_begun:  # all that can come is that the client has gone
+            return await self._receive()
+        left_s = self._began + self._pause_s + self._taken / BODY_LEAST_BYTES_PER_S - time.monotonic()
+        try:
+            message = await asyncio.wait_for(self._receive(), max(0.0, min(self._pause_s, left_s)))
+        except TimeoutError:
+            await self._refuse(
+                408,
+                "TooSlow",
+                f"the body did not go on arriving: it must within {self._pause_s:g} s, and come with at least "
+                f"{BODY_LEAST_BYTES_PER_S:,} bytes a second",
+            )
+            raise Refused from None
+        self._is_whole = not message.get("more_body", False)
+        size = len(message.get("body", b""))
+        self._taken += size
+        if self._taken > self._limit:
+            await self._refuse(413, "TooLarge", _too_large(self._limit))
+            raise Refused
+        caller = caller_of(self._scope)
+        self._counted[caller] += size
+        if size and not self._bodies.take(caller, size):
+            await self._refuse(503, "BackendUnavailable", f"{caller} sends too much at once; send fewer bodies at once")
+            raise Refused
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on a piece of the answer; give up on a client that takes none."""
+        if self._is_refused:
+            return
+        self._has_begun = True
+        try:
+            await asyncio.wait_for(self._send(message), self._answer_pause_s)
+        except TimeoutError:
+            raise Refused from None
+
+    def give_back(self) -> None:
+        """The request is over."""
+        for caller, size in self._counted.items():
+            self._bodies.give_back(caller, size)
+
+    async def _refuse(self, status: int, code: str, message: str) -> None:
+        self._is_refused = True
+        if not self._has_begun:
+            await _refuse(self._scope, self._send, status, code, message)
+
+
+def _too_large(limit: int) -> str:
+    return f"the body is larger than the {limit:,} bytes that this takes"
+
+
+async def _refuse(scope: Message, send: Send, status: int, code: str, message: str) -> None:
+    request_id = str(scope.get("state", {}).get("request_id", ""))
+    body = json.dumps({"error": {"code": code, "message": message, "request_id": request_id}}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"connection", b"close")]  # what still comes of the body is not read
+    if status == 503:
+        headers += [(b"retry-after", f"{BUSY_RETRY_S:g}".encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendUnavailable, InvalidInput, StoreBusy
 from . import schema
-from .connections import Connections
 from .database import Row
+from .postgres_connections import Connections
 
 if TYPE_CHECKING:
     import psycopg
@@ -34,6 +34,9 @@ _PATIENCE = {
     "tcp_user_timeout": 20_000,
 }
 _BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{LOCK_S}s'"
+PARAMETERS = 10_000  # of one statement; the protocol counts them in 16 bits
+CACHED_BELOW = 4096
+_ROW = re.compile(r"\bVALUES (\([?, ]+\))")
 _MIGRATING = 0x6D6C666F756E6472  # the advisory lock of migrations: "mlfoundr" in ASCII
 
 
@@ -46,11 +49,11 @@ class PostgresTransaction:
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return all rows of a statement."""
-        return self._connection.execute(_for_postgres(sql), values).fetchall()
+        return self._execute(sql, values).fetchall()
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """Return the first row of a statement, None when it has none."""
-        return self._connection.execute(_for_postgres(sql), values).fetchone()
+        return self._execute(sql, values).fetchone()
 
     def hold_rights(self, project_id: int, *, alone: bool = False) -> None:
         """See `database.Transaction`.
@@ -63,12 +66,25 @@ class PostgresTransaction:
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed."""
-        return self._connection.execute(_for_postgres(sql), values).rowcount
+        return self._execute(sql, values).rowcount
 
     def run_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
-        """Run a statement once for each sequence of values."""
-        with self._connection.cursor() as cursor:
-            cursor.executemany(_for_postgres(sql), values)
+        """Run a statement once for each sequence of values; rows are inserted many at a time."""
+        found = _ROW.search(sql)
+        if found is None:
+            for each in values:
+                self._execute(sql, each)
+            return
+        rows = list(values)
+        block = max(1, PARAMETERS // found[1].count("?"))
+        for start in range(0, len(rows), block):
+            some = rows[start : start + block]
+            many = f"{sql[: found.start(1)]}{', '.join([found[1]] * len(some))}{sql[found.end(1) :]}"
+            self._execute(many, [value for row in some for value in row])
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> psycopg.Cursor[Row]:
+        # Bytes would travel as twice as many hex digits if the answer were text.
+        return self._connection.execute(_for_postgres(sql), values, binary=True)
 
 
 class PostgresDatabase:
@@ -176,7 +192,9 @@ class PostgresDatabase:
             _migrate(connection, self._partitions)
 
         def connect() -> psycopg.Connection[Row]:
-            return psycopg.connect(**self._reached_by(), autocommit=True, prepare_threshold=None)
+            return psycopg.connect(
+                **self._reached_by(), autocommit=True, prepare_threshold=None, cursor_factory=psycopg.RawCursor
+            )
 
         return Connections(connect, limit=self._pool_size, wait_s=WAIT_S)
 
@@ -214,7 +232,7 @@ CREATE FUNCTION mlf_lower(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT
 
 def _version(connection: psycopg.Connection[Row]) -> int:
     # Not to_regclass: what it once did not find it does not find again, also when another server made it meanwhile.
-    asked = "SELECT 1 FROM pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid)"
+    asked = "SELECT 1 FROM pg_catalog.pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid)"
     if connection.execute(asked).fetchone() is None:
         return 0
     row = connection.execute("SELECT version FROM schema_version").fetchone()
@@ -241,9 +259,18 @@ def _tables_for_postgres(sql: str, partitions: int) -> str:
     return re.sub(pattern, partitioned, re.sub(r"--[^\n]*", "", sql)) + "\n".join(parts)
 
 
-@lru_cache(maxsize=2000)
 def _for_postgres(sql: str) -> str:
-    return re.sub(r"\bLOWER\(", "mlf_lower(", sql.replace("%", "%%").replace("?", "%s"))
+    return _numbered_once(sql) if len(sql) < CACHED_BELOW else _numbered(sql)
+
+
+def _numbered(sql: str) -> str:
+    """Number the parameters, so that the driver need not look for them: there may be thousands."""
+    first, *others = sql.split("?")
+    numbered = first + "".join(f"${number}{part}" for number, part in enumerate(others, start=1))
+    return re.sub(r"\bLOWER\(", "mlf_lower(", numbered)
+
+
+_numbered_once = lru_cache(maxsize=1000)(_numbered)
 
 
 @contextmanager
@@ -259,6 +286,11 @@ def _translated() -> Iterator[None]:
         raise StoreBusy(f"the store is busy ({_told(error)}). Try again.") from error
     except (errors.DataError, errors.ProgramLimitExceeded) as error:
         raise InvalidInput(f"the store cannot keep this ({_told(error)})") from error
+    except errors.InsufficientPrivilege as error:
+        raise BackendUnavailable(
+            f"the store's PostgreSQL does not allow this ({_told(error)}). Its user needs CREATE on the schema; the "
+            "owner of the database has it."
+        ) from error
     except (errors.DiskFull, errors.ReadOnlySqlTransaction, psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise BackendUnavailable(f"the store's PostgreSQL cannot be used now ({_told(error)})") from error
 

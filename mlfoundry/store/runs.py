@@ -93,7 +93,7 @@ def fill(
     """Return records from rows of COLUMNS, with the values asked for (None: all of a kind)."""
     found_params: dict[bytes, dict[str, object]] = {row[0]: {} for row in rows}
     found_tags: dict[bytes, dict[str, str]] = {row[0]: {} for row in rows}
-    found_metrics = _metrics(tx, project.project_id, rows, metrics)
+    found_metrics, metric_names = _metrics(tx, project.project_id, rows, metrics)
     if params != () or tags != ():
         for run_id, kind, name, type_, text in _attributes(tx, project.project_id, rows, params, tags):
             if kind == "param":
@@ -116,7 +116,7 @@ def fill(
             deleted_at=None if row[9] is None else utc(row[9]),
             params=found_params[row[0]],
             tags=found_tags[row[0]],
-            metrics=found_metrics[row[0]],
+            metrics=series.Summaries(found_metrics[row[0]], metric_names),
         )
         for row in rows
     ]
@@ -150,14 +150,12 @@ def _attributes(
 
 def _metrics(
     tx: Transaction, project_id: int, rows: list[Row], wanted: tuple[str, ...] | None
-) -> dict[bytes, series.Summaries]:
-    found = {row[0]: series.Summaries() for row in rows}
+) -> tuple[dict[bytes, list[Row]], dict[int, str]]:
+    """Return the rows of `series.Summaries` of each run, and the names of their keys."""
+    found: dict[bytes, list[Row]] = {row[0]: [] for row in rows}
     if wanted == ():
-        return found
-    if wanted is None:
-        known = {keys.key_id(name): name for name in keys.names(tx, project_id, "metric")}
-    else:
-        known = {keys.key_id(name): name for name in wanted}
+        return found, {}
+    known = {keys.key_id(name): name for name in (keys.names(tx, project_id, "metric") if wanted is None else wanted)}
     few = wanted is not None
     for start in range(0, len(rows), _BLOCK):
         ids = [row[0] for row in rows[start : start + _BLOCK]]
@@ -168,8 +166,8 @@ def _metrics(
         if few:
             sql += f" AND key_id IN ({_marks(known)})"
         for row in tx.rows(sql, (project_id, *ids, *(known if few else ()))):
-            found[row[0]].add(known[row[1]], row[2:])
-    return found
+            found[row[0]].append(row)
+    return found, known
 
 
 # -- changes -------------------------------------------------------------------------------------
@@ -251,16 +249,49 @@ def rename(tx: Transaction, run: RunKey, wish: str) -> None:
 
 
 def seen(tx: Transaction, run: RunKey, now_us: int) -> bool:
-    """Note that the store heard of a run; others who add to it wait for this transaction.
+    """Note that the store heard of a run, which runs again if it was given up; others who add to it wait.
 
     Returns:
         False when there is no such run any more, or it was deleted.
     """
+    where = (run.project_id, bytes.fromhex(run.run_id))
     changed = tx.run(
-        "UPDATE run SET last_seen_at = ? WHERE project_id = ? AND run_id = ? AND deleted_at IS NULL",
-        (now_us, run.project_id, bytes.fromhex(run.run_id)),
+        "UPDATE run SET last_seen_at = ? "
+        "WHERE project_id = ? AND run_id = ? AND lost_at IS NULL AND deleted_at IS NULL",
+        (now_us, *where),
     )
+    if not changed:
+        changed = tx.run(
+            "UPDATE run SET last_seen_at = ?, status = 'RUNNING', ended_at = NULL, error = '', lost_at = NULL "
+            "WHERE project_id = ? AND run_id = ? AND lost_at IS NOT NULL AND deleted_at IS NULL",
+            (now_us, *where),
+        )
     return changed > 0
+
+
+def has_unheard(tx: Transaction, project_id: int, since_us: int) -> bool:
+    """Return whether a project has a running run of which the store has not heard since."""
+    row = tx.row(
+        "SELECT 1 FROM run WHERE project_id = ? AND status = 'RUNNING' AND last_seen_at < ? LIMIT 1",
+        (project_id, since_us),
+    )
+    return row is not None
+
+
+def give_up(tx: Transaction, project_id: int, since_us: int, *, error: str, now_us: int) -> None:
+    """End, as KILLED at the time of their last records, the running runs of which the store has not heard since."""
+    found = tx.rows(
+        "SELECT run_id, started_at FROM run WHERE project_id = ? AND status = 'RUNNING' AND last_seen_at < ?",
+        (project_id, since_us),
+    )
+    for blob, started_at in found:
+        row = tx.row("SELECT MAX(last_at) FROM series WHERE project_id = ? AND run_id = ?", (project_id, blob))
+        last_at = started_at if row is None or row[0] is None else max(started_at, row[0])
+        tx.run(
+            "UPDATE run SET status = ?, error = ?, ended_at = ?, lost_at = ? "
+            "WHERE project_id = ? AND run_id = ? AND status = 'RUNNING' AND last_seen_at < ?",  # not heard of meanwhile
+            (RunStatus.KILLED.value, error, last_at, now_us, project_id, blob, since_us),
+        )
 
 
 def end(tx: Transaction, run: RunKey, status: RunStatus, *, error: str, at_us: int, elapsed_us: int | None) -> bool:

@@ -3,44 +3,58 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..records import MetricSummary, RunKey
 from ..values import utc
 from .database import Row, Transaction
 
 
-def summaries(tx: Transaction, run: RunKey, *, system: bool = False) -> dict[str, MetricSummary]:
-    """Return what is known of each metric of a run without reading points, by name."""
-    rows = tx.rows(
-        "SELECT key.name, s.n, s.last, s.last_step, s.last_at, s.lowest, s.highest FROM series s "
-        "JOIN key ON key.project_id = s.project_id AND key.kind = ? AND key.key_id = s.key_id "
-        "WHERE s.project_id = ? AND s.run_id = ? AND s.system = ? ORDER BY key.name",
-        ("system" if system else "metric", run.project_id, bytes.fromhex(run.run_id), int(system)),
-    )
-    return {row[0]: summary(row[1:]) for row in rows}
+def counts(tx: Transaction, run: RunKey, *, system: bool | None = False) -> dict[str, int]:
+    """Return how many points each metric of a run has, by name: of one kind, or of both, logged ones first."""
+    kinds = (system,) if system is not None else (False, True)
+    found: dict[str, int] = {}
+    for is_system in kinds:
+        rows = tx.rows(
+            "SELECT key.name, s.n FROM series s "
+            "JOIN key ON key.project_id = s.project_id AND key.kind = ? AND key.key_id = s.key_id "
+            "WHERE s.project_id = ? AND s.run_id = ? AND s.system = ? ORDER BY key.name",
+            ("system" if is_system else "metric", run.project_id, bytes.fromhex(run.run_id), int(is_system)),
+        )
+        found.update(rows)
+    return found
 
 
 class Summaries(Mapping[str, MetricSummary]):
-    """Summaries by name, each made when it is looked at: a table of thousands of runs looks at few."""
+    """Summaries by name, each made when it is looked at: a table of thousands of runs looks at few.
 
-    __slots__ = ("_rows",)
+    Args:
+        rows: (run_id, key_id, n, last, last_step, last_at, lowest, highest) of each metric of a run.
+        names: Key ids to names.
+    """
 
-    def __init__(self) -> None:
-        self._rows: dict[str, Row | MetricSummary] = {}
+    __slots__ = ("_known", "_names", "_rows")
 
-    def add(self, name: str, row: Row) -> None:
-        """Take in (n, last, last_step, last_at, lowest, highest) of a metric."""
-        self._rows[name] = row
+    def __init__(self, rows: Sequence[Row], names: Mapping[int, str]) -> None:
+        self._rows = rows
+        self._names = names
+        self._known: dict[str, Row | MetricSummary] | None = None
+
+    def _by_name(self) -> dict[str, Row | MetricSummary]:
+        if self._known is None:
+            names = self._names
+            self._known = {names[row[1]]: row for row in self._rows}
+        return self._known
 
     def __getitem__(self, name: str) -> MetricSummary:
-        known = self._rows[name]
-        if not isinstance(known, MetricSummary):
-            known = self._rows[name] = summary(known)
-        return known
+        known = self._by_name()
+        found = known[name]
+        if not isinstance(found, MetricSummary):
+            found = known[name] = summary(found[2:])
+        return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
+        return iter(self._by_name())
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -40,7 +40,8 @@ def _check(secret: str) -> str:
     return f"{zlib.crc32(secret.encode()):08x}"
 
 
-def _digest(key: str) -> bytes:
+def digest_of(key: str) -> bytes:
+    """Return what is kept of a key."""
     # No slow hash: 160 random bits cannot be guessed however fast one tries.
     return hashlib.sha256(key.encode()).digest()
 
@@ -67,7 +68,11 @@ class AccountService:
         """
         if not looks_like_key(key):
             raise NotAuthenticated("this is no API key: one begins with mlf_ and ends with a check that holds")
-        digest, now_us = _digest(key), self._now_us()
+        return self.account_of(digest_of(key))
+
+    def account_of(self, digest: bytes) -> Account:
+        """Return whose key it is that has a digest; raises as `authenticate`."""
+        now_us = self._now_us()
         with self._database.read() as tx:
             found = accounts.find_key(tx, digest)
             account = None if found is None else accounts.find(tx, found.user)
@@ -84,6 +89,11 @@ class AccountService:
             with self._database.write() as tx:
                 accounts.note_use(tx, digest, now_us)
         return account
+
+    def describe_key(self, key: str) -> ApiKey | None:
+        """Return what is kept of a key that is in hand; None when it is not known."""
+        with self._database.read() as tx:
+            return accounts.find_key(tx, digest_of(key))
 
     @done_again
     def create_key(
@@ -108,9 +118,9 @@ class AccountService:
         key, now_us = new_key(), self._now_us()
         expires_at = None if expires_in_s is None else now_us + round(expires_in_s * 1e6)
         accounts.add_key(
-            tx, _digest(key), secrets.randbits(63), user, label=label, expires_at=expires_at, now_us=now_us
+            tx, digest_of(key), secrets.randbits(63), user, label=label, expires_at=expires_at, now_us=now_us
         )
-        record = accounts.find_key(tx, _digest(key))
+        record = accounts.find_key(tx, digest_of(key))
         assert record is not None
         return key, record
 
@@ -169,6 +179,11 @@ class AccountService:
                 raise InvalidInput(f"there is a user {user!r} already")
             return self._add_key(tx, user, "first admin", None)[0]
 
+    def has_admin(self) -> bool:
+        """Return whether there is an admin who can act, so that nobody needs to make the first."""
+        with self._database.read() as tx:
+            return any(account.is_admin and account.disabled_at is None for account in accounts.all_of(tx))
+
     @done_again
     def create_user(self, caller: Account, user: str, *, is_admin: bool = False) -> Account:
         """Make a user. Needs an admin of the server.
@@ -219,7 +234,7 @@ def knows(tx: Transaction, user: str) -> bool:
 def _find(tx: Transaction, user: str) -> Account:
     account = accounts.find(tx, user)
     if account is None:
-        raise UserNotFound(f"this server has no user {user!r}; an admin makes one with: mlfoundry server users add")
+        raise UserNotFound(f"this server has no user {user!r}; an admin makes one with: mlfoundry users add")
     return account
 
 
@@ -230,7 +245,7 @@ def _require_admin(caller: Account) -> None:
 
 def _require_self_or_admin(caller: Account, user: str) -> None:
     if caller.user != user and not caller.is_admin:
-        raise PermissionDenied(f"these keys are {user!r}'s; only {user!r} and admins of the server manage them")
+        raise PermissionDenied(f"these are keys of {user!r}; only {user!r} and admins of the server manage them")
 
 
 def _no_key(user: str, key_id: int) -> InvalidInput:

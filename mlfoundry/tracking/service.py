@@ -41,19 +41,20 @@ from ..records import (
     Series,
     SeriesQuery,
 )
-from ..store import artifacts, journals, keys, members, projects, runs, search, series
-from ..store.artifacts import ArtifactFolder
+from ..store import artifact_rows, journals, keys, members, projects, runs, search, series
+from ..store.artifacts import ArtifactStore
 from ..store.database import Database, Transaction
-from ..store.parts import PartialBlobs
 from ..store.projects import Project
 from ..values import in_calendar, plain_text, tag_texts, utc
 from . import rights
 from .attempts import done_again
+from .lease import Lease
 
 if TYPE_CHECKING:
     from ..store.chunks import Points
 
 LEAST_POINTS = 4  # first, last, least and greatest
+SERIES_LIMIT = 10_000
 
 
 class TrackingService:
@@ -61,8 +62,9 @@ class TrackingService:
 
     Args:
         database: Where rows are kept.
-        folder: Where the bytes of artifacts are kept.
+        files: Where the bytes of artifacts are kept.
         knows_user: Tells whether there is a user, for stores that keep users; None lets any name collaborate.
+        lease_s: After how long without a word a run is given up, see `lease`; None for never.
         settles: Whether a change survives a power cut once it is answered, at the price of a wait for the disk. With
             one user of the store the journals do without; of batches each says for itself.
         now_us: The clock: microseconds since 1970.
@@ -71,18 +73,19 @@ class TrackingService:
     def __init__(
         self,
         database: Database,
-        folder: ArtifactFolder,
+        files: ArtifactStore,
         *,
         knows_user: Callable[[Transaction, str], bool] | None = None,
+        lease_s: float | None = None,
         settles: bool = True,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.database = database
-        self._folder = folder
-        self._parts = PartialBlobs(folder)
+        self._files = files
         self._knows_user = knows_user
         self._settles = settles
         self._now_us = now_us
+        self._lease = Lease(database, lease_s, now_us)
 
     @contextmanager
     def _on_run(self, user: str, run: RunKey, level: Permission) -> Iterator[tuple[Transaction, Project]]:
@@ -99,6 +102,12 @@ class TrackingService:
         """See `Backend.list_projects`."""
         with self.database.read() as tx:
             found = [projects.describe(tx, *each) for each in members.projects_of(tx, user)]
+            open_ones = [each.project_id for each in found if each is not None and each.running_count]
+            lost = [project_id for project_id in open_ones if self._lease.has_lost(tx, project_id)]
+        if lost:
+            for project_id in lost:
+                self._lease.end_lost(project_id)
+            return self.list_projects(user)
         return sorted(
             (project for project in found if project is not None),
             key=lambda project: (project.last_run_at or project.created_at, project.name),
@@ -107,11 +116,14 @@ class TrackingService:
 
     def get_project(self, user: str, owner: str | None, name: str) -> ProjectRecord:
         """See `Backend.get_project`."""
-        with self.database.read() as tx:
+
+        def read(tx: Transaction) -> tuple[int, ProjectRecord | None]:
             project = rights.require_by_name(tx, user, owner, name, Permission.READ)
             permission = members.permission(tx, project.project_id, user)
             assert permission is not None
-            record = projects.describe(tx, project.project_id, permission)
+            return project.project_id, projects.describe(tx, project.project_id, permission)
+
+        record = self._lease.look(read)
         assert record is not None
         return record
 
@@ -122,7 +134,7 @@ class TrackingService:
             self._hold_alone(tx, project_id)
             rights.require(tx, user, project_id, Permission.ADMIN)
             projects.delete(tx, project_id)
-        self._folder.drop_project(project_id)
+        self._files.drop_project(project_id)
 
     def list_keys(self, user: str, project_id: int, kind: str) -> list[str]:
         """See `Backend.list_keys`."""
@@ -131,6 +143,30 @@ class TrackingService:
         with self.database.read() as tx:
             rights.require(tx, user, project_id, Permission.READ)
             return keys.names(tx, project_id, kind)
+
+    def permission(self, user: str, project_id: int) -> Permission:
+        """Return what a user may do in a project. Raises ProjectNotFound."""
+        with self.database.read() as tx:
+            rights.require(tx, user, project_id, Permission.READ)
+            held = members.permission(tx, project_id, user)
+        assert held is not None
+        return held
+
+    def get_project_by_id(self, user: str, project_id: int) -> ProjectRecord:
+        """Return a project with its counts. Raises ProjectNotFound."""
+        with self.database.read() as tx:
+            rights.require(tx, user, project_id, Permission.READ)
+            permission = members.permission(tx, project_id, user)
+            assert permission is not None
+            record = projects.describe(tx, project_id, permission)
+        assert record is not None
+        return record
+
+    def count_runs(self, user: str, project_id: int, filter_text: str) -> int:
+        """Return how many runs of a project match a filter. Raises InvalidFilter, ProjectNotFound."""
+        with self.database.read() as tx:
+            rights.require(tx, user, project_id, Permission.READ)
+            return search.count(tx, project_id, filter_text)
 
     def list_collaborators(self, user: str, project_id: int) -> list[Collaborator]:
         """See `Backend.list_collaborators`."""
@@ -214,12 +250,15 @@ class TrackingService:
     def get_run(self, user: str, run_id: str) -> RunRecord:
         """See `Backend.get_run`."""
         rights.run_key(RunKey(0, run_id))
-        with self.database.read() as tx:
+
+        def read(tx: Transaction) -> tuple[int, RunRecord | None]:
             run = runs.home(tx, run_id)
             if run is None:
                 raise rights.no_run(run_id, user)
             project = rights.require_run(tx, user, run, Permission.READ)
-            record = runs.get(tx, project, run_id)
+            return project.project_id, runs.get(tx, project, run_id)
+
+        record = self._lease.look(read)
         if record is None:
             raise rights.no_run(run_id, user)
         return record
@@ -227,19 +266,25 @@ class TrackingService:
     def get_run_by_name(self, user: str, owner: str | None, project_name: str, run_name: str) -> RunRecord:
         """See `Backend.get_run_by_name`."""
         run_name = legal_name("run name", run_name)
-        with self.database.read() as tx:
+
+        def read(tx: Transaction) -> tuple[int, RunRecord]:
             project = rights.require_by_name(tx, user, owner, project_name, Permission.READ)
             run = runs.by_name(tx, project.project_id, run_name)
             record = None if run is None else runs.get(tx, project, run.run_id)
-        if record is None:
-            raise RunNotFound(f"there is no run {run_name!r} in {project.owner}/{project.name}")
-        return record
+            if record is None:
+                raise RunNotFound(f"there is no run {run_name!r} in {project.owner}/{project.name}")
+            return project.project_id, record
+
+        return self._lease.look(read)
 
     def search_runs(self, user: str, query: RunQuery) -> RunPage:
         """See `Backend.search_runs`."""
-        with self.database.read() as tx:
+
+        def read(tx: Transaction) -> tuple[int, RunPage]:
             project = rights.require(tx, user, query.project_id, Permission.READ)
-            return search.page(tx, project, query)
+            return project.project_id, search.page(tx, project, query)
+
+        return self._lease.look(read)
 
     @done_again
     def update_run(self, user: str, run: RunKey, changes: RunChanges) -> RunRecord:
@@ -329,7 +374,7 @@ class TrackingService:
                     runs.count_fact(tx, run, "tracker.params_kept", len(kept))
             case "tags":
                 runs.set_tags(tx, run, content["values"])
-            case "facts":
+            case "facts" | "carried":
                 runs.set_tags(tx, run, content["values"], kind="fact")
             case "description":
                 runs.describe(tx, run, content["text"])
@@ -358,10 +403,19 @@ class TrackingService:
             raise InvalidInput(
                 f"max_points is {query.max_points}; give at least {LEAST_POINTS}, or None for all points"
             )
+        if query.names is not None and len(query.names) > SERIES_LIMIT:
+            raise InvalidInput(
+                f"{len(query.names):,} metrics were asked for; give at most {SERIES_LIMIT:,}, or None for all"
+            )
+        if any(count < 0 for count in query.since.values()):
+            raise InvalidInput(f"since is {min(query.since.values())}; give how many points are known already, from 0")
         with self._on_run(user, query.run, Permission.READ) as (tx, _):
             names = query.names
             if names is None:
-                names = tuple(series.summaries(tx, query.run, system=query.system))
+                counts = series.counts(tx, query.run, system=query.system)
+                if query.since and query.max_points is None:
+                    return points.read_new(tx, query.run, counts, query.since)
+                names = tuple(counts)
             return [
                 points.read(tx, query.run, name, max_points=query.max_points, since=query.since.get(name, 0))
                 for name in names
@@ -374,8 +428,8 @@ class TrackingService:
         path = legal_path(path)
         with self.database.read() as tx:  # before the bytes are taken
             rights.require_open(tx, user, run)
-            artifacts.require_room(tx, run, path)
-        sha256, size = self._folder.put(run.project_id, source)
+            artifact_rows.require_room(tx, run, path)
+        sha256, size = self._files.put(run.project_id, source)
         return self._name(user, run, path, sha256, size)
 
     @done_again
@@ -387,21 +441,21 @@ class TrackingService:
             rights.require_open(tx, user, run)
             if not runs.seen(tx, run, now_us):  # so that files of one run take turns on every engine
                 rights.require_open(tx, user, run)
-            artifacts.require_room(tx, run, path)
-            artifacts.record(tx, run, record, now_us)
+            artifact_rows.require_room(tx, run, path)
+            artifact_rows.record(tx, run, record, now_us)
         return record
 
     def blob_offset(self, user: str, run: RunKey, sha256: str, size: int) -> int:
         """Return how many bytes of a file are held for a run's project, so that sending goes on from there."""
         with self.database.read() as tx:
             rights.require_open(tx, user, rights.run_key(run))
-        return self._parts.offset(run.project_id, sha256, size)
+        return self._files.held(run.project_id, sha256, size)
 
     def add_blob_part(self, user: str, run: RunKey, sha256: str, size: int, offset: int, part: bytes) -> int:
-        """Add a part of a file's bytes; return how many are held then. See `PartialBlobs.add`."""
+        """Add a part of a file's bytes; return how many are held then. See `ArtifactStore.add`."""
         with self.database.read() as tx:
             rights.require_open(tx, user, rights.run_key(run))
-        return self._parts.add(run.project_id, sha256, size, offset, part)
+        return self._files.add(run.project_id, sha256, size, offset, part)
 
     def name_artifact(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
         """Make bytes that are held a file of a run, replacing one at the same path.
@@ -413,23 +467,31 @@ class TrackingService:
         with self.database.read() as tx:  # before anything is told about the bytes
             rights.require_open(tx, user, rights.run_key(run))
         if not size:
-            sha256, _ = self._folder.put(run.project_id, io.BytesIO())
-        elif not self._parts.is_whole(run.project_id, sha256, size):
+            sha256, _ = self._files.put(run.project_id, io.BytesIO())
+        elif not self._files.is_whole(run.project_id, sha256, size):
             raise InvalidInput(f"no {size:,} bytes of the hash {sha256} are held for {path!r}; send them first")
         return self._name(user, run, path, sha256, size)
 
     def list_artifacts(self, user: str, run: RunKey) -> list[ArtifactRecord]:
         """See `Backend.list_artifacts`."""
         with self._on_run(user, run, Permission.READ) as (tx, _):
-            return artifacts.all_of(tx, run)
+            return artifact_rows.all_of(tx, run)
+
+    def get_artifact(self, user: str, run: RunKey, path: str) -> ArtifactRecord:
+        """Return a file of a run. Raises ArtifactNotFound."""
+        with self._on_run(user, run, Permission.READ) as (tx, _):
+            record = artifact_rows.find(tx, run, legal_path(path))
+        if record is None:
+            raise ArtifactNotFound(f"run {run.run_id} has no artifact {path!r}; list_artifacts() shows those it has")
+        return record
 
     def open_artifact(self, user: str, run: RunKey, path: str) -> BinaryIO:
         """See `Backend.open_artifact`."""
-        with self._on_run(user, run, Permission.READ) as (tx, _):
-            record = artifacts.find(tx, run, legal_path(path))
-        if record is None:
-            raise ArtifactNotFound(f"run {run.run_id} has no artifact {path!r}; list_artifacts() shows those it has")
-        return self._folder.open(run.project_id, record.sha256)
+        return self.open_bytes(run, self.get_artifact(user, run, path))
+
+    def open_bytes(self, run: RunKey, artifact: ArtifactRecord, start: int = 0) -> BinaryIO:
+        """Open the bytes of a file that the caller was given just now, from the byte `start` on."""
+        return self._files.open(run.project_id, artifact.sha256, start)
 
 
 def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:

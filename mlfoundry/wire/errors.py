@@ -18,12 +18,14 @@ from ..errors import (
     ParamChanged,
     PermissionDenied,
     RunDeleted,
+    TooManyAttempts,
 )
 from .plain import Json
 
 # The first that fits counts.
 _STATUSES: tuple[tuple[type[MlfoundryError], int], ...] = (
     (InvalidInput, 400),
+    (TooManyAttempts, 429),
     (NotAuthenticated, 401),
     (PermissionDenied, 403),
     (NotFound, 404),
@@ -68,8 +70,9 @@ def read_error(status: int, told: Any, retry_after_s: float | None) -> Mlfoundry
         return InvalidFilter(message, **place)
     kind = getattr(errors, str(code), None)
     if not isinstance(kind, type) or not issubclass(kind, MlfoundryError) or kind in (ParamChanged, JournalGap):
-        known = {code: kind for kind, code in _STATUSES if kind not in (JournalGap, ParamChanged, NotFound, RunDeleted)}
+        unsure = (JournalGap, ParamChanged, NotFound, RunDeleted, TooManyAttempts)
+        known = {code: kind for kind, code in _STATUSES if kind not in unsure}
         kind = known.get(status, BackendUnavailable)
-    if issubclass(kind, BackendUnavailable):
+    if issubclass(kind, (BackendUnavailable, TooManyAttempts)):
         return kind(message, retry_after_s=retry_after_s)
     return kind(message)

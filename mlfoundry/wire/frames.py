@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..errors import InvalidInput
 from ..records import Batch, RunKey, Series
@@ -25,6 +25,8 @@ else:
 BATCH_TYPE = "application/vnd.mlfoundry.batch"
 POINTS_TYPE = "application/vnd.mlfoundry.points"
 BATCH_LIMIT_BYTES = 64 * 1024 * 1024
+HEADER_LIMIT_BYTES = 16 * 1024 * 1024
+WINDOW_LOG_LIMIT = 24  # a frame that asks for more memory to be read is none of ours
 _LENGTH = struct.Struct("<I")
 
 
@@ -33,14 +35,26 @@ def _frame(header: Json, body: bytes) -> bytes:
     return b"".join([_LENGTH.pack(len(text)), text, zstd.compress(body, 1)])
 
 
-def _read_frame(data: bytes, limit_bytes: int) -> tuple[Json, bytes]:
+def _read_frame(data: bytes, size_of: Callable[[Json], int]) -> tuple[Json, bytes]:
+    """Return the header and the body of a frame.
+
+    Args:
+        data: The frame.
+        size_of: Tells from the header how many bytes the body has. No more memory is taken than that, whatever a
+            small body would unpack to.
+    """
     (length,) = _LENGTH.unpack_from(data)
+    if length > HEADER_LIMIT_BYTES or _LENGTH.size + length > len(data):
+        raise InvalidInput(f"the header of a frame of {len(data):,} bytes cannot have {length:,}")
     header = json.loads(data[_LENGTH.size : _LENGTH.size + length])
-    # The limit holds before memory is taken: a small body may claim to be enormous.
-    reader = zstd.ZstdDecompressor()
-    body = reader.decompress(data[_LENGTH.size + length :], max_length=limit_bytes + 1)
-    if len(body) > limit_bytes or not reader.eof or reader.unused_data:
-        raise InvalidInput(f"the body is no single frame of zstd, or holds more than {limit_bytes:,} bytes")
+    size = size_of(header)
+    reader = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG_LIMIT})
+    try:
+        body = reader.decompress(data[_LENGTH.size + length :], max_length=size + 1)
+    except zstd.ZstdError as error:
+        raise InvalidInput(f"the body of a frame is no zstd ({error})") from error
+    if len(body) != size or not reader.eof or reader.unused_data:
+        raise InvalidInput(f"the body of a frame is not one frame of zstd that holds {size:,} bytes")
     return header, body
 
 
@@ -63,16 +77,21 @@ def batch_frame(batch: Batch, names: Mapping[int, tuple[str, ...]]) -> bytes:
 def read_batch(run: RunKey, journal_id: int, data: bytes) -> Batch:
     """Return a batch of one journal of a run from bytes."""
     with reading("batch"):
-        header, body = _read_frame(data, BATCH_LIMIT_BYTES)
+        header, body = _read_frame(data, _batch_size)
         names = {int(number): tuple(keys) for number, keys in header["names"].items()}
         if not all(isinstance(key, str) for keys in names.values() for key in keys):
             raise InvalidInput("the names of a batch are text")
-        start, stop = whole("start", header), whole("stop", header)
-        if len(body) != SLOT * (stop - start):
-            raise InvalidInput(
-                f"a batch of slots {start} to {stop} holds {len(body)} bytes; it must hold {SLOT} a slot"
-            )
-        return Batch(run, journal_id, start, stop, body, names, bool(header["settle"]))
+        return Batch(run, journal_id, header["start"], header["stop"], body, names, bool(header["settle"]))
+
+
+def _batch_size(header: Json) -> int:
+    start, stop = whole("start", header), whole("stop", header)
+    size = SLOT * (stop - start)
+    if not 0 <= start <= stop or size > BATCH_LIMIT_BYTES:
+        raise InvalidInput(
+            f"a batch cannot hold slots {start} to {stop}; it holds at most {BATCH_LIMIT_BYTES // SLOT:,}"
+        )
+    return size
 
 
 def points_frame(series: list[Series]) -> bytes:
@@ -91,9 +110,7 @@ def read_points(data: bytes) -> list[Series]:
     import numpy as np
 
     with reading("answer with points"):
-        (length,) = _LENGTH.unpack_from(data)
-        header = json.loads(data[_LENGTH.size : _LENGTH.size + length])
-        body = zstd.decompress(data[_LENGTH.size + length :])
+        header, body = _read_frame(data, _points_size)
         found, at = [], 0
         for name, size, count in header["series"]:
             starts = (at, at + 8 * size, at + 16 * size)
@@ -104,3 +121,10 @@ def read_points(data: bytes) -> list[Series]:
             found.append(Series(name, steps, times, values, count))
             at += 24 * size
         return found
+
+
+def _points_size(header: Json) -> int:
+    sizes = [size for _, size, _ in header["series"]]
+    if not all(type(size) is int and size >= 0 for size in sizes):
+        raise InvalidInput("a series has no negative number of points")
+    return 24 * sum(map(int, sizes))

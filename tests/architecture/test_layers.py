@@ -12,28 +12,32 @@ EVERYBODY_MAY = {"errors", "records", "names", "values"}
 LAYERS = {
     "mlfoundry_jupyter": {
         "client", "run", "stored_run", "results", "displays", "settings", "panels", "system_metrics", "process_exit",
-        "query", "tracking", "capture", "forks", "",
+        "query", "tracking", "capture", "forks", "login", "",
     },
     "cli": {
         "client", "run", "stored_run", "results", "displays", "settings", "query", "query_tree",
         "system_metrics", "tracking",
         "recovery", "shipper", "journal", "documents", "folders", "file_systems", "slots", "store", "",
-        "credentials", "server", "wire",
+        "credentials", "login", "push", "server", "wire",
     },
-    "server": {"tracking", "store", "wire", "folders", "settings", ""},
+    "server": {"tracking", "store", "wire", "folders", "settings", "panels", "displays", "query", ""},
     "panels": {"system_metrics", "displays"},
     "": set(),  # the package itself loads its names when they are used
+    "push": {"tracking", "store", "wire", "slots", "documents"},
+    "login": {"settings", "credentials", "tracking"},
     "client": {
         "run", "stored_run", "results", "query", "settings", "recovery", "shipper", "journal", "tracking",
         "folders",
     },
     "run": {
         "stored_run", "results", "displays", "figures", "process_exit", "shipper", "shipment", "journal", "slots",
-        "documents", "uploads", "observation",
+        "documents", "uploads", "observation", "progress",
     },
-    "uploads": {"journal"},
+    "uploads": {"journal", "below"},
     "observation": {"journal", "shipper", "system_metrics", "capture"},
-    "stored_run": {"results", "displays"},
+    "stored_run": {"results", "displays", "downloads"},
+    "downloads": {"below", "progress"},
+    "progress": {"displays"},
     "results": {"displays"},
     "shipper": {"lane", "shipment", "tracking"},
     "lane": {"recovery", "shipment", "journal", "tracking", "store", "forks"},
@@ -51,6 +55,7 @@ LAYERS = {
     "process_exit": set(),
     "settings": {"credentials", "folders"},
     "credentials": {"folders"},
+    "below": set(),
     "folders": set(),
     "file_systems": set(),
     "forks": set(),
@@ -160,8 +165,8 @@ CORE = {
     "compression",  # of Python 3.14
 }  # fmt: skip
 EXTRAS = {
-    "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn"},
-    "store": {"psycopg"},
+    "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn", "jinja2"},
+    "store": {"psycopg", "obstore"},
     "mlfoundry_jupyter": {"IPython", "ipywidgets", "anywidget", "traitlets", "plotly"},
 }
 

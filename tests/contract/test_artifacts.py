@@ -21,7 +21,7 @@ from mlfoundry.errors import (
     RunNotFound,
 )
 from mlfoundry.records import RunKey
-from mlfoundry.store import artifacts
+from mlfoundry.store import artifact_rows
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_of_a_file_and_a_folder_of_one_name_that_race_one_is_stored(make_run, ba
 @pytest.fixture
 def old_store(client, monkeypatch, tmp_path):
     """A run of a store that took files and folders of one name."""
-    monkeypatch.setattr(artifacts, "require_room", lambda tx, run, path: None)
+    monkeypatch.setattr(artifact_rows, "require_room", lambda tx, run, path: None)
     with client.create_run("iris") as run:
         for path in ("model", "model/weights.txt", "model/a.txt", "zz.txt"):
             run.log_text(path, path)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Path, Request
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ...wire import frames, records, requests
+from .. import answers
 from ..context import Caller, Has, Run, answer, room
+from ..description import errors
+from ..fields import JournalId, MaxPoints, SeriesNames, Since
 from ..policy import Needs, needs
 from .runs import RUN
 
 router = room("data", "/api/v1")
-JournalId = Annotated[int, Path(ge=0, lt=1 << 63)]
 _BATCH: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -28,20 +30,26 @@ class SeriesQueryBody(BaseModel):
     """A question for points."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    names: list[str] | None = None
-    system: bool = False
-    max_points: int | None = None
-    since: dict[str, int] = {}
+    names: SeriesNames | None = None
+    system: bool | None = False
+    max_points: MaxPoints | None = None
+    since: dict[str, Since] = {}
 
 
-@router.get(RUN + "/journals/{journal_id}", summary="Up to which slot a journal is held")
+@router.get(RUN + "/journals/{journal_id}", summary="Up to which slot a journal is held", response_model=answers.Acked)
 @needs(Needs.READ)
 def acked(has: Has, caller: Caller, run: Run, journal_id: JournalId) -> Response:
     """See `Backend.acked`."""
     return answer({"acked": has.tracking.acked(caller.user, run, journal_id)})
 
 
-@router.post(RUN + "/journals/{journal_id}", summary="Store a batch of slots exactly once", openapi_extra=_BATCH)
+@router.post(
+    RUN + "/journals/{journal_id}",
+    summary="Store a batch of slots exactly once",
+    openapi_extra=_BATCH,
+    response_model=answers.Acknowledgement,
+    responses=errors(409, 410, 422),
+)
 @needs(Needs.WRITE)
 async def ingest(request: Request, has: Has, caller: Caller, run: Run, journal_id: JournalId) -> Response:
     """See `Backend.ingest`."""
@@ -60,7 +68,7 @@ async def ingest(request: Request, has: Has, caller: Caller, run: Run, journal_i
     RUN + "/series",
     summary="Points of a run",
     response_class=Response,
-    responses={200: {"content": {frames.POINTS_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
+    responses={200: answers.binary(frames.POINTS_TYPE, "A frame of points.")},
 )
 @needs(Needs.READ)
 def read_series(has: Has, caller: Caller, run: Run, body: SeriesQueryBody) -> Response:

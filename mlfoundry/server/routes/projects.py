@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from ...errors import InvalidInput, shown
 from ...records import Permission
 from ...wire import records
+from .. import answers
 from ..context import Caller, Has, answer, no_content, room
+from ..description import errors
+from ..fields import Kind, Level, Name, ProjectId, QueryName
 from ..policy import Needs, needs
 
 router = room("projects", "/api/v1/projects")
-ProjectId = Annotated[int, Path()]  # one that can be none is a project that there is not
 
 
 class Grant(BaseModel):
     """A user and the level they shall have."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    user: str
-    permission: str
+    user: Name
+    permission: Level
     new: bool | None = None
 
 
-@router.get("", summary="All projects that the caller may see")
+@router.get("", summary="All projects that the caller may see", response_model=answers.Projects)
 @needs(Needs.KEY)
 def list_projects(has: Has, caller: Caller) -> Response:
     """See `Backend.list_projects`."""
@@ -35,9 +34,9 @@ def list_projects(has: Has, caller: Caller) -> Response:
     return answer({"projects": [records.project_json(project) for project in found]})
 
 
-@router.get("/named", summary="A project by its owner and name")
+@router.get("/named", summary="A project by its owner and name", response_model=answers.Project)
 @needs(Needs.READ)
-def get_project(has: Has, caller: Caller, name: Annotated[str, Query()], owner: str | None = None) -> Response:
+def get_project(has: Has, caller: Caller, name: QueryName, owner: QueryName | None = None) -> Response:
     """See `Backend.get_project`."""
     return answer(records.project_json(has.tracking.get_project(caller.user, owner, name)))
 
@@ -50,14 +49,20 @@ def delete_project(has: Has, caller: Caller, project_id: ProjectId) -> Response:
     return no_content()
 
 
-@router.get("/{project_id}/keys", summary="The names of metrics, params or tags that a project has seen")
+@router.get(
+    "/{project_id}/keys",
+    summary="The names of metrics, params or tags that a project has seen",
+    response_model=answers.Names,
+)
 @needs(Needs.READ)
-def list_keys(has: Has, caller: Caller, project_id: ProjectId, kind: str) -> Response:
+def list_keys(has: Has, caller: Caller, project_id: ProjectId, kind: Kind) -> Response:
     """See `Backend.list_keys`."""
     return answer({"keys": has.tracking.list_keys(caller.user, project_id, kind)})
 
 
-@router.get("/{project_id}/collaborators", summary="Who has access, the owner first")
+@router.get(
+    "/{project_id}/collaborators", summary="Who has access, the owner first", response_model=answers.Collaborators
+)
 @needs(Needs.READ)
 def list_collaborators(has: Has, caller: Caller, project_id: ProjectId) -> Response:
     """See `Backend.list_collaborators`."""
@@ -65,7 +70,12 @@ def list_collaborators(has: Has, caller: Caller, project_id: ProjectId) -> Respo
     return answer({"collaborators": [records.collaborator_json(person) for person in found]})
 
 
-@router.put("/{project_id}/collaborators", summary="Give a user a level")
+@router.put(
+    "/{project_id}/collaborators",
+    summary="Give a user a level",
+    response_model=answers.Nothing,
+    responses=errors(409),
+)
 @needs(Needs.ADMIN)
 def set_permission(has: Has, caller: Caller, project_id: ProjectId, grant: Grant) -> Response:
     """See `Backend.set_permission`."""
@@ -77,9 +87,14 @@ def set_permission(has: Has, caller: Caller, project_id: ProjectId, grant: Grant
     return answer({})
 
 
-@router.delete("/{project_id}/collaborators", summary="Take a user's access away, at once", status_code=204)
+@router.delete(
+    "/{project_id}/collaborators",
+    summary="Take a user's access away, at once",
+    status_code=204,
+    responses=errors(409),
+)
 @needs(Needs.ADMIN)
-def remove_collaborator(has: Has, caller: Caller, project_id: ProjectId, user: str) -> Response:
+def remove_collaborator(has: Has, caller: Caller, project_id: ProjectId, user: QueryName) -> Response:
     """See `Backend.remove_collaborator`; whoever has access may remove themselves."""
     has.tracking.remove_collaborator(caller.user, project_id, user)
     return no_content()

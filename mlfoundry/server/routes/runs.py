@@ -8,9 +8,24 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from ...wire import records, requests
+from .. import answers
 from ..context import Caller, Has, Run, answer, no_content, room
+from ..description import errors
+from ..fields import (
+    BodyRunId,
+    Filter,
+    Name,
+    PageSize,
+    Place,
+    ProjectId,
+    QueryName,
+    RunId,
+    Text,
+    TimeUs,
+    View,
+    Wanted,
+)
 from ..policy import Needs, needs
-from .projects import ProjectId
 
 router = room("runs", "/api/v1")
 RUN = "/projects/{project_id}/runs/{run_id}"
@@ -20,39 +35,45 @@ class NewRunBody(BaseModel):
     """A run to be made."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    run_id: str
-    project_name: str
-    run_name: str
-    owner: str | None
-    tags: dict[str, str]
-    description: str
-    started_at_us: int
+    run_id: BodyRunId
+    project_name: Name
+    run_name: Name
+    owner: Name | None
+    tags: dict[str, Text]
+    description: Text
+    started_at_us: TimeUs
 
 
 class RunQueryBody(BaseModel):
     """A question for runs."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    filter: str = ""
+    filter: Filter = ""
     order_by: list[str] = []
-    limit: int = 1000
+    limit: PageSize = 1000
     cursor: str | None = None
-    view: str = "active"
-    params: list[str] | None = None
-    metrics: list[str] | None = None
-    tags: list[str] | None = None
+    offset: Place = 0
+    view: View = "active"
+    params: Wanted | None = None
+    metrics: Wanted | None = None
+    tags: Wanted | None = None
 
 
 class ChangesBody(BaseModel):
     """What shall change of a run; what is not named stays."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    tags: dict[str, str | None] | None = None
-    description: str | None = None
-    run_name: str | None = None
+    tags: dict[str, Text | None] | None = None
+    description: Text | None = None
+    run_name: Name | None = None
 
 
-@router.post("/runs", summary="Make a run; the same id again is a no-op")
+@router.post(
+    "/runs",
+    summary="Make a run; the same id again is a no-op",
+    response_model=answers.Run,
+    responses=errors(410),
+)
 @needs(Needs.WRITE)
 def create_run(has: Has, caller: Caller, body: NewRunBody) -> Response:
     """See `Backend.create_run`; a project of the caller's own is made when it is missing."""
@@ -60,21 +81,23 @@ def create_run(has: Has, caller: Caller, body: NewRunBody) -> Response:
     return answer(records.run_json(has.tracking.create_run(caller.user, new)))
 
 
-@router.get("/runs", summary="A run by the names of its owner, project and itself")
+@router.get("/runs", summary="A run by the names of its owner, project and itself", response_model=answers.Run)
 @needs(Needs.READ)
-def get_run_by_name(has: Has, caller: Caller, project: str, run: str, owner: str | None = None) -> Response:
+def get_run_by_name(
+    has: Has, caller: Caller, project: QueryName, run: QueryName, owner: QueryName | None = None
+) -> Response:
     """See `Backend.get_run_by_name`."""
     return answer(records.run_json(has.tracking.get_run_by_name(caller.user, owner, project, run)))
 
 
-@router.get("/runs/{run_id}", summary="A run by its id")
+@router.get("/runs/{run_id}", summary="A run by its id", response_model=answers.Run)
 @needs(Needs.READ)
-def get_run(has: Has, caller: Caller, run_id: str) -> Response:
+def get_run(has: Has, caller: Caller, run_id: RunId) -> Response:
     """See `Backend.get_run`."""
     return answer(records.run_json(has.tracking.get_run(caller.user, run_id)))
 
 
-@router.post("/projects/{project_id}/runs/search", summary="A page of a project's runs")
+@router.post("/projects/{project_id}/runs/search", summary="A page of a project's runs", response_model=answers.RunPage)
 @needs(Needs.READ)
 def search_runs(has: Has, caller: Caller, project_id: ProjectId, body: RunQueryBody) -> Response:
     """See `Backend.search_runs`."""
@@ -82,7 +105,7 @@ def search_runs(has: Has, caller: Caller, project_id: ProjectId, body: RunQueryB
     return answer(records.page_json(has.tracking.search_runs(caller.user, query)))
 
 
-@router.patch(RUN, summary="Change tags, description or name")
+@router.patch(RUN, summary="Change tags, description or name", response_model=answers.Run)
 @needs(Needs.WRITE)
 def update_run(has: Has, caller: Caller, run: Run, body: ChangesBody) -> Response:
     """See `Backend.update_run`."""
@@ -103,14 +126,14 @@ def delete_run(has: Has, caller: Caller, run: Run) -> Response:
     return no_content()
 
 
-@router.post(RUN + "/restore", summary="Bring a deleted run back")
+@router.post(RUN + "/restore", summary="Bring a deleted run back", response_model=answers.Run)
 @needs(Needs.WRITE)
 def restore_run(has: Has, caller: Caller, run: Run) -> Response:
     """See `Backend.restore_run`."""
     return answer(records.run_json(has.tracking.restore_run(caller.user, run)))
 
 
-@router.get(RUN + "/facts", summary="What was captured of a run's surroundings")
+@router.get(RUN + "/facts", summary="What was captured of a run's surroundings", response_model=answers.Facts)
 @needs(Needs.READ)
 def get_facts(has: Has, caller: Caller, run: Run) -> Response:
     """See `Backend.get_facts`."""

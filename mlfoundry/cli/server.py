@@ -1,0 +1,215 @@
+"""``mlfoundry server``: run the server of a team, and make its first admin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import MissingExtra
+from . import keys, output
+from .session import Family, PlainCommand, Session, json_option
+
+DATABASE, ARTIFACTS = "MLFOUNDRY_SERVER_DATABASE", "MLFOUNDRY_SERVER_ARTIFACTS"
+PORT = 8090
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+
+
+class _ServerFamily(Family):
+    command_class = PlainCommand
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(json_option())
+
+
+def _database(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--database",
+        envvar=DATABASE,
+        metavar="PLACE",
+        help=f"postgresql://USER@HOST/NAME, or the path of a SQLite file; else {DATABASE}, which others cannot see in "
+        "the list of processes.",
+    )(command)
+
+
+@click.group(cls=_ServerFamily, invoke_without_command=True)
+@_database
+@click.option(
+    "--artifacts",
+    envvar=ARTIFACTS,
+    metavar="PLACE",
+    help=f"Where the bytes of files lie: a folder; else {ARTIFACTS}, else beside a SQLite file.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="The port; 0 for any.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many processes answer.")
+@click.option(
+    "--hosts",
+    metavar="NAME[,NAME]",
+    default="",
+    help="The names that clients use for this server; needed where others can reach it. '*' is any.",
+)
+@click.option(
+    "--proxies",
+    metavar="ADDRESS[,ADDRESS]",
+    default="",
+    help="Proxies in front, whose X-Forwarded-For is believed; none by default.",
+)
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="How many connections to PostgreSQL each worker holds at most.",
+)
+@click.option(
+    "--partitions",
+    type=click.IntRange(0, 1024),
+    default=0,
+    help="Make PostgreSQL's large tables in so many partitions; counts at the first start alone.",
+)
+@click.option(
+    "--stop-timeout",
+    "stop_s",
+    type=click.IntRange(0, 3600),
+    default=30,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a stop waits for open requests.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="What is logged: JSON lines on standard error.",
+)
+@click.pass_context
+def server(ctx: click.Context, /, **options: Any) -> None:
+    r"""Run the server of a team.
+
+    Makes or migrates its tables, prints where it listens, and answers until it is stopped by SIGTERM or Ctrl-C; open
+    requests are answered first. There is no account until you make one. docs/server.md tells how to run it behind
+    nginx with TLS.
+
+    JSON, one document once it listens: {"address", "database", "artifacts", "workers", "has_admin"}
+
+    Examples:
+      mlfoundry server --database runs.db
+      mlfoundry server --database postgresql://mlf@db/mlf --artifacts /srv/mlf \
+        --host 0.0.0.0 --hosts runs.example.org --workers 4
+      mlfoundry server create-admin ann --database runs.db
+    """
+    if ctx.invoked_subcommand is None:
+        _run(ctx.ensure_object(Session), **options)
+
+
+def _run(session: Session, *, host: str, port: int, hosts: str, proxies: str, partitions: int, **given: Any) -> None:
+    _require_extra()
+    from ..server import workers
+    from ..store import places
+    from ..tracking.accounts import AccountService
+
+    place = _place(given.pop("database"))
+    artifacts = given.pop("artifacts") or places.artifacts_beside(place)
+    if artifacts is None:
+        raise click.UsageError(f"Give --artifacts or {ARTIFACTS}: the folder where the bytes of files shall lie.")
+    names = workers.known_hosts(host, _listed(hosts))
+    database = places.open_database(place, pool_size=1, partitions=partitions)
+    try:
+        engine = database.describe()["engine"]  # makes or migrates the tables, before anybody is told to come
+        has_admin = AccountService(database).has_admin()
+    finally:
+        database.close()
+    places.open_artifacts(artifacts)
+    pool_size = given.pop("connections")
+    serving = workers.Serving(place, artifacts, names, proxies=_listed(proxies), pool_size=pool_size, **given)
+    with workers.listen(host, port) as listener:
+        _tell(session, serving, engine, host, listener.getsockname()[1], has_admin=has_admin)
+        workers.serve(serving, listener)
+    if not session.json:
+        output.echo("Stopped; every request that was open has been answered or refused.")
+
+
+def _require_extra() -> None:
+    from importlib.util import find_spec
+
+    for package in _NEEDED:
+        if find_spec(package) is None:
+            raise MissingExtra(package, "a server (the extra 'server' of MLFoundry)")
+
+
+def _place(database: str | None) -> str:
+    from ..store import places
+
+    if not database:
+        raise click.UsageError(f"Give --database or {DATABASE}: postgresql://USER@HOST/NAME, or the path of a file.")
+    source = click.get_current_context().get_parameter_source("database")
+    if source is click.core.ParameterSource.COMMANDLINE and places.has_password(database):
+        output.warn(
+            f"the password in --database can be read in the list of processes; use {DATABASE}, or a file ~/.pgpass"
+        )
+    return database
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
+
+
+def _tell(session: Session, serving: Any, engine: str, host: str, port: int, *, has_admin: bool) -> None:
+    from ..server.workers import is_loopback
+    from ..store import places
+
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    database = places.shown(serving.database)
+    if session.json:
+        told = {"address": address, "database": database, "artifacts": serving.artifacts, "workers": serving.workers}
+        output.json_data(told | {"has_admin": has_admin})
+        return
+    facts = [("database", f"{engine}, {database}"), ("artifacts", serving.artifacts)]
+    facts += [("workers", f"{serving.workers}"), ("names", ", ".join(serving.hosts))]
+    output.echo(f"MLFoundry {__version__} listens at {output.coloured(address, bold=True)}")
+    output.echo(output.pairs(facts))
+    if not has_admin:
+        output.echo("There is no admin yet. In another terminal, with the same --database:")
+        output.echo("  mlfoundry server create-admin NAME")
+    output.echo("Each user then runs, where they work:")
+    output.echo(output.safe(f"  mlfoundry login {address if is_loopback(host) else f'https://{serving.hosts[0]}'}"))
+    if not is_loopback(host):
+        output.warn("this server speaks plain http: put a proxy with TLS in front of it, see docs/server.md")
+    output.echo("Ctrl-C or SIGTERM stops it. The log follows on standard error, a JSON object a line.")
+
+
+@server.command("create-admin")
+@click.argument("person", metavar="NAME")
+@_database
+@click.pass_context
+def create_admin(ctx: click.Context, person: str, database: str | None) -> None:
+    """Make an admin of a server, for whoever has its database.
+
+    Prints the admin's API key, this once. The server need not run.
+
+    JSON: {"user", "api_key"}
+
+    Examples:
+      mlfoundry server create-admin ann --database runs.db
+    """
+    from ..store import places
+    from ..tracking.accounts import AccountService
+
+    session = ctx.ensure_object(Session)
+    database = database or (ctx.parent.params.get("database") if ctx.parent is not None else None)
+    opened = places.open_database(_place(database), pool_size=1)
+    try:
+        key = AccountService(opened).create_first_admin(person)
+    finally:
+        opened.close()
+    if session.json:
+        output.json_data({"user": person, "api_key": key})
+        return
+    output.echo(output.safe(f"{person} is an admin of the server now."))
+    keys.tell_key(key, person, None)
+    output.echo(output.safe("Others are added with: mlfoundry users add NAME --key"))

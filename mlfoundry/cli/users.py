@@ -1,0 +1,126 @@
+"""``mlfoundry users``: the users of a server."""
+
+from __future__ import annotations
+
+import click
+
+from ..records import Account
+from . import documents, keys, output
+from .layout import Grid
+from .session import Family, Session
+
+
+@click.group(cls=Family)
+def users() -> None:
+    """List, add and change users of a server.
+
+    Needs an admin of the server. An admin manages users and keys; that gives no right on any project.
+
+    Examples:
+      mlfoundry users add bob --key
+      mlfoundry users disable bob
+    """
+
+
+@users.command("list")
+@click.pass_obj
+def list_(session: Session) -> None:
+    """List all users.
+
+    JSON: {"users": [{user, is_admin, created_at, disabled_at}]}
+    """
+    found = session.people.list_users()
+    if session.json:
+        output.json_data({"users": [documents.account(account) for account in found]})
+        return
+    output.caption(f"{len(found):,} user{'s' if len(found) != 1 else ''}")
+    rows = [[each.user, "admin" if each.is_admin else "", _state(each), _day(each)] for each in found]
+    headers = ["user", "", "state", "since"]
+    output.echo(Grid(headers, rows, [False] * 4).chosen([3], output.width())[0])
+
+
+def _state(account: Account) -> str:
+    return "active" if account.disabled_at is None else "disabled"
+
+
+def _day(account: Account) -> str:
+    return str(documents.time_text(account.created_at))[:10]
+
+
+@users.command()
+@click.argument("person", metavar="USER")
+@click.option("--admin", is_flag=True, help="Make an admin of the server.")
+@click.option("--key", "with_key", is_flag=True, help="Make a first key as well, to be handed over.")
+@click.pass_obj
+def add(session: Session, person: str, admin: bool, with_key: bool) -> None:
+    """Add a user.
+
+    JSON: {"user": {user, is_admin, …}, "key": {key_id, …, api_key} or null}
+    """
+    made = session.people.create_user(person, is_admin=admin)
+    key = session.people.create_key(made.user, label="first key") if with_key else None
+    if session.json:
+        told = None if key is None else documents.api_key(key[1]) | {"api_key": key[0]}
+        output.json_data({"user": documents.account(made), "key": told})
+        return
+    output.echo(output.safe(f"{made.user} is a user of this server now."))
+    if key is not None:
+        keys.tell_new(session, *key)
+    else:
+        output.echo(output.safe(f"A key for {made.user}: mlfoundry keys create --of {made.user}"))
+
+
+def _change(session: Session, person: str, told: str, **change: bool) -> None:
+    changed = session.people.change_user(person, **change)
+    if session.json:
+        output.json_data({"user": documents.account(changed)})
+    else:
+        output.echo(output.safe(told.format(changed.user)))
+
+
+@users.command()
+@click.argument("person", metavar="USER")
+@click.pass_obj
+def disable(session: Session, person: str) -> None:
+    """Take none of a user's keys any more, at once.
+
+    What the user logged stays, and so do the user's permissions.
+
+    JSON: {"user": {user, is_admin, created_at, disabled_at}}
+    """
+    _change(session, person, "{} is disabled: none of their keys is taken any more.", is_disabled=True)
+
+
+@users.command()
+@click.argument("person", metavar="USER")
+@click.pass_obj
+def enable(session: Session, person: str) -> None:
+    """Take a disabled user's keys again.
+
+    JSON: {"user": {user, is_admin, created_at, disabled_at}}
+    """
+    _change(session, person, "{} is enabled again.", is_disabled=False)
+
+
+@users.command()
+@click.argument("person", metavar="USER")
+@click.pass_obj
+def promote(session: Session, person: str) -> None:
+    """Make a user an admin of the server.
+
+    JSON: {"user": {user, is_admin, created_at, disabled_at}}
+    """
+    _change(session, person, "{} is an admin of the server now.", is_admin=True)
+
+
+@users.command()
+@click.argument("person", metavar="USER")
+@click.pass_obj
+def demote(session: Session, person: str) -> None:
+    """Make a user no admin of the server any more.
+
+    The last admin stays one.
+
+    JSON: {"user": {user, is_admin, created_at, disabled_at}}
+    """
+    _change(session, person, "{} is no admin of the server any more.", is_admin=False)

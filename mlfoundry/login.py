@@ -1,0 +1,74 @@
+"""Logging in to a server: a key is checked with the server, then kept for this account, see `credentials`."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from . import credentials, settings
+from .errors import InvalidSetting, NotAuthenticated
+from .tracking.http import HttpBackend
+from .tracking.people import People
+
+
+class Login(NamedTuple):
+    """What this account is logged in as.
+
+    Attributes:
+        host: The server's address.
+        user: The name.
+        is_admin: Whether the user is an admin of the server.
+        expires_at: From when on the key is not taken, None for never.
+    """
+
+    host: str
+    user: str
+    is_admin: bool
+    expires_at: datetime | None
+
+
+def host_to_log_in_to(given: str | None) -> str:
+    """Return the address of the server: as it is given, else that of the settings.
+
+    Raises:
+        InvalidSetting: It is none, or none is known.
+    """
+    if given:
+        return credentials.address(given if "://" in given else f"https://{given}", "the address")
+    known = settings.resolve()
+    if not known.is_server:
+        raise InvalidSetting("no server is known; give its address, like https://runs.example.org")
+    return known.tracking_uri
+
+
+def is_open_to_others(host: str) -> bool:
+    """Return whether what is sent to an address can be read on its way: http:// that leaves this machine."""
+    parts = urlsplit(host)
+    name = parts.hostname or ""
+    try:
+        return parts.scheme == "http" and not ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return parts.scheme == "http" and name != "localhost"
+
+
+def log_in(host: str, key: str) -> Login:
+    """Ask the server whose key this is, and keep it; the server becomes the usual one.
+
+    Raises:
+        NotAuthenticated: It is no key, or the server does not take it; nothing is kept.
+        BackendUnavailable: The server cannot be reached; nothing is kept.
+    """
+    key = key.strip()
+    if not key.startswith("mlf_") or not key.isascii() or not key.isprintable() or " " in key:
+        raise NotAuthenticated("this is no API key: one begins with mlf_. Nothing was sent and nothing is kept.")
+    caller = People(backend := HttpBackend(host, key)).whoami()
+    backend.close()
+    kept().keep(host, api_key=key, user=caller.user)
+    return Login(host, caller.user, caller.is_admin, caller.key.expires_at if caller.key is not None else None)
+
+
+def kept() -> credentials.Credentials:
+    """Return the keys that are kept for this account."""
+    return credentials.Credentials(settings.settings_file().parent)

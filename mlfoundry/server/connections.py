@@ -1,0 +1,86 @@
+"""Connections that cost more than they are worth: those that never ask anything, and too many from one address.
+
+uvicorn waits for ever for the head of a request. This is its protocol with a deadline for that, with a bound on how
+many connections one address has, and with the kernel's help against peers that stop taking their answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+
+UNTAKEN_S = 90
+
+
+class BoundedHttp(H11Protocol):
+    """What ``uvicorn.Config(http=…)`` takes.
+
+    Attributes:
+        head_s: Within which time the head of a request must have come: from the connection, or from its first byte.
+        per_address: How many connections an address may have at once with one worker. Addresses whose word is taken
+            for where requests come from (``forwarded_allow_ips``) may have any number: they bring those of others.
+    """
+
+    head_s: ClassVar[float] = 15.0
+    per_address: ClassVar[int] = 256
+    _counts: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self, config: Config, *words: Any, **named: Any) -> None:
+        super().__init__(config, *words, **named)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._address = ""
+        self._proxies = config.forwarded_allow_ips or ()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, or end it at once when its address has too many."""
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        self._counts[self._address] += 1
+        if self._counts[self._address] > self.per_address and self._address not in self._proxies:
+            transport.abort()
+            return
+        _give_up_on_the_untaken(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection."""
+        self._counts[self._address] -= 1
+        if self._counts[self._address] <= 0:
+            del self._counts[self._address]
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; the head must be whole in time, whatever there is of it."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._deadline is None:
+            self._await_head()
+
+    def _await_head(self) -> None:
+        self._deadline = self.loop.call_later(self.head_s, self._head_never_came)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _head_never_came(self) -> None:
+        self._deadline = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+
+
+def _give_up_on_the_untaken(transport: asyncio.Transport) -> None:
+    """Have the kernel end a connection whose peer takes nothing of what is sent for so long."""
+    peer = transport.get_extra_info("socket")
+    if peer is not None and hasattr(socket, "TCP_USER_TIMEOUT") and peer.family in (socket.AF_INET, socket.AF_INET6):
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN_S * 1000)

@@ -1,0 +1,101 @@
+"""A run as its page reads it: all of it at first, then only what is new. Keeps nothing between requests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ...panels import frames
+from ...records import Permission, RunKey, RunRecord, RunStatus, Series, SeriesQuery
+from ...tracking.service import TrackingService
+from .bundle import message
+
+MAX_POINTS = 1000
+SERIES_MOST = 5000
+
+Known = Sequence[tuple[str, int]]
+
+
+class Following:
+    """One run, as one user sees it now.
+
+    Args:
+        tracking: The rules.
+        user: Who asks.
+        run: The run.
+    """
+
+    def __init__(self, tracking: TrackingService, user: str, run: RunKey) -> None:
+        self._tracking = tracking
+        self._user = user
+        self.facts = tracking.get_facts(user, run)  # first: it refuses a run of another project
+        self.record: RunRecord = tracking.get_run(user, run.run_id)
+        self.permission: Permission = tracking.permission(user, run.project_id)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run goes on no longer."""
+        return self.record.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the run is, as JSON."""
+        return frames.run_snapshot(
+            self.record,
+            self.facts,
+            may_write=self.permission >= Permission.WRITE,
+            may_admin=self.permission >= Permission.ADMIN,
+        )
+
+    def news(self, seen: str, known: Known) -> list[bytes]:
+        """Return what a page does not know yet, as frames.
+
+        Args:
+            seen: The mark that the last answer gave, empty at first.
+            known: Name and number of points of each series that the page holds, in its order; empty at first.
+        """
+        parts = []
+        snapshot = self.snapshot()
+        mark = _mark(snapshot)
+        if mark != seen:
+            parts.append(message("run", run=snapshot, mark=mark))
+        points = self._new_points(known[:SERIES_MOST]) if known else None
+        if points is None:
+            parts.append(self.whole_points())
+        elif points:
+            parts.append(points)
+        if self.has_ended:
+            parts.append(message("ended"))
+        return parts
+
+    def whole_points(self) -> bytes:
+        """Return all that the run has measured, or an overview of it."""
+        return frames.whole_points(
+            self.record.key.run_id, self._read(max_points=MAX_POINTS), self._read(system=True, max_points=MAX_POINTS)
+        )
+
+    def _new_points(self, known: Known) -> bytes | None:
+        """Return the points that came since, empty without any; None when all must be read again."""
+        places = {name: place for place, (name, _) in enumerate(known)}
+        counts = dict(known)
+        new: list[tuple[int, int, Series]] = []
+        for is_system in (False, True):
+            for series in self._read(system=is_system, since=counts):
+                if series.name not in places or series.count < counts[series.name]:
+                    return None
+                if len(series.values):
+                    new.append((places[series.name], counts[series.name], series))
+        if sum(len(series.values) for _, _, series in new) > MAX_POINTS * max(1, len(places)):
+            return None  # somebody logs so fast that an overview is shorter
+        return frames.new_points(self.record.key.run_id, new) if new else b""
+
+    def _read(self, **wanted: Any) -> list[Series]:
+        return self._tracking.read_series(self._user, SeriesQuery(self.record.key, **wanted))
+
+
+def _mark(snapshot: dict[str, Any]) -> str:
+    """Return what tells two states of a run apart; its points and latest values come by themselves."""
+    steady = {name: value for name, value in snapshot.items() if name not in ("metrics", "last_seen_at")}
+    steady["metrics"] = list(snapshot["metrics"])
+    return hashlib.sha256(json.dumps(steady, sort_keys=True, default=str).encode()).hexdigest()[:16]
