@@ -258,6 +258,7 @@ def test_a_run_that_begins_without_a_server_is_stored_by_its_own_process_later(t
     assert_exactly_once(team, logger, told["logged"])
 
 
+DOCTOR = "import sys; from mlfoundry.cli import main; sys.argv[1:] = ['doctor']; main()"
 SYNC = "import sys; from mlfoundry.cli import main; sys.argv[1:] = ['sync']; main()"
 ANOTHER = """
 import mlfoundry
@@ -304,6 +305,10 @@ def test_what_is_logged_after_a_right_was_withdrawn_is_kept_and_stored_when_it_c
         assert ("needs WRITE" if how == "demoted" else "there is no run") in told["message"]
         assert "Not stored yet" in logger.program.messages()
         assert len(ann.get_run("ann/p/run").get_metrics("value")["value"].values) == before
+        doctor = start("-c", DOCTOR, environment=team.environment("run", "bob"))
+        said = doctor.rest(LIMIT_S)
+        assert ("has no right to log to the run" if how == "demoted" else "has no right to see it") in said
+        assert "run: mlfoundry sync" in said
         if how == "demoted":
             ann.set_permission("p", "bob", Permission.WRITE)
         else:
