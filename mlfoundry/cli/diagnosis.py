@@ -19,7 +19,7 @@ from ..errors import MlfoundryError
 from ..settings import SETTINGS, Settings, settings_file
 from . import output
 from .gpus import gpus
-from .hindrances import Hindrance, hindrance
+from .hindrances import Hindrance, hindrance, hindrance_on_server
 from .journals import PendingJournal, other_things, pending, unreadable
 from .session import Session
 
@@ -83,7 +83,7 @@ def diagnose(session: Session, *, check: bool, bar: output.Progress) -> Diagnosi
             _server(found, settings)
         else:
             _database(found, database)
-        _journals(found, settings, database)
+        _journals(found, session, settings, database)
         found.gpus = gpus()
         if check and found.store["journal_mode"] is not None:
             _check(found, database, bar)
@@ -327,7 +327,7 @@ def _verified(database: Database, key: RunKey, verify: Callable[[Transaction, Ru
 # -- what else -----------------------------------------------------------------------------------
 
 
-def _journals(found: Diagnosis, settings: Settings, database: Database) -> None:
+def _journals(found: Diagnosis, session: Session, settings: Settings, database: Database) -> None:
     roots = settings.journal_roots()
     for place, reason in unreadable(roots):
         found.problem(
@@ -335,7 +335,7 @@ def _journals(found: Diagnosis, settings: Settings, database: Database) -> None:
             "Mend that, so that what lies there can be stored: mlfoundry sync",
         )
     found.journals = pending(roots)
-    for (standing, why), journals in _by_hindrance(found, database).items():
+    for (standing, why), journals in _by_hindrance(found, session, database).items():
         _journal_problem(found, standing, why, journals)
     if things := other_things(roots):
         found.problem(
@@ -351,23 +351,35 @@ def _journals(found: Diagnosis, settings: Settings, database: Database) -> None:
         )
 
 
-def _by_hindrance(found: Diagnosis, database: Database) -> dict[tuple[str, Hindrance | None], list[PendingJournal]]:
+def _by_hindrance(
+    found: Diagnosis, session: Session, database: Database
+) -> dict[tuple[str, Hindrance | None], list[PendingJournal]]:
     """Return the journals that are not stored and should be, by how they stand and what hinders them."""
     groups: dict[tuple[str, Hindrance | None], list[PendingJournal]] = {}
+    for journal, why in _looked_at(found, session, database):
+        if why is not None:
+            found.hindrances[journal.folder] = why.reason
+        standing = "parked" if journal.parked else "living" if journal.living else "left"
+        if standing != "living" or why is not None:
+            groups.setdefault((standing, why), []).append(journal)
+    return groups
+
+
+def _looked_at(
+    found: Diagnosis, session: Session, database: Database
+) -> Iterator[tuple[PendingJournal, Hindrance | None]]:
+    if session.settings.is_server:
+        if found.journals and session.settings.api_key:  # without a key that is what is said
+            backend = session.client.backend
+            yield from ((journal, hindrance_on_server(journal, backend)) for journal in found.journals)
+        return
     has_store = database.path.exists()
     with ExitStack() as stack:
         tx = None
         if found.store["journal_mode"] is not None:
             with suppress(MlfoundryError):
                 tx = stack.enter_context(database.read())
-        for journal in found.journals:
-            why = hindrance(journal, tx, has_store=has_store)
-            if why is not None:
-                found.hindrances[journal.folder] = why.reason
-            standing = "parked" if journal.parked else "living" if journal.living else "left"
-            if standing != "living" or why is not None:
-                groups.setdefault((standing, why), []).append(journal)
-    return groups
+        yield from ((journal, hindrance(journal, tx, has_store=has_store)) for journal in found.journals)
 
 
 def _journal_problem(found: Diagnosis, standing: str, why: Hindrance | None, journals: list[PendingJournal]) -> None:

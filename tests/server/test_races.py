@@ -377,3 +377,17 @@ def test_what_gave_way_is_done_again_a_few_times_and_nothing_else_is(monkeypatch
         with pytest.raises(StoreBusy):
             done_again(verb)(error, 100)
         assert len(calls) == due
+
+
+def test_servers_that_begin_at_once_on_an_empty_database_make_its_tables_once(schema: str, scale: Any) -> None:
+    for _ in range(scale(20, 2)):
+        with psycopg.connect(schema, autocommit=True) as connection:
+            (name,) = connection.execute("SELECT current_schema()").fetchone() or ("",)
+            connection.execute(f"DROP SCHEMA {name} CASCADE")
+            connection.execute(f"CREATE SCHEMA {name}")
+        made = [PostgresDatabase(schema, pool_size=1) for _ in range(6)]
+        told = together(*(each.describe for each in made))
+        for each in made:
+            each.close()
+        assert failures(told) == []
+        assert len({each["schema version"] for each in told}) == 1
