@@ -179,7 +179,11 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def _shape(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first.get("loc", ()))
+        place = ".".join(str(part)[:100] for part in first.get("loc", ()))
+        if first.get("type") == "json_invalid":
+            why = first.get("ctx", {}).get("error", "not understood")
+            told = f"the body is no JSON: {why}, at character {first['loc'][-1]}"
+            return answer(request, 400, _plain("InvalidInput", told, request))
         return answer(request, 400, _plain("InvalidInput", f"{place}: {first.get('msg', 'not understood')}", request))
 
     @app.exception_handler(HTTPException)
@@ -195,7 +199,7 @@ def _answer_errors(app: FastAPI) -> None:
         return answer(request, error.status_code, _plain(code, message, request), **headers)
 
     @app.exception_handler(ClientDisconnect)
-    def _gone(request: Request, error: ClientDisconnect) -> Response:
+    def _gone(request: Request, _: ClientDisconnect) -> Response:
         return answer(request, 400, _plain("InvalidInput", "the client went away while it sent the body", request))
 
     @app.exception_handler(Exception)

@@ -19,6 +19,7 @@ from ..fields import (
     ProjectId,
     QueryName,
     RunId,
+    Skipped,
     Text,
     TimeUs,
     View,
@@ -51,6 +52,7 @@ class RunQueryBody(BaseModel):
     order_by: list[str] = []
     limit: PageSize = 1000
     cursor: str | None = None
+    offset: Skipped = 0
     view: View = "active"
     params: Wanted | None = None
     metrics: Wanted | None = None
