@@ -15,8 +15,8 @@ from ..fields import (
     BodyRunId,
     Filter,
     Name,
-    Offset,
     PageSize,
+    Skipped,
     ProjectId,
     QueryName,
     RunId,
@@ -52,7 +52,7 @@ class RunQueryBody(BaseModel):
     order_by: list[str] = []
     limit: PageSize = 1000
     cursor: str | None = None
-    offset: Offset = 0
+    offset: Skipped = 0
     view: View = "active"
     params: Wanted | None = None
     metrics: Wanted | None = None
