@@ -13,6 +13,7 @@ from pathlib import Path
 
 FAMILIES = (
     "start", "log_calls", "ship", "kill", "read", "runs_list", "disk", "sampling", "memory", "panels", "http_ingest",
+    "http_runs",
 )  # fmt: skip
 
 
