@@ -105,7 +105,7 @@ def compared_runs(notebook: Notebook, path: Path, suffix: str) -> None:
     last = cell(path, "from mlfoundry_jupyter.panels import RunsPanel")
     notebook.run(*(place for place in code_cells(path) if place <= last), limit_ms=WAIT_MS)
     notebook.page.wait_for_timeout(SETTLE_MS)
-    photograph(notebook, last, f"runs{suffix}", part=".mlf-runs", height=1010)
+    photograph(notebook, last, f"runs{suffix}", part=".mlf-runs", height=962)
 
 
 def collaborators(notebook: Notebook, path: Path, suffix: str) -> None:
