@@ -25,7 +25,7 @@ from tests.browser.lab import Lab, Notebook, running_lab  # noqa: E402
 FOLDER = ROOT / "docs" / "pictures"
 MOST_BYTES = 150_000
 COLOURS = 128
-WAIT_MS = 120_000
+WAIT_MS = 300_000
 SETTLE_MS = 2000  # until charts are drawn whose number is not known
 THEMES = {"": "JupyterLab Light", "-dark": "JupyterLab Dark"}
 # What belongs to JupyterLab and not to the picture: its cursor, prompts, toolbars of cells.
@@ -76,7 +76,7 @@ def write(png: bytes, path: Path) -> None:
 def live_run(notebook: Notebook, path: Path, suffix: str) -> None:
     """The cell of a run and its panel while it works."""
     first = cell(path, "%%mlfoundry_run digits-cells --name mlp")
-    notebook.run(*(place for place in code_cells(path) if place < first))
+    notebook.run(*(place for place in code_cells(path) if place < first), limit_ms=WAIT_MS)
     notebook.start(first)
     page = notebook.page
     page.wait_for_function(
@@ -90,7 +90,9 @@ def cells_of_a_run(notebook: Notebook, path: Path, suffix: str) -> None:
     """What the machine did while each cell of a run was executed."""
     attached = cell(path, "%mlfoundry_attach digits-cells/pipeline")
     first = cell(path, "%mlfoundry_run digits-cells --name pipeline")
-    notebook.run(*code_cells(path)[:3], *(place for place in code_cells(path) if first <= place <= attached))
+    notebook.run(
+        *code_cells(path)[:3], *(place for place in code_cells(path) if first <= place <= attached), limit_ms=WAIT_MS
+    )
     panel = notebook.cell(attached).locator(".mlf-run")
     panel.get_by_role("tab", name="System").click()
     panel.locator(".js-plotly-plot:visible").first.wait_for()
@@ -101,15 +103,15 @@ def cells_of_a_run(notebook: Notebook, path: Path, suffix: str) -> None:
 def compared_runs(notebook: Notebook, path: Path, suffix: str) -> None:
     """The table of a project's runs, some of them selected and compared."""
     last = cell(path, "from mlfoundry_jupyter.panels import RunsPanel")
-    notebook.run(*(place for place in code_cells(path) if place <= last))
+    notebook.run(*(place for place in code_cells(path) if place <= last), limit_ms=WAIT_MS)
     notebook.page.wait_for_timeout(SETTLE_MS)
-    photograph(notebook, last, f"runs{suffix}", part=".mlf-runs", height=1010)
+    photograph(notebook, last, f"runs{suffix}", part=".mlf-runs", height=962)
 
 
 def collaborators(notebook: Notebook, path: Path, suffix: str) -> None:
     """Who is in a project, as one sees it who may change that."""
     shown = cell(path, "%mlfoundry_collaborators shared-digits --client ann")
-    notebook.run(*(place for place in code_cells(path) if place <= shown))
+    notebook.run(*(place for place in code_cells(path) if place <= shown), limit_ms=WAIT_MS)
     notebook.page.locator(".mlf-people").get_by_text("bob").first.wait_for()
     notebook.page.wait_for_function("() => !document.querySelector('.mlf-people-view').innerText.includes('queued')")
     photograph(notebook, shown, f"collaborators{suffix}", part=".mlf-people-view", room=5, width=620)

@@ -33,7 +33,7 @@ _SHAPES = re.compile(
     | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b      | \bAIza[A-Za-z0-9_-]{30,}         | \bya29\.[A-Za-z0-9_-]{20,}
     | \bxox[abeoprs]-[A-Za-z0-9-]{10,}   | \bhf_[A-Za-z0-9]{20,}            | \bnpm_[A-Za-z0-9]{30,}
     | \bpypi-[A-Za-z0-9_-]{32,}          | \bdop_v1_[a-f0-9]{32,}           | \bdapi[a-f0-9]{32}\b
-    | \bmlf_[a-z2-7]{32}[0-9a-f]{8}\b
+    | \bmlf_[A-Za-z0-9]{20,}
     | \bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}
     | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?
     | -----BEGIN[ A-Z]*PRIVATE[ ]KEY-----(?:.|\n)*?(?:-----END[ A-Z]*PRIVATE[ ]KEY-----|\Z)
@@ -54,6 +54,7 @@ _PAIR = re.compile(
 _OPTION = re.compile(
     r"(?i)((?<![\w-])--?[\w-]{0,40}(?:api-?key|secret|token|passw(?:or)?d|passwd)\s{1,20})(?![-{$])(\"[^\"\n]*\"|'[^'\n]*'|\S+)"
 )
+_ENV = re.compile(r"(?m)^(\s*%(?:set_)?env\s{1,20}(\w{1,100})[ \t]{1,20})(?![=\s{$])(\S[^\n]*)")
 
 # Calls whose first argument says where a secret lies, and is none.
 _LOOK_UPS = frozenset(
@@ -104,6 +105,7 @@ def masked(source: str) -> tuple[str, int]:
         goes_on = is_magic and line.rstrip("\n").endswith("\\")
         start = _free_from(line, has_syntax=tree is not None and not is_magic)
         tail = _OPTION.sub(rf"\g<1>{MASK}", _PAIR.sub(_pair_masked, line[start:]))
+        tail = _ENV.sub(lambda found: f"{found[1]}{MASK}" if is_secret(found[2]) else found[0], tail)
         lines.append(line[:start] + tail)
     free = "".join(lines)
     shaped = masked_text(free)

@@ -106,8 +106,8 @@ class Notebook:
             list(cells),
         )
 
-    def run(self, *cells: int) -> None:
-        """Execute cells by their places and wait for their ends."""
+    def run(self, *cells: int, limit_ms: float = ACTION_MS) -> None:
+        """Execute cells by their places and wait for their ends, at most so long for each."""
         for place in cells:
             before = self.count(place)
             self.start(place)
@@ -116,7 +116,7 @@ class Notebook:
                        const model = window.jupyterapp.shell.currentWidget.content.widgets[place].model;
                        return model.executionCount !== before && model.executionCount !== null; }""",
                 arg=[place, before],
-                timeout=ACTION_MS,
+                timeout=limit_ms,
             )
         self.wait_until_idle()
 

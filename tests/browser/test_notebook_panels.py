@@ -306,6 +306,22 @@ def test_a_notebook_that_a_script_executes_holds_the_final_picture_and_little_st
     assert "mlfoundry-mount" in html
 
 
+def test_a_saved_table_follows_what_later_cells_filter_select_and_compare(tmp_path):
+    then = (
+        "panel.filter, panel.order_by = 'metrics.loss < 0.25', 'metrics.loss asc'\n"
+        "panel.selected = [run.run_id for run in client.search_runs('later', panel.filter)]\npanel.compare = True"
+    )
+    three = THREE.format(project="later")
+    notebook, _ = execute(tmp_path, [SETUP, three, "panel = RunsPanel('later'); panel", then])
+    (output,) = notebook.cells[2].outputs
+    told = output["data"]["text/plain"]
+    assert "/later: 2 runs where metrics.loss < 0.25" in told
+    assert told.index("\n✓ finished  b ") < told.index("\n✓ finished  c ")
+    assert "2 runs, metrics by last value" in told
+    assert "2 runs compared, metrics by last value" in output["data"]["text/html"]
+    assert len(output["data"]["text/html"]) < 50_000
+
+
 def test_a_run_that_fails_in_the_last_cell_is_told_failed(tmp_path):
     from nbclient.exceptions import CellExecutionError
 

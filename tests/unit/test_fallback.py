@@ -135,6 +135,18 @@ def test_pictures_need_no_script_no_sheet_and_no_address():
     assert not re.search(r"(?<!xmlns=.)https?://", re.sub(r'src="[^"]*"', "", html))
 
 
+def test_a_viewer_that_takes_styles_and_images_away_still_tells_the_story_in_its_order():
+    html, _ = fallback.run_picture(finished(tags={"stage": "baseline"}), CELLS, LOGGED, SYSTEM)
+    told = Reader(re.sub(r'<img [^>]*alt="([^"]*)"[^>]*>', r"\1", re.sub(r' style="[^"]*"', "", html))).text
+    story = ["✓ finished", "svm", "ann/demo", "1 min 30 s", "started 2026-03-01", "lr", "0.1", "baseline", "0.25"]
+    story += ["loss by step", "CPU", "CPU over time", "Memory", "Memory over time", "model.fit(X, y)"]
+    places = [told.index(part) for part in story[:5]]
+    assert places == sorted(places)
+    at = 0
+    for part in story:
+        at = told.index(part, at)
+
+
 def test_a_picture_stays_below_50_kilobytes_whatever_the_run_has_logged():
     random = np.random.default_rng(1)
     logged = [series(f"metric-{i}/{'x' * 60}", random.random(5000)) for i in range(60)]

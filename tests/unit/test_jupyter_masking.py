@@ -16,6 +16,8 @@ TOKEN = "ghp_" + "a1B2" * 9
     "source",
     [
         'api_key = "hunter2"',
+        "%env DB_PASSWORD hunter2",
+        "x = 1\n%set_env MY_TOKEN  hunter2 more",
         "API_KEY: str = 'hunter2'",
         'client.password = "hunter2"',
         'os.environ["DB_PASSWORD"] = "hunter2"',
@@ -64,6 +66,7 @@ def test_a_secret_is_gone(source):
     "secret",
     [
         TOKEN,
+        "mlf_" + "ab3d" * 8 + "0a1b2c3d",
         "sk-" + "proj-Ab12" * 4,
         "AKIA" + "ABCD1234" * 2,
         "xoxb-1234567890-abcdef",
@@ -105,6 +108,9 @@ def test_a_private_key_is_masked_whole():
         "monkey = 'x'  # a comment that says nothing",
         "git = 'git@github.com:ann/repo.git'",
         "%timeit f(x)",
+        "%env PATH /usr/bin",
+        "%env TOKEN",
+        "%env TOKEN $token",
         "",
     ],
 )
