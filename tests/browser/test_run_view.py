@@ -84,7 +84,7 @@ def test_params_and_the_latest_metrics_stand_in_one_line_each_with_the_way_they_
     )
     assert run.text(".mlf-values-params").split("\n")[:2] == ["C", "1.0"]
     values = run.page.locator(".mlf-values-metrics .mlf-value-entry").all_inner_texts()
-    assert [re.sub(r"\s", "", value) for value in values] == ["step2", "up2▴", "down-2▾"]
+    assert [re.sub(r"\s", "", value) for value in values] == ["step2", "down-2▾", "up2▴"]
     run.grow(2)
     expect(run.page.locator(".mlf-values-metrics")).to_contain_text("4")
 
