@@ -26,6 +26,9 @@ const MORE_IS_BETTER =
 const HELD_OUT = /(^|[^a-z])(val|valid|validation|test|eval|dev|holdout)([^a-z]|$)/i;
 const ASKED_FOR = /^(model|arch|architecture|kernel|optimizer|optimiser|lr|learning_rate|batch_size|dataset|C)$/i;
 
+/** Compare names as people count: metric-9 before metric-10. */
+export const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" }).compare;
+
 /** Whether a key is of a tag that the tracker set for itself, which no table offers. */
 export function isOwnTag(key) {
   return key.startsWith("tags.mlfoundry.");

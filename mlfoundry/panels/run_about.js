@@ -1,7 +1,7 @@
 // All that is known of a run beside its curves: description and tags (to edit), params, metrics, surroundings, packages.
 
 import { button, codeToCopy, copyButton, element, replace, setText } from "./dom.js";
-import { isOwnTag } from "./columns.js";
+import { byName, isOwnTag } from "./columns.js";
 import { ABSENT, bytes, clock, count, exact, figure, fromJson } from "./numbers.js";
 
 /** The inside of the tab Details. */
@@ -243,7 +243,7 @@ function packageList(text) {
 }
 
 function paramsTable(run) {
-  const names = Object.keys(run.params ?? {}).sort();
+  const names = Object.keys(run.params ?? {}).sort(byName);
   if (!names.length)
     return [
       element("p", { class: "mlf-muted" }, "No params were logged. For example:"),
@@ -265,7 +265,7 @@ function latest(metrics, points) {
     known.set(series.name, [series.name, [series.last, series.least, series.greatest], series.count]);
   }
   return [...known.values()]
-    .sort((a, b) => (a[0] < b[0] ? -1 : 1))
+    .sort((a, b) => byName(a[0], b[0]))
     .map(([name, values, number]) => [name, values.map(exact), number]);
 }
 
@@ -288,7 +288,7 @@ function numberOf(text) {
 }
 
 function section(title, ...content) {
-  return element("section", { class: `mlf-about-section mlf-about-${title}` }, element("h3", {}, title), content);
+  return element("section", { class: "mlf-about-section" }, element("h3", {}, title), content);
 }
 
 function table(rows) {

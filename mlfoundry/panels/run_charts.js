@@ -3,6 +3,7 @@
 import { element, setText } from "./dom.js";
 import { ChartChooser } from "./chart_chooser.js";
 import { LineCharts } from "./charts.js";
+import { byName } from "./columns.js";
 import { bytes, duration } from "./numbers.js";
 
 /** Most charts that are shown before somebody chooses. */
@@ -25,8 +26,6 @@ const SECONDARY = new Set([
   "GPU memory traffic",
   "GPU clock",
 ]);
-/** As people count: metric-9 before metric-10. */
-const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 /** The order of groups on the page; others follow. */
 const ORDER = [
   "GPU",
@@ -49,7 +48,7 @@ const ORDER = [
  */
 export function metricCharts(points, { place, cross }) {
   const logged = points.all().filter((series) => !series.system);
-  logged.sort((left, right) => collator.compare(left.name, right.name));
+  logged.sort((left, right) => byName(left.name, right.name));
   const sizes = new Map();
   for (const { group } of logged) sizes.set(group, (sizes.get(group) ?? 0) + 1);
   const charts = logged.map((series) => {

@@ -1,11 +1,12 @@
 // The first lines of a run: its state, name, place and time, what it uses now, its params and latest values.
 
 import { button, cutText, element, freshId, replace, setText, statusMark } from "./dom.js";
-import { rankedNames } from "./columns.js";
+import { byName, rankedNames } from "./columns.js";
 import { cutInTheMiddle } from "./table_cells.js";
 import { ago, bytes, clock, duration, elapsed, exact, figure, fromJson, percent } from "./numbers.js";
 
-const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
+const LONG_NUMBER = 8;
 
 /** Whether a status is one of a run that still goes on. */
 export function isLive(status) {
@@ -41,7 +42,7 @@ export class RunHeader {
     }
     const place = `${run.owner}/${run.project}`;
     if (this._place.title !== place) replace(this._place, cutText(place, 40)).title = place;
-    const params = Object.entries(run.params ?? {}).map(([name, [text]]) => ({ name, text, whole: text }));
+    const params = Object.entries(run.params ?? {}).map(([name, value]) => ({ name, text: shortParam(value), whole: value[0] }));
     this._params.show(params);
     this._showError(run);
     this._run = run;
@@ -99,6 +100,11 @@ export class RunHeader {
       run.traceback ? whole : null,
     );
   }
+}
+
+/** A param as it was written, unless it is a number with a long tail of digits. */
+function shortParam([text, number]) {
+  return text.length > LONG_NUMBER && Number.isFinite(number) ? figure(number) : text;
 }
 
 function lastStep(run) {
@@ -206,7 +212,7 @@ let rankedBefore = { told: "", names: [] };
 /** Names in the order in which a person asks for them; ranked anew only when there are others than a second ago. */
 function ranked(names) {
   const told = names.join("\n");
-  if (rankedBefore.told !== told) rankedBefore = { told, names: rankedNames(names.sort(collator.compare)) };
+  if (rankedBefore.told !== told) rankedBefore = { told, names: rankedNames(names.sort(byName)) };
   return rankedBefore.names;
 }
 

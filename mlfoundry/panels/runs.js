@@ -2,10 +2,9 @@
 // A value is a number, a text, or undefined where a run has none. Rows keep their number for good,
 // so that an order is a list of row numbers and a selection a list of run ids.
 
-import { isOwnTag } from "./columns.js";
+import { byName, isOwnTag } from "./columns.js";
 
 const FIRST_CAPACITY = 256;
-const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 const ALWAYS = new Set(["run_id", "name", "status", "started_at", "ended_at", "created_by", "description", "error"]);
 
 /** One column: numbers as doubles with a presence byte; anything else as an array of texts and numbers. */
@@ -157,7 +156,7 @@ export class Runs {
   /** Keys of params, metrics (with their extremes) and tags, sorted within each kind; without the tracker's own tags. */
   keys() {
     const keys = [...this._columns.keys()].filter((key) => !ALWAYS.has(key) && !isOwnTag(key));
-    return keys.sort((left, right) => collator.compare(left, right));
+    return keys.sort(byName);
   }
 
   isNumeric(key) {
@@ -289,7 +288,7 @@ export class Runs {
     }
     if (!texts.size) return ranks;
     const numbers = [...new Set(rows.map((row) => this.value(row, key)).filter((value) => typeof value === "number"))];
-    const order = [...numbers.sort((left, right) => left - right), ...[...texts].sort(collator.compare)];
+    const order = [...numbers.sort((left, right) => left - right), ...[...texts].sort(byName)];
     const places = new Map(order.map((value, place) => [value, place]));
     for (const row of rows) ranks[row] = places.get(this.value(row, key));
     return ranks;

@@ -133,7 +133,8 @@ class Following:
     def _snapshot(self) -> list[Message]:
         # The last values of metrics come with their points; a snapshot goes out when anything else changes.
         record = self.record
-        named = (record.run_name, record.description, record.params, record.tags, list(record.metrics))
+        params = repr(record.params)  # as text, for NaN is equal to no NaN
+        named = (record.run_name, record.description, params, record.tags, list(record.metrics))
         steady = (record.key, record.status, record.error, record.started_at, record.ended_at, *named, self.facts)
         if steady == self._told:
             return []

@@ -28,7 +28,8 @@ class RunPanel(Panel):
         smoothing: 0 (as logged) to 1.
         log_scale: Whether the value axis is logarithmic (`log` is taken by ipywidgets).
         x_axis: ``"step"`` or ``"time"``.
-        selected_series: Charts that are drawn, by ``"metrics"`` and ``"system"``; the view's own choice where absent.
+        selected_series: What is drawn, by ``"metrics"`` and ``"system"``: names of metrics, of groups such as
+            ``"Disk"``, or of single system metrics; the view's own choice where absent.
         tab: Which part is in front: ``"metrics"``, ``"system"``, ``"cells"`` or ``"details"``.
 
     Example:

@@ -137,6 +137,7 @@ def test_a_run_of_another_process_is_attached_while_it_runs_and_followed_to_its_
         count = "() => Number(document.querySelector('.mlf-values-metrics .mlf-value').textContent.replace(',', ''))"
         before = page.evaluate(count)
         see(page, f"before => ({count})() > before", before)
+        notebook.save()
         page.reload()
         notebook.wait_until_ready()
         see(page, f"before => document.querySelector('.mlf-values-metrics .mlf-value') && ({count})() > before", before)

@@ -84,7 +84,7 @@ def test_params_and_the_latest_metrics_stand_in_one_line_each_with_the_way_they_
     )
     assert run.text(".mlf-values-params").split("\n")[:2] == ["C", "1.0"]
     values = run.page.locator(".mlf-values-metrics .mlf-value-entry").all_inner_texts()
-    assert [re.sub(r"\s", "", value) for value in values] == ["step2", "up2▴", "down-2▾"]
+    assert [re.sub(r"\s", "", value) for value in values] == ["step2", "down-2▾", "up2▴"]
     run.grow(2)
     expect(run.page.locator(".mlf-values-metrics")).to_contain_text("4")
 
@@ -403,3 +403,18 @@ def test_while_nothing_has_come_a_skeleton_holds_the_place(run):
     )
     expect(run.page.locator(".mlf-run-waiting")).to_be_visible()
     assert run.page.locator(".mlf-run-waiting").bounding_box()["height"] >= 90
+
+
+def test_a_long_number_of_a_param_is_short_in_the_header_and_whole_on_hover(run):
+    params = "{lr: ['0.30000000000000004', 0.30000000000000004], C: ['1.0', 1], note: ['a long text', null]}"
+    run.show(f"{{run: {{params: {params}}}}}", drawn=None)
+    values = run.page.locator(".mlf-values-params .mlf-value")
+    assert values.all_inner_texts() == ["0.3", "1.0", "a long text"]
+    expect(values.first).to_have_attribute("title", "0.30000000000000004")
+
+
+def test_names_with_numbers_stand_as_people_count_and_what_is_asked_for_first(run):
+    run.show("{book: new Logbook({metrics: ['m-10', 'm-9', 'val_loss', 'm-1']})}")
+    assert run.page.locator(".mlf-chart-name").all_inner_texts()[:4] == ["m-1", "m-9", "m-10", "val_loss"]
+    names = run.page.locator(".mlf-values-metrics dt").all_inner_texts()
+    assert names == ["step", "val_loss", "m-1", "m-9", "m-10"]

@@ -116,6 +116,15 @@ def test_more_points_than_can_be_drawn_are_thinned_in_whole_frames_and_counted_i
     assert columns["since"].tolist() == [5000]
 
 
+def test_a_param_that_is_no_number_does_not_make_the_run_be_told_again_and_again(run):
+    run.log_params({"threshold": math.nan})
+    log(run, 0, loss=0.5)
+    following = Following(run)
+    assert kinds(following.new(0.0))[0] == "run"
+    following.new(3.0)
+    assert "run" not in kinds(following.new(6.0))
+
+
 def test_the_run_is_told_again_only_when_more_than_its_values_has_changed(run):
     log(run, 0, loss=0.5)
     following = Following(run)
