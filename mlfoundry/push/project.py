@@ -16,6 +16,7 @@ from ..store import histories
 from ..store.histories import History
 from ..tracking.backend import Backend
 from ..tracking.embedded import EmbeddedBackend
+from ..tracking.lease import LOST
 from ..wire.plain import microseconds
 from .journal import CarriedJournal
 
@@ -172,7 +173,7 @@ class _Push:
         acked = self._acked(there.key, journal)
         if acked or run.key.run_id not in self._there:
             return journal, acked, is_deleted
-        if is_deleted and there.status is not RunStatus.RUNNING:
+        if is_deleted and not _is_unfinished(there):
             is_deleted = False
             journal = CarriedJournal(self._source.database, run, history, files, is_deleted=False)
             acked = self._acked(there.key, journal)
@@ -286,6 +287,12 @@ class _Push:
     def _take_back(self, run: RunRecord, reason: str) -> None:
         self.told.runs -= 1
         self.told.left_out.append((run.run_name, reason))
+
+
+def _is_unfinished(there: RunRecord) -> bool:
+    """Return whether a run has no end there yet; the server may have given up a push that was broken off long ago."""
+    is_given_up = there.status is RunStatus.KILLED and there.error.startswith(LOST)
+    return there.status is RunStatus.RUNNING or is_given_up
 
 
 def _runs(backend: Backend, project_id: int, view: str, *, bare: bool) -> Iterator[RunRecord]:

@@ -15,6 +15,7 @@ from ..store.database import Database, Transaction
 from .attempts import done_again
 
 LEASE_S = 120.0
+LOST = "Lost: "  # how the error of a run that was given up begins
 
 Found = TypeVar("Found")
 
@@ -52,7 +53,7 @@ class Lease:
     def end_lost(self, project_id: int) -> None:
         """Give up the runs of a project of which nothing was heard for the length of the lease."""
         assert self._lease_s is not None
-        error = f"Lost: nothing was heard of its process for {self._lease_s:g} s"
+        error = f"{LOST}nothing was heard of its process for {self._lease_s:g} s"
         with self._database.write() as tx:
             runs.give_up(tx, project_id, self._since_us(), error=error, now_us=self._now_us())
 

@@ -9,6 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from mlfoundry.cli import main
 from mlfoundry.client import Client
 from mlfoundry.push import push
 from mlfoundry.records import Acknowledgement, Batch, NewRun, RunKey, RunQuery, SeriesQuery
+from mlfoundry.store import runs
 from mlfoundry.tracking.backend import Backend
 from mlfoundry.tracking.embedded import EmbeddedBackend
 from mlfoundry.tracking.http import HttpBackend
+from mlfoundry.tracking.lease import LOST
 from mlfoundry.values import param_text
 from tests.contract.conftest import START_US, Pen
 from tests.server.processes import LIMIT_S, PROGRAM, environment
@@ -248,7 +251,30 @@ def test_broken_off_before_a_run_is_deleted_it_is_deleted_by_the_next(
     assert _whole(there, "anna") == _whole(here.backend, "ann")
 
 
-def _raise(error: BaseException) -> None:
+@pytest.mark.parametrize("number", [1, 2, 4, 6])
+def test_a_run_that_the_server_gave_up_meanwhile_is_whole_after_the_next(
+    here: Client, there: HttpBackend, server: TeamServer, monkeypatch, number: int
+) -> None:
+    _fill(here.backend)
+    monkeypatch.setattr("mlfoundry.push.journal.BATCH_SLOTS", 300)
+    ingest, asked = there.ingest, []
+
+    def breaking(batch: Batch) -> Acknowledgement:
+        asked.append(batch)
+        return _raise(_Broken()) if len(asked) == number else ingest(batch)
+
+    monkeypatch.setattr(there, "ingest", breaking)
+    with pytest.raises(_Broken):
+        _push(here, there)
+    monkeypatch.setattr(there, "ingest", ingest)
+    now_us = time.time_ns() // 1000
+    with server.database.write() as tx:
+        runs.give_up(tx, asked[-1].run.project_id, now_us + 1, error=f"{LOST}nothing was heard", now_us=now_us)
+    assert _push(here, there).left_out == []
+    assert _whole(there, "anna") == _whole(here.backend, "ann")
+
+
+def _raise(error: BaseException) -> Any:
     raise error
 
 
@@ -277,22 +303,22 @@ def test_killed_at_any_moment_it_is_whole_after_the_next(
 
 
 def test_points_that_came_later_are_brought_by_the_next_push(here: Client, there: HttpBackend) -> None:
-    runs = _fill(here.backend)
+    made = _fill(here.backend)
     _push(here, there)
-    late = Pen(here.backend, runs["svm"], secrets.randbits(62))
+    late = Pen(here.backend, made["svm"], secrets.randbits(62))
     late.points("loss", [7.0, 8.0]).points("new", [1.0]).send()
-    here.get_run(runs["svm"].run_id).set_tags({"stage": "final"})
+    here.get_run(made["svm"].run_id).set_tags({"stage": "final"})
     again = _push(here, there)
     assert (again.runs, again.present, again.points) == (1, 3, 3)
     assert _whole(there, "anna") == _whole(here.backend, "ann")
 
 
 def test_a_run_that_something_else_was_logged_to_there_is_left_alone(here: Client, there: HttpBackend) -> None:
-    runs = _fill(here.backend)
+    made = _fill(here.backend)
     _push(here, there)
-    stranger = Pen(there, there.get_run(runs["long"].run_id).key, 5)
+    stranger = Pen(there, there.get_run(made["long"].run_id).key, 5)
     stranger.points("loss", [1.0]).send()
-    here.get_run(runs["long"].run_id).set_tags({"note": "changed here"})
+    here.get_run(made["long"].run_id).set_tags({"note": "changed here"})
     before = _whole(there, "anna")
     again = _push(here, there)
     ((name, reason),) = again.left_out
@@ -302,19 +328,19 @@ def test_a_run_that_something_else_was_logged_to_there_is_left_alone(here: Clien
 
 
 def test_what_is_deleted_there_stays_deleted(here: Client, there: HttpBackend) -> None:
-    runs = _fill(here.backend)
+    made = _fill(here.backend)
     _push(here, there)
-    there.delete_run(there.get_run(runs["long"].run_id).key)
+    there.delete_run(there.get_run(made["long"].run_id).key)
     assert _push(here, there).left_out == [("long", "it was deleted there; restore it there to have it again")]
-    assert there.get_run(runs["long"].run_id).deleted_at is not None
+    assert there.get_run(made["long"].run_id).deleted_at is not None
 
 
 def test_what_is_deleted_here_after_a_push_is_not_deleted_there(here: Client, there: HttpBackend) -> None:
-    runs = _fill(here.backend)
+    made = _fill(here.backend)
     _push(here, there)
-    here.get_run(runs["long"].run_id).delete()
+    here.get_run(made["long"].run_id).delete()
     _push(here, there)
-    assert there.get_run(runs["long"].run_id).deleted_at is None
+    assert there.get_run(made["long"].run_id).deleted_at is None
 
 
 def test_names_that_are_taken_there_get_a_suffix_and_are_told(here: Client, there: HttpBackend, cli) -> None:
@@ -402,9 +428,9 @@ def test_without_a_server_it_says_how_to_name_one(here: Client, monkeypatch) -> 
 
 
 def test_a_file_whose_bytes_are_damaged_here_is_not_passed_on(here: Client, there: HttpBackend) -> None:
-    runs = _fill(here.backend)
-    file = next(f for f in here.backend.list_artifacts(runs["svm"]) if f.path == "notes/a.txt")
-    path = here.settings.folder / "artifacts" / str(runs["svm"].project_id) / file.sha256[:2] / file.sha256
+    made = _fill(here.backend)
+    file = next(f for f in here.backend.list_artifacts(made["svm"]) if f.path == "notes/a.txt")
+    path = here.settings.folder / "artifacts" / str(made["svm"].project_id) / file.sha256[:2] / file.sha256
     path.write_bytes(b"other")
     ((name, reason),) = _push(here, there).left_out
     assert name == "svm"
