@@ -62,7 +62,8 @@ def ui(session: Session, port: int | None, no_browser: bool) -> None:
             webbrowser.open(link)
 
     client.list_projects()  # makes the folder of a new store, and stores what dead processes left
-    with listener, _storing_what_is_left(client):
+    # Ctrl-C is how it is meant to end; uvicorn raises it again once it has closed all connections.
+    with contextlib.suppress(KeyboardInterrupt), listener, _storing_what_is_left(client):
         own.serve(client.backend, listener, on_started=started)
 
 

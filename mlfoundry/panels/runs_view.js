@@ -231,7 +231,7 @@ class RunsView {
 
   async _askPage(offset) {
     const { sort } = this.order;
-    return this.source.ask("page", { filter: "", order_by: orderText(sort.key, sort.descending), offset });
+    return this.source.ask("page", { filter: this.order.filter, order_by: orderText(sort.key, sort.descending), offset });
   }
 
   // -- arranging -------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ class RunsView {
   _sortBy(key, descending) {
     this.order.sort = { key, descending };
     this.source.set("order_by", orderText(key, descending));
-    if (this.order.isPaged) this.order.startPages(this.runs.total);
+    if (this.order.isPaged) this.order.startPages(this.order.filter ? this.order.total : this.runs.total);
     this.order.arrange();
     this.table.setSort(this.order.sort);
     this.table.grid.scrollTop = 0;
@@ -365,7 +365,7 @@ class RunsView {
     const rows = this.runs.rows();
     const running = rows.filter((row) => this.runs.value(row, "status") === "RUNNING").length;
     const total = Math.max(this.runs.total, rows.length);
-    const isNarrowed = Boolean(this.order.matched || this.order.words);
+    const isNarrowed = Boolean(this.order.matched || this.order.words || this.order.filter);
     setText(this._title, this._projectName());
     setText(this._counts, countsText({ total, running, shown: isNarrowed ? this.order.total : null }));
     this._setHeight();
@@ -380,14 +380,16 @@ class RunsView {
   }
 
   _showBest() {
-    this._best.refresh(this.order.shown);
+    // Of a list that has not come whole nobody here can say which run is the best.
+    this._best.element.classList.toggle("mlf-best-away", this.order.isPaged);
+    if (!this.order.isPaged) this._best.refresh(this.order.shown);
   }
 
   _showEmpty() {
     const isEmpty = this.runs.rows().length === 0;
     const isNoMatch = !isEmpty && this.table && this.order.total === 0;
     this._empty.hidden = !isEmpty && !isNoMatch;
-    this._best.element.classList.toggle("mlf-best-away", isEmpty);
+    this._best.element.classList.toggle("mlf-best-away", isEmpty || this.order.isPaged);
     if (this.table) this.table.grid.hidden = isEmpty;
     // Nothing to filter and nothing to tick yet.
     this._bar.hidden = isEmpty;

@@ -200,7 +200,7 @@ def set_tags(tx: Transaction, run: RunKey, tags: Mapping[str, str | None], kind:
     gone = [(run.project_id, blob, kind, name) for name, text in tags.items() if text is None]
     tx.run_many("DELETE FROM attr WHERE project_id = ? AND run_id = ? AND kind = ? AND name = ?", gone)
     rows = [
-        (run.project_id, blob, kind, name, "str", text, param_number("str", text))
+        (run.project_id, blob, kind, name, "fact" if kind == "fact" else "str", text, param_number("str", text))
         for name, text in tags.items()
         if text is not None
     ]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ..errors import InvalidFilter, InvalidInput
+from ..errors import InvalidFilter, InvalidInput, shown
 from ..names import SYSTEM_PREFIX
 from ..query import parse_filter, parse_order
 from ..query_tree import And, Comparison, Field, Node, Not, Or, OrderTerm, attribute_value, find_attribute
@@ -25,8 +25,8 @@ from .ordering import Compiled, Source, Stretch, Term
 from .projects import Project
 
 PAGE_LIMIT = 10_000
-FEW = 2_000  # runs that a statement names
-NAMED = 10_000  # … for all comparisons of a filter
+FEW = 5_000  # runs that a statement names
+NAMED = 20_000  # … for all comparisons of a filter
 INDEXED_TEXT = 64  # characters, as in the migration
 NAMES_LIMIT = 1_000
 _VIEWS = {"active": "run.deleted_at IS NULL", "deleted": "run.deleted_at IS NOT NULL", "all": "1 = 1"}
@@ -56,7 +56,7 @@ def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
     if not 0 <= query.offset < 1 << 53:
         raise InvalidInput(f"offset is {query.offset}; it is a number of runs")
     if query.view not in _VIEWS:
-        raise InvalidInput(f"view is {query.view!r}; give one of {', '.join(_VIEWS)}")
+        raise InvalidInput(f"view is {shown(query.view)}; give one of {', '.join(_VIEWS)}")
     for wanted in (query.params, query.metrics, query.tags):
         if wanted is not None and len(wanted) > NAMES_LIMIT:
             raise InvalidInput(f"{len(wanted):,} names were asked for; give at most {NAMES_LIMIT:,}, or None for all")
@@ -166,10 +166,11 @@ class _Compiler:
         if field.kind == "metrics":
             system = int(field.name.startswith(SYSTEM_PREFIX))
             condition = "s.project_id = ? AND s.system = ? AND s.key_id = ?"
-            values = [self._project_id, system, keys.key_id(field.name)]
+            values: list[Any] = [self._project_id, system, keys.key_id(field.name)]
             return Source("series s", _of_run("s"), (condition, values), (f"s.{_AGGREGATES[field.aggregate]}",))
-        condition = f"a.project_id = ? AND a.kind = {_kind(field)} AND a.kind <> 'fact' AND a.name = ?"
-        return Source("attr a", _of_run("a"), (condition, [self._project_id, field.name]), ("a.num", "a.text"))
+        condition = "a.project_id = ? AND a.kind = ? AND a.name = ?"
+        values = [self._project_id, "param" if field.kind == "params" else "tag", field.name]
+        return Source("attr a", _of_run("a"), (condition, values), ("a.num", "a.text"))
 
     def _node(self, node: Node, *, decides: bool = False) -> Compiled:
         """Compile a condition; one that `decides` must hold for every run that is found."""
@@ -297,11 +298,6 @@ def _of_run(alias: str) -> str:
     return f"{alias}.project_id = run.project_id AND {alias}.run_id = run.run_id"
 
 
-def _kind(field: Field) -> str:
-    # Written into the statement, as what the indexes leave out is, so that engines see that these serve it.
-    return "'param'" if field.kind == "params" else "'tag'"
-
-
 def _run_id(node: Comparison) -> Compiled:
     """Run ids are bytes in the store: whole ones compare, and beginnings with LIKE 'abc%'."""
     texts = [str(value).lower() for value in _listed(node.value)]
@@ -363,9 +359,11 @@ def _attr_compared(operator: str, value: Any) -> list[Compiled]:
     choices: list[Compiled] = []
     if texts:
         marks = ", ".join("?" for _ in texts)
-        beginnings = [text[:INDEXED_TEXT] for text in texts]
-        begins = f"SUBSTR(a.text, 1, {INDEXED_TEXT}) IN ({marks})"  # what the index holds
-        choices.append((f"({begins} AND a.text IN ({marks}))", [*beginnings, *texts]))
+        same = f"a.type <> 'fact' AND SUBSTR(a.text, 1, {INDEXED_TEXT}) IN ({marks})"  # what the index holds
+        bound = [text[:INDEXED_TEXT] for text in texts]
+        if max(map(len, texts)) >= INDEXED_TEXT:  # a shorter one is equal when its beginning is
+            same, bound = f"{same} AND a.text IN ({marks})", [*bound, *texts]
+        choices.append((f"({same})", bound))
     if numbers:
         choices.append((f"(a.num IS NOT NULL AND a.num IN ({', '.join('?' for _ in numbers)}))", numbers))
     if operator in ("=", "IN"):

@@ -248,7 +248,7 @@ def test_nothing_runs_of_the_files_that_are_looked_into(open_page: Opener, site:
     said: list[str] = []
     page = watched(open_page, f"/r/{hostile['everything']}?tab=files", hostile["owner"], said)
     # What the sandbox forbids, and the picture that is none, the browser tells in its console.
-    page.watch.expected += ["sandbox", "Content Security Policy", "policy", "404", "allow-scripts"]  # type: ignore[attr-defined]
+    page.watch.expected += ["sandbox", "Content Security Policy", "policy", "404", "allow-scripts", "Unsafe attempt"]  # type: ignore[attr-defined]
     for name in files():
         page.get_by_role("button", name=name, exact=True).click()
         expect(page.locator(".dash-look-name")).to_have_text(name)

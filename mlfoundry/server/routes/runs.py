@@ -16,10 +16,10 @@ from ..fields import (
     Filter,
     Name,
     PageSize,
-    Place,
     ProjectId,
     QueryName,
     RunId,
+    Skipped,
     Text,
     TimeUs,
     View,
@@ -52,7 +52,7 @@ class RunQueryBody(BaseModel):
     order_by: list[str] = []
     limit: PageSize = 1000
     cursor: str | None = None
-    offset: Place = 0
+    offset: Skipped = 0
     view: View = "active"
     params: Wanted | None = None
     metrics: Wanted | None = None
