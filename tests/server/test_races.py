@@ -232,6 +232,23 @@ def test_nothing_is_written_to_a_run_once_its_deletion_is_answered(workers: list
         assert [held(one, run, writer) for writer in writers] == at_once == [writer.acked for writer in writers]
 
 
+def test_a_batch_that_waits_for_the_deletion_of_its_run_is_not_stored(
+    workers: list[TrackingService], schema: str
+) -> None:
+    run = make_project(workers[0], ann=Permission.WRITE)
+    told: list[Any] = []
+    with psycopg.connect(schema) as deletes:
+        where = (run.project_id, bytes.fromhex(run.run_id))
+        deletes.execute("UPDATE run SET deleted_at = 1 WHERE project_id = %s AND run_id = %s", where)
+        thread = threading.Thread(target=lambda: told.extend(together(lambda: workers[0].ingest(ANN, batch(run, 7)))))
+        thread.start()
+        _wait_for_lock(schema)
+        deletes.commit()
+    thread.join(LIMIT_S)
+    assert failures(told) == [RunDeleted]
+    assert workers[0].acked(OWNER, run, 7) == 0
+
+
 # -- deletion ------------------------------------------------------------------------------------
 
 
