@@ -33,7 +33,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy notebooks/demo.py notebooks/strip.py docs/tables.py
+	$(BIN)/mypy notebooks/demo.py notebooks/strip.py docs/tables.py docs/pictures.py
 
 bench: .venv/installed-test
 	$(BIN)/python -m benchmarks $(ARGS)

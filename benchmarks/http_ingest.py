@@ -87,10 +87,10 @@ def _together(clients: int, work: Callable[..., Callable[[], None]], *given: Any
     return max(ended for _, ended in times) - min(began for began, _ in times), at_begin
 
 
-def _sender(number: int, addresses: list[str], key: str, load: Load) -> Callable[[], None]:
+def _sender(_: int, address: str, key: str, load: Load) -> Callable[[], None]:
     from mlfoundry.tracking.http import HttpBackend
 
-    backend = HttpBackend(addresses[number % len(addresses)], key, user=team.USER)
+    backend = HttpBackend(address, key, user=team.USER)
     first, *rest = _batches(backend, load)
     backend.ingest(first)  # it makes the series and the connection
 
@@ -119,7 +119,7 @@ def _batches(backend: HttpBackend, load: Load) -> list[Batch]:
 
 def take(place: team.Team, load: Load) -> Taken:
     """Have clients send their load to the servers."""
-    took_s, before = _together(load.clients, _sender, place.addresses, place.key, load, begun=place.cpu_s)
+    took_s, before = _together(load.clients, _sender, place.address, place.key, load, begun=place.cpu_s)
     points = load.clients * load.batches * load.points
     each_us = [1e6 * (late - early) / points for early, late in zip(before, place.cpu_s(), strict=True)]
     return Taken(points / took_s, *each_us)
@@ -216,7 +216,7 @@ def ingest(work: Workplace) -> Figures:
     in_quick=False,
 )
 def ingest_by_two(work: Workplace) -> Figures:
-    """The same with two server processes on one database, four clients at each."""
+    """The same with ``--workers 2``: two server processes on one database."""
     with team.on_postgres(work.folder, workers=2) as place:
         two, two_small = take(place, large(work, 8)), take(place, small(work, 8))
     return {"two": two.points_per_s, "server_us": two.server_us, "two_small": two_small.points_per_s}

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-FAMILIES = ("start", "log_calls", "ship", "kill", "read", "runs_list", "disk", "sampling", "memory", "http_ingest")
+FAMILIES = (
+    "start", "log_calls", "ship", "kill", "read", "runs_list", "disk", "sampling", "memory", "panels", "panels_page",
+    "http_ingest", "http_runs",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

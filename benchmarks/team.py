@@ -1,4 +1,4 @@
-"""A team's servers for a measurement: PostgreSQL or a SQLite file, server processes before it, a user and a key."""
+"""A team's server for a measurement: PostgreSQL or a SQLite file, ``mlfoundry server`` before it, a user and a key."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 START_S = 60.0
 USER = "ann"
+COMMAND = (sys.executable, "-c", "from mlfoundry.cli import main; main()", "server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +30,27 @@ class Team:
 
     Attributes:
         uri: The database; a path when it is SQLite.
-        addresses: Of each server process.
+        address: Of the server.
         key: An API key of `USER`.
-        processes: The server processes.
+        server: Its first process.
         postmaster: PostgreSQL; None with SQLite.
     """
 
     uri: str
-    addresses: list[str]
+    address: str
     key: str
-    processes: list[psutil.Process]
+    server: psutil.Process
     postmaster: psutil.Process | None
 
-    def backend(self, number: int = 0) -> HttpBackend:
-        """Return the backend of one of the server processes."""
+    def backend(self) -> HttpBackend:
+        """Return a client's backend."""
         from mlfoundry.tracking.http import HttpBackend
 
-        return HttpBackend(self.addresses[number % len(self.addresses)], self.key, user=USER)
+        return HttpBackend(self.address, self.key, user=USER)
 
     def cpu_s(self) -> tuple[float, float]:
-        """Return the CPU time so far of the server processes, and of PostgreSQL."""
-        return sum(_cpu_s(process) for process in self.processes), (
-            0.0 if self.postmaster is None else _cpu_s(self.postmaster)
-        )
+        """Return the CPU time so far of the server's processes, and of PostgreSQL."""
+        return _cpu_s(self.server), 0.0 if self.postmaster is None else _cpu_s(self.postmaster)
 
 
 def _cpu_s(process: psutil.Process) -> float:
@@ -80,7 +79,7 @@ def postgres(**options: object) -> Iterator[tuple[str, Path]]:
 
 @contextmanager
 def on_postgres(folder: Path, *, workers: int = 1) -> Iterator[Team]:
-    """Run server processes before a PostgreSQL of their own."""
+    """Run a server before a PostgreSQL of its own."""
     import psutil
 
     with postgres() as (uri, home):
@@ -91,25 +90,23 @@ def on_postgres(folder: Path, *, workers: int = 1) -> Iterator[Team]:
 
 @contextmanager
 def serving(uri: str, folder: Path, *, workers: int = 1, postmaster: psutil.Process | None = None) -> Iterator[Team]:
-    """Run server processes before a database that is there."""
+    """Run ``mlfoundry server`` before a database that is there."""
     import psutil
 
     from tests.postgres import free_port
 
-    key = _key(uri)
-    ports = [free_port() for _ in range(workers)]
-    command = [sys.executable, "-m", "benchmarks.serving", uri, str(folder / "artifacts")]
-    started = [subprocess.Popen([*command, str(port)], cwd=ROOT) for port in ports]
+    key, port = _key(uri), free_port()
+    address = f"http://127.0.0.1:{port}"
+    given = {"database": uri, "artifacts": folder / "artifacts", "port": port, "workers": workers}
+    words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen([*COMMAND, *words], cwd=ROOT, stdout=log, stderr=log)
     try:
-        addresses = [f"http://127.0.0.1:{port}" for port in ports]
-        for address in addresses:
-            _wait(address)
-        yield Team(uri, addresses, key, [psutil.Process(process.pid) for process in started], postmaster)
+        _wait(address)
+        yield Team(uri, address, key, psutil.Process(process.pid), postmaster)
     finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            process.wait(START_S)
+        process.terminate()
+        process.wait(START_S)
 
 
 def _key(uri: str) -> str:

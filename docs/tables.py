@@ -5,12 +5,14 @@ A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. The tests 
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mlfoundry.settings import SETTINGS
 from mlfoundry.system_metrics.catalogue import SERIES
+from mlfoundry_jupyter.magics import MlfoundryMagics
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/system-metrics.md")
@@ -32,7 +34,21 @@ def system_metrics_table() -> str:
     return _table(("name", "unit", "meaning", "needs"), rows)
 
 
-TABLES = {"settings": settings_table, "system-metrics": system_metrics_table}
+def run_options_table() -> str:
+    """Return the table of the options of ``%%mlfoundry_run``."""
+    parser: argparse.ArgumentParser = vars(MlfoundryMagics.run)["parser"]
+    rows = []
+    for action in parser._actions:
+        if not action.option_strings or action.dest == "help":
+            continue
+        choices = "|".join(map(str, action.choices or ()))
+        value = "" if action.nargs == 0 else f" {action.metavar or choices or action.dest.upper()}"
+        forms = ", ".join(f"`{option}{value}`" for option in action.option_strings)
+        rows.append((forms, (action.help or "").replace("%%", "%")))
+    return _table(("option", "meaning"), rows)
+
+
+TABLES = {"settings": settings_table, "system-metrics": system_metrics_table, "run-options": run_options_table}
 
 
 def with_tables(page: str) -> str:

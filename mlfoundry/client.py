@@ -430,7 +430,7 @@ def _backend(settings: Settings) -> Backend:
             f"there is no API key for {settings.tracking_uri}. Run: mlfoundry login {settings.tracking_uri}, or set "
             "MLFOUNDRY_API_KEY."
         )
-    return HttpBackend(settings.tracking_uri, settings.api_key, user=settings.user_of_key)
+    return HttpBackend(settings.tracking_uri, settings.api_key, user=settings.user_of_key, renewed=settings.renewed_key)
 
 
 def _split(project_name: str, owner: str | None) -> tuple[str | None, str]:

@@ -137,6 +137,11 @@ def age(at: datetime | None, now: datetime | None = None) -> str:
     return "just now" if seconds < 10 else f"{span(seconds).partition(' ')[0]} {span(seconds).split(' ')[1]} ago"
 
 
+def stamp(at: datetime | None) -> str:
+    """Return a time for what is kept, where "2 min ago" would soon be wrong."""
+    return ABSENT if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
 def duration_s(run: RunRecord, now: datetime | None = None) -> float:
     """Return how many seconds a run has taken, or takes so far."""
     end = run.ended_at or (now or datetime.now(UTC))
@@ -186,6 +191,18 @@ class Html(str):
             attributes += f' title="{cls.of(title)}"'
         return cls(f"<{tag}{attributes}>{''.join(cls.of(each) for each in content)}</{tag}>")
 
+    @classmethod
+    def link(cls, address: str, text: object) -> Html:
+        """Return a link that opens beside the page.
+
+        Raises:
+            ValueError: The address is none of http or https.
+        """
+        if not address.startswith(("http://", "https://")):
+            raise ValueError(f"{address!r} is no address of http or https")
+        href = html.escape(address, quote=True)
+        return cls(f'<a href="{href}" target="_blank" rel="noopener noreferrer">{cls.of(text)}</a>')
+
 
 _CELL = "padding:2px 10px;white-space:nowrap;border-bottom:1px solid rgba(128,128,128,.25)"
 _NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
@@ -221,8 +238,14 @@ def html_status(status: RunStatus) -> Html:
 # -- single records ------------------------------------------------------------------------------
 
 
-def record_rows(record: Any) -> tuple[str, list[tuple[str, object]]]:
-    """Return the title and the facts of a project, a health, an artifact or a series."""
+def moment(at: datetime, *, dated: bool = False) -> str:
+    """Return a time with how long ago it was, or alone where that would soon be wrong."""
+    exact = at.isoformat(timespec="seconds")
+    return exact if dated else f"{age(at)} ({exact})"
+
+
+def record_rows(record: Any, *, dated: bool = False) -> tuple[str, list[tuple[str, object]]]:
+    """Return the title and the facts of a project, a health, an artifact or a series; see `moment` for `dated`."""
     rows: list[tuple[str, object]] = []
     for field in fields(record):
         value = getattr(record, field.name)
@@ -232,7 +255,7 @@ def record_rows(record: Any) -> tuple[str, list[tuple[str, object]]]:
         elif field.name.endswith("_s"):
             rows.append((name.removesuffix(" s"), f"{value:.3f} s"))
         elif isinstance(value, datetime):
-            rows.append((name, f"{age(value)} ({value.isoformat(timespec='seconds')})"))
+            rows.append((name, moment(value, dated=dated)))
         elif isinstance(value, Enum):
             rows.append((name, value.name))
         elif hasattr(value, "dtype"):
@@ -258,7 +281,7 @@ def record_text(record: Any) -> str:
 
 def record_html(record: Any) -> Html:
     """Return a record as a card of HTML."""
-    return card_html(*record_rows(record))
+    return card_html(*record_rows(record, dated=True))
 
 
 # -- tables for pandas ---------------------------------------------------------------------------
@@ -278,6 +301,9 @@ def pandas() -> Any:
 
 
 # -- tables of runs ------------------------------------------------------------------------------
+
+
+STARTED = {False: "started", True: "started (UTC)"}
 
 
 class RunColumns:
@@ -308,7 +334,11 @@ class RunColumns:
     @property
     def headers(self) -> list[str]:
         """Names of the columns."""
-        return ["status", "run", *self.metrics, *self.params, "took", "started"]
+        return self.named("started")
+
+    def named(self, started: str) -> list[str]:
+        """Return the names of the columns, with one's own for the last."""
+        return ["status", "run", *self.metrics, *self.params, "took", started]
 
     @property
     def numeric(self) -> list[bool]:
@@ -316,8 +346,8 @@ class RunColumns:
         params = [all(map(_is_number, self._values[name])) for name in self.params]
         return [False, False, *[True] * len(self.metrics), *params, True, False]
 
-    def cells(self, record: RunRecord) -> list[tuple[str, object]]:
-        """Return (shown, whole) of each cell of a run."""
+    def cells(self, record: RunRecord, *, dated: bool = False) -> list[tuple[str, object]]:
+        """Return (shown, whole) of each cell of a run; with `dated` the time at which it started, not its age."""
         metrics = [record.metrics.get(name) for name in self.metrics]
         error = f": {record.error}" if record.error else ""
         return [
@@ -326,7 +356,7 @@ class RunColumns:
             *((ABSENT, ABSENT) if m is None else (figure(m.last), _told(m)) for m in metrics),
             *(_param_cell(record, name) for name in self.params),
             (span(duration_s(record)), f"{duration_s(record):.3f} s"),
-            (age(record.started_at), record.started_at.isoformat(timespec="seconds")),
+            ((stamp if dated else age)(record.started_at), record.started_at.isoformat(timespec="seconds")),
         ]
 
 
@@ -352,27 +382,27 @@ def _told(metric: MetricSummary) -> str:
     return f"{last}; min {metric.min!r}; max {metric.max!r}; {metric.count} points"
 
 
-def runs_text(records: Sequence[RunRecord], caption: str) -> str:
-    """Return a table of runs as text."""
+def runs_text(records: Sequence[RunRecord], caption: str, *, dated: bool = False) -> str:
+    """Return a table of runs as text; with `dated` it can be kept, since it says when they started."""
     if not records:
         return plain(caption)
     columns = RunColumns(records)
-    rows = [[shown for shown, _ in columns.cells(record)] for record in records]
-    return f"{plain(caption)}\n{text_table(columns.headers, rows, columns.numeric)}"
+    rows = [[shown for shown, _ in columns.cells(record, dated=dated)] for record in records]
+    return f"{plain(caption)}\n{text_table(columns.named(STARTED[dated]), rows, columns.numeric)}"
 
 
 def runs_html(records: Sequence[RunRecord], caption: str) -> Html:
-    """Return a table of runs as HTML."""
+    """Return a table of runs as HTML, which notebooks keep: it says when they started, not how long ago."""
     if not records:
         return Html.element("div", caption, style="font-size:13px")
     columns = RunColumns(records)
     rows = []
     for record in records:
-        cells: list[object] = list(columns.cells(record))
+        cells: list[object] = list(columns.cells(record, dated=True))
         title = f"{record.status.value} {record.error}".strip()
         cells[0] = Html.element("span", html_status(record.status), title=title)
         rows.append(cells)
-    return html_table(columns.headers, rows, columns.numeric, caption=caption)
+    return html_table(columns.named(STARTED[True]), rows, columns.numeric, caption=caption)
 
 
 def card_html(title: str, facts: Iterable[tuple[str, object]], *, status: RunStatus | None = None) -> Html:

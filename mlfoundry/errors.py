@@ -186,7 +186,15 @@ class BackendUnavailable(MlfoundryError):
 
 
 class StoreBusy(BackendUnavailable):
-    """Other processes kept the store locked for longer than the time-out."""
+    """Other processes kept the store locked for longer than the time-out.
+
+    Attributes:
+        gave_way: Whether all was undone so that another transaction could go on: it can be tried again at once.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, gave_way: bool = False) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.gave_way = gave_way
 
 
 class StoreTooNew(MlfoundryError):

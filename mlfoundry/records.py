@@ -314,7 +314,7 @@ class SeriesQuery:
     Attributes:
         run: The run.
         names: Metrics, None for all of them (without system metrics unless `system`).
-        system: With `names` None: system metrics instead of logged ones.
+        system: With `names` None: system metrics instead of logged ones; None for both, logged ones first.
         max_points: At most so many points a series, chosen so that first, last, least and greatest
             of each bucket are among them; None for all points.
         since: Number of points of a series that the reader has already; those are left out.
@@ -322,7 +322,7 @@ class SeriesQuery:
 
     run: RunKey
     names: tuple[str, ...] | None = None
-    system: bool = False
+    system: bool | None = False
     max_points: int | None = None
     since: Mapping[str, int] = field(default_factory=dict)
 

@@ -15,11 +15,14 @@ from .displays import pandas
 from .records import ArtifactRecord, Collaborator, ProjectRecord, RunPage, RunRecord, Series
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
 
     from .stored_run import StoredRun
 
 Item = TypeVar("Item")
+When = Callable[["datetime | None"], str]  # how a time is shown
 SHOWN = 20
 _log = logging.getLogger("mlfoundry")
 _hinted: set[str] = set()  # said once a process: scripts ask again and again
@@ -29,12 +32,13 @@ class RecordList(list[Item], Generic[Item]):
     """A list of records that shows itself as a table."""
 
     _numbers: tuple[str, ...] = ()
+    _times: tuple[str, ...] = ()
 
     def _headers(self) -> list[str]:
         raise AssertionError("every list of records names its columns")
 
-    def _cells(self, item: Item) -> list[str]:
-        raise AssertionError(f"every list of records fills its columns: {item!r}")
+    def _cells(self, item: Item, when: When) -> list[str]:
+        raise AssertionError(f"every list of records fills its columns: {item!r}, {when!r}")
 
     def _caption(self) -> str:
         raise AssertionError("every list of records has a caption")
@@ -51,26 +55,38 @@ class RecordList(list[Item], Generic[Item]):
         return f"{self._caption()}\n{displays.text_table(*self.table())}"
 
     def _repr_html_(self) -> str:
-        return displays.html_table(*self.table(), caption=self._caption())
+        return displays.html_table(*self.table(dated=True), caption=self._caption())
 
-    def table(self) -> tuple[list[str], list[list[str]], list[bool]]:
-        """Return the table that the list shows itself as: headers, rows, and which columns hold numbers."""
+    def dated_text(self) -> str:
+        """Return the list as text that can be kept: with times instead of ages."""
+        return f"{self._caption()}\n{displays.text_table(*self.table(dated=True))}" if self else self._caption()
+
+    def table(self, *, dated: bool = False) -> tuple[list[str], list[list[str]], list[bool]]:
+        """Return the table that the list shows itself as: headers, rows, and which columns hold numbers.
+
+        Args:
+            dated: Times as such, in UTC, and not how long ago they are: for what is kept.
+        """
         headers = self._headers()
-        return headers, [self._cells(item) for item in self], [name in self._numbers for name in headers]
+        when = displays.stamp if dated else displays.age
+        rows = [self._cells(item, when) for item in self]
+        shown = [f"{name} (UTC)" if dated and name in self._times else name for name in headers]
+        return shown, rows, [name in self._numbers for name in headers]
 
 
 class ProjectList(RecordList[ProjectRecord]):
     """Projects, the one with the newest run first."""
 
     _numbers = ("runs", "running", "collaborators")
+    _times = ("last run",)
 
     def _headers(self) -> list[str]:
         return ["project", "runs", "running", "last run", "collaborators", "permission"]
 
-    def _cells(self, item: ProjectRecord) -> list[str]:
+    def _cells(self, item: ProjectRecord, when: When) -> list[str]:
         counts = [str(item.run_count), str(item.running_count)]
         people = str(item.collaborator_count)
-        return [f"{item.owner}/{item.name}", *counts, displays.age(item.last_run_at), people, item.permission.name]
+        return [f"{item.owner}/{item.name}", *counts, when(item.last_run_at), people, item.permission.name]
 
     def _caption(self) -> str:
         if self:
@@ -81,11 +97,13 @@ class ProjectList(RecordList[ProjectRecord]):
 class CollaboratorList(RecordList[Collaborator]):
     """Who has access to a project, the owner first."""
 
+    _times = ("since",)
+
     def _headers(self) -> list[str]:
         return ["user", "permission", "", "since"]
 
-    def _cells(self, item: Collaborator) -> list[str]:
-        return [item.user, item.permission.name, "owner" if item.is_owner else "", displays.age(item.added_at)]
+    def _cells(self, item: Collaborator, when: When) -> list[str]:
+        return [item.user, item.permission.name, "owner" if item.is_owner else "", when(item.added_at)]
 
     def _caption(self) -> str:
         return f"{len(self)} with access"
@@ -95,12 +113,13 @@ class ArtifactList(RecordList[ArtifactRecord]):
     """Files of a run, by path."""
 
     _numbers = ("size",)
+    _times = ("logged",)
 
     def _headers(self) -> list[str]:
         return ["path", "size", "logged", "sha256"]
 
-    def _cells(self, item: ArtifactRecord) -> list[str]:
-        return [item.path, displays.size(item.size_bytes), displays.age(item.created_at), item.sha256[:12]]
+    def _cells(self, item: ArtifactRecord, when: When) -> list[str]:
+        return [item.path, displays.size(item.size_bytes), when(item.created_at), item.sha256[:12]]
 
     def _caption(self) -> str:
         return f"{len(self)} artifact{'s' if len(self) != 1 else ''}" if self else "No artifacts"

@@ -92,6 +92,16 @@ class Settings:
         mark = hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]
         return [self.folder / "journals", temporary / "journals" / mark]
 
+    def renewed_key(self) -> str | None:
+        """Return the key that ``mlfoundry login`` has kept by now, when the one in use came from there as well.
+
+        None when it is another user's: what was logged goes under the name that it was logged under.
+        """
+        kept = credentials.Credentials(settings_file().parent)
+        if self.user_of_key is None or kept.user(self.tracking_uri) != self.user_of_key:
+            return None
+        return kept.key(self.tracking_uri)
+
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in SETTINGS if name != "api_key"}
         key = "set" if self.api_key else "not set"

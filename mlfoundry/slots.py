@@ -25,6 +25,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -297,9 +298,6 @@ def _stretches(damaged: list[int], first: int) -> list[tuple[int, int]]:
     return stretches
 
 
-_tables: list[NDArray[Any]] = []
-
-
 def _checks(bodies: NDArray[Any], start: int) -> NDArray[Any]:
     """Return zlib's CRC-32 of each row of seven words, four bytes at a time (slicing-by-4).
 
@@ -307,9 +305,7 @@ def _checks(bodies: NDArray[Any], start: int) -> NDArray[Any]:
     """
     import numpy as np
 
-    if not _tables:
-        _tables.extend(_make_tables())
-    t0, t1, t2, t3 = _tables
+    t0, t1, t2, t3 = _tables()
     starts = (np.arange(len(bodies), dtype=np.uint64) + np.uint64(start & _MASK)) & np.uint64(_MASK)
     check = ~starts.astype(np.uint32)
     for column in range(7):
@@ -318,7 +314,8 @@ def _checks(bodies: NDArray[Any], start: int) -> NDArray[Any]:
     return ~check
 
 
-def _make_tables() -> list[NDArray[Any]]:
+@cache  # threads that need them first may make them twice, and all get whole ones
+def _tables() -> tuple[NDArray[Any], ...]:
     import numpy as np
 
     base = np.arange(256, dtype=np.uint32)
@@ -328,4 +325,4 @@ def _make_tables() -> list[NDArray[Any]]:
     for _ in range(3):
         last = tables[-1]
         tables.append(base[last & 0xFF] ^ (last >> 8))
-    return tables
+    return tuple(tables)

@@ -96,6 +96,16 @@ class StoredRun:
         """Type and message of the exception that ended the run, empty without one."""
         return self._record.error
 
+    @property
+    def dashboard_link(self) -> str | None:
+        """Address of the run's page in the dashboard, None while nothing serves the store.
+
+        A server serves the runs that it keeps; ``mlfoundry ui`` those of the embedded store, while it runs. The link
+        holds nothing secret: whoever opens it must be logged in.
+        """
+        address = self.client.backend.dashboard_address
+        return None if address is None else f"{address}/r/{self.run_id}"
+
     def refresh(self) -> StoredRun:
         """Fetch the run again; return itself.
 
@@ -264,10 +274,10 @@ class StoredRun:
         hint = f"; did you mean {close[0]}?" if close and not name.startswith("_") else ""
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
-    def _told(self) -> Iterator[tuple[str, object]]:
+    def _told(self, *, dated: bool = False) -> Iterator[tuple[str, object]]:
         record = self._record
         yield "id", record.key.run_id
-        yield "started", f"{displays.age(record.started_at)} ({record.started_at.isoformat(timespec='seconds')})"
+        yield "started", displays.moment(record.started_at, dated=dated)
         yield "took", displays.span(displays.duration_s(record))
         if record.error:
             yield "error", record.error
@@ -284,7 +294,7 @@ class StoredRun:
         return displays.card_text(f"{displays.status_text(self._record.status)}  {self.fqn}", self._told())
 
     def _repr_html_(self) -> str:
-        return displays.card_html(self.fqn, self._told(), status=self._record.status)
+        return displays.card_html(self.fqn, self._told(dated=True), status=self._record.status)
 
 
 def _reopened(make_client: Callable[[Settings], Client], settings: Settings, record: RunRecord) -> StoredRun:

@@ -1,11 +1,12 @@
-"""The pictures of panels: what a saved notebook shows where no live view can be. Pure functions from records.
+"""The picture of a run: what a saved notebook shows where no live view can be. A pure function from records.
 
-Each is HTML of which no part needs a script, a style sheet or a server, and complete plain text. Where a viewer
+It is HTML of which no part needs a script, a style sheet or a server, and complete plain text. Where a viewer
 takes all styles away (GitHub does), the order of lines, tables and images still tells the story.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,8 +19,7 @@ from numpy.typing import NDArray
 from mlfoundry import displays
 from mlfoundry.displays import Html
 from mlfoundry.panels import frames
-from mlfoundry.records import Collaborator, ProjectRecord, RunRecord, RunStatus, Series
-from mlfoundry.results import SHOWN, CollaboratorList, ProjectList
+from mlfoundry.records import RunRecord, RunStatus, Series
 from mlfoundry.system_metrics import catalogue
 
 from . import sketch
@@ -82,7 +82,7 @@ def run_picture(
         now: The time as of which a run that still runs is told; now when None.
     """
     now = now or datetime.now(UTC)
-    cells = frames.cells(facts)
+    cells = frames.cells(record, facts)
     has_ended = record.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED)
     text = _run_text(record, facts, system, cells, now)
     html = Html()
@@ -109,6 +109,8 @@ def _run_html(
         parts.append(Html.element("div", displays.shortened(record.description, 1000), style=_TEXT))
     if record.params:
         parts.append(_params(record.params, detail))
+    if tags := _tags(record):
+        parts.append(_params(tags, detail))
     if record.metrics:
         parts.append(_metrics(record, {series.name: series for series in logged}, detail, with_lines=not charts))
     if charts:
@@ -154,6 +156,11 @@ def _params(params: Mapping[str, Any], detail: Detail) -> Html:
     return Html.element("div", *told, style=_TEXT)
 
 
+def _tags(record: RunRecord) -> dict[str, str]:
+    """Return the tags without those that the extension keeps for itself."""
+    return {name: text for name, text in record.tags.items() if not name.startswith("mlfoundry.")}
+
+
 def _cut(text: str, width: int, detail: Detail) -> Html:
     """Return text in bold, with more of it in its tooltip where it was cut."""
     shown = displays.shortened(text, width)
@@ -188,13 +195,12 @@ def _charts(
     detail: Detail,
 ) -> list[Html]:
     charts = []
-    drawn = sorted((series for series in logged if len(series.values)), key=lambda series: _natural(series.name))
+    drawn = sorted((series for series in logged if len(series.values) > 1), key=lambda series: _natural(series.name))
     for series in drawn[: detail.charts]:
-        last = f"  {displays.figure(float(series.values[-1]))}"
         line = sketch.Line(series.steps.astype(np.float64), series.values)
         alt = f"{displays.shortened(series.name, detail.tip)} by step"
-        title = [_cut(series.name, 34, detail), last]
-        charts.append(_chart(title, sketch.chart([line], alt, points=detail.points)))
+        title = [_cut(series.name, 34, detail), f"  {displays.figure(float(series.values[-1]))}"]
+        charts.append(chart(title, sketch.chart([line], alt, points=detail.points)))
     origin = record.started_at.timestamp()
     bands = [band for cell in cells if (band := _band(cell, origin))]
     for group, members in _groups(system)[: detail.groups]:
@@ -202,8 +208,12 @@ def _charts(
     return charts
 
 
-def _chart(title: Sequence[object], image: Html, legend: Sequence[object] = ()) -> Html:
-    parts = [Html.element("div", *title), image]
+def chart(title: Sequence[object], image: Html, legend: Sequence[object] = (), *, told: str = "") -> Html:
+    """Return an image with what it is called, what is said of it and which line is which."""
+    parts = [Html.element("div", *title)]
+    if told:
+        parts.append(Html.element("div", told, style="font-size:11px;opacity:.75"))
+    parts.append(image)
     if legend:
         parts.append(Html.element("div", *legend, style="font-size:11px"))
     return Html.element("div", *parts, style=_CHART)
@@ -212,18 +222,28 @@ def _chart(title: Sequence[object], image: Html, legend: Sequence[object] = ()) 
 def _system_chart(
     group: str, members: Sequence[Series], bands: Sequence[sketch.Band], origin: float, detail: Detail
 ) -> Html:
-    shown = members[:SHOWN_LINES]
+    shown = _different(members)[:SHOWN_LINES]
     known = catalogue.find(shown[0].name)
     unit, axis = (known.unit, known.axis) if known else ("", None)
     lines, legend = [], []
     for series, colour in zip(shown, sketch.COLOURS, strict=False):
         lines.append(sketch.Line(_seconds(series, origin), series.values, colour))
         legend += [Html.element("span", "— ", style=f"color:{colour}"), f"{_short_name(series.name)}  "]
-    title = [Html.element("b", group), f"  {_summary(shown[0].values, unit)}"]
     alt = f"{group} over time: {', '.join(series.name for series in shown)}"
     points = detail.points // (2 if len(shown) > 2 else 1)
-    image = sketch.chart(lines, alt, bands=bands, axis=axis, unit=unit, is_time=True, points=points)
-    return _chart(title, image, legend if len(shown) > 1 else ())
+    image = sketch.chart(lines, alt, bands=bands, axis=axis, from_zero=True, unit=unit, is_time=True, points=points)
+    every = np.concatenate([series.values for series in shown])
+    told = _summary(every, unit) if len(shown) == 1 else _summary(every, unit).partition(" · ")[2]
+    return chart([Html.element("b", group)], image, legend if len(shown) > 1 else (), told=told)
+
+
+def _different(members: Sequence[Series]) -> list[Series]:
+    """Return series without those that would lie on another: without children, a process is all of its tree."""
+    kept: list[Series] = []
+    for series in sorted(members, key=lambda each: "/main_" in each.name):
+        if not any(np.array_equal(series.values, other.values, equal_nan=True) for other in kept):
+            kept.append(series)
+    return kept
 
 
 def _seconds(series: Series, origin: float) -> NDArray[np.float64]:
@@ -266,30 +286,45 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
+_CELL_NUMBERS = (("took", "wall_s", displays.span), ("CPU", "cpu_s", displays.span),
+                 ("peak memory", "peak_bytes", displays.size), ("GPU memory", "gpu_bytes", displays.size))  # fmt: skip
+
+
 def _cells(cells: Sequence[Mapping[str, Any]], detail: Detail) -> Html:
-    rows = [_cell_row(cell, detail.tip) for cell in cells[-detail.cells :]]
-    hidden = len(cells) - len(rows)
-    caption = f"the last {len(rows)} of {len(cells)} cells" if hidden else ""
-    return displays.html_table(
-        ["cell", "status", "took", "CPU", "peak memory", "GPU memory", "source"],
-        rows,
-        [True, False, True, True, True, True],
-        caption=caption,
-    )
+    headers, rows = _cell_table(cells[-detail.cells :], detail.tip)
+    for row, cell in zip(rows, cells[-detail.cells :], strict=True):
+        row[1] = displays.html_status(status) if (status := _status(cell)) else row[1]
+    caption = f"the last {len(rows)} of {len(cells)} cells" if len(cells) > len(rows) else ""
+    return displays.html_table(headers, rows, [True, False, *[True] * (len(headers) - 3)], caption=caption)
 
 
-def _cell_row(cell: Mapping[str, Any], tip: int) -> list[object]:
-    source = str(cell.get("source") or "")
-    first = next((line.strip() for line in source.splitlines() if line.strip()), "")
-    return [
-        str(cell["n"]),
-        str(cell.get("status") or ""),
-        _told(cell.get("wall_s"), displays.span),
-        _told(cell.get("cpu_s"), displays.span),
-        _told(cell.get("peak_bytes"), displays.size),
-        _told(cell.get("gpu_bytes"), displays.size),
-        (displays.shortened(first, 60), displays.shortened(source, tip)),
+def _cell_table(cells: Sequence[Mapping[str, Any]], tip: int) -> tuple[list[str], list[list[object]]]:
+    """Return headers and rows; a number that no cell has (GPU memory, mostly) has no column."""
+    numbers = [
+        (head, name, form) for head, name, form in _CELL_NUMBERS if any(cell.get(name) is not None for cell in cells)
     ]
+    rows: list[list[object]] = []
+    for cell in cells:
+        status = _status(cell)
+        row: list[object] = [str(cell["n"]), displays.status_text(status) if status else str(cell.get("status"))]
+        row += [_told(cell.get(name), form) for _, name, form in numbers]
+        rows.append([*row, _source_cell(str(cell.get("source") or ""), tip)])
+    return ["cell", "status", *(head for head, _, _ in numbers), "source"], rows
+
+
+def _status(cell: Mapping[str, Any]) -> RunStatus | None:
+    """Return how a cell ended; None for a word that we do not know."""
+    with contextlib.suppress(ValueError):
+        return RunStatus(cell.get("status", RunStatus.RUNNING))
+    return None
+
+
+def _source_cell(source: str, tip: int) -> tuple[str, str]:
+    """Return the first line that says what a cell does, and more of it for the tooltip."""
+    lines = [line.strip() for line in source.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("%", "#", "import ", "from "))]
+    first = next(iter(telling or lines), "")
+    return displays.shortened(first, 48), displays.shortened(source, tip)
 
 
 def _told(value: object, form: Any) -> str:
@@ -315,8 +350,8 @@ def _run_text(
         lines.append(displays.plain(record.description))
     if record.params:
         lines += ["", *_aligned("params", {name: displays.figure(value) for name, value in record.params.items()})]
-    if record.tags:
-        lines += ["", *_aligned("tags", record.tags)]
+    if tags := _tags(record):
+        lines += ["", *_aligned("tags", tags)]
     if record.metrics:
         rows = [
             [name, *map(displays.figure, (m.last, m.min, m.max, m.last_step, m.count))]
@@ -327,11 +362,9 @@ def _run_text(
     if system:
         lines += ["", *_aligned("system", {series.name: _system_summary(series) for series in system})]
     if cells:
-        rows = [
-            [shown[0] if isinstance(shown, tuple) else str(shown) for shown in _cell_row(cell, 60)] for cell in cells
-        ]
-        headers = ["cell", "status", "took", "CPU", "peak memory", "GPU memory", "source"]
-        lines += ["", displays.text_table(headers, rows, [True, False, True, True, True, True])]
+        headers, table = _cell_table(cells, 60)
+        rows = [[shown[0] if isinstance(shown, tuple) else str(shown) for shown in row] for row in table]
+        lines += ["", displays.text_table(headers, rows, [True, False, *[True] * (len(headers) - 3)])]
     if traceback := facts.get("error.traceback"):
         lines += ["", *map(displays.plain, traceback.splitlines())]
     return "\n".join(lines)
@@ -340,48 +373,6 @@ def _run_text(
 def _system_summary(series: Series) -> str:
     known = catalogue.find(series.name)
     return _summary(series.values, known.unit if known else "") or displays.ABSENT
-
-
-# -- lists ---------------------------------------------------------------------------------------
-
-
-def runs_picture(project: ProjectRecord, records: Sequence[RunRecord], total: int, *, what: str = "") -> Picture:
-    """Return the first runs of a project, and how many there are.
-
-    Args:
-        project: The project.
-        records: At least the first of its runs, in the order of the table.
-        total: How many there are.
-        what: Which of them, such as ``where metrics.loss < 0.1``; all when empty.
-    """
-    caption = _runs_caption(project, total, what)
-    if total > SHOWN:
-        caption += f"; the first {SHOWN}:"
-    shown = records[:SHOWN]
-    return displays.runs_html(shown, caption), displays.runs_text(shown, caption)
-
-
-def _runs_caption(project: ProjectRecord, total: int, what: str) -> str:
-    name = f"{project.owner}/{project.name}"
-    if not total and not what:
-        return f"{name} has no runs yet. Make one: client.create_run({project.name!r})"
-    count = f"{total:,} run{'s' if total != 1 else ''}"
-    running = f", {project.running_count:,} running" if project.running_count and not what else ""
-    return f"{name}: {count}{running}{f' {what}' if what else ''}"
-
-
-def collaborators_picture(project: ProjectRecord, people: Sequence[Collaborator]) -> Picture:
-    """Return who is in a project."""
-    people = CollaboratorList(people)
-    title = f"{project.owner}/{project.name}"
-    html = Html.element("div", Html.element("div", title, style=f"{_TEXT};font-weight:600"), Html(people._repr_html_()))
-    return html, f"{displays.plain(title)}\n{people!r}"
-
-
-def projects_picture(projects: Sequence[ProjectRecord]) -> Picture:
-    """Return the projects that somebody may see."""
-    every = ProjectList(projects)
-    return every._repr_html_(), repr(every)
 
 
 def _aligned(title: str, values: Mapping[str, str]) -> list[str]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 
 from mlfoundry import Client, MlfoundryError, Run, RunStatus, StoredRun
+from mlfoundry.records import RunQuery
 
 from .arguments import Request
 from .changes import Former
@@ -39,12 +40,13 @@ def cell_key(cell_id: str | None, request: Request, source: str, environment: Ma
 def find_former(client: Client, request: Request, key: str) -> StoredRun | None:
     """Return this user's last run of a cell that is not deleted; None when there is none, or nobody can tell."""
     try:
-        found = client.search_runs(
-            request.project, f"tags.`{CELL_TAG}` = '{key}'", owner=request.owner, page_size=_LOOKED_AT, metrics=()
-        )
-        return next((run for run in found if run.record.created_by == client.user), None)
-    except MlfoundryError:  # no such project or tag yet, or a store that cannot be reached
+        project = client.get_project(request.project, request.owner)
+        query = RunQuery(project.project_id, f"tags.`{CELL_TAG}` = '{key}'", limit=_LOOKED_AT, metrics=())
+        # Not by the client's own search: the user did not ask, and needs no hint that nothing has this tag yet.
+        found = client.backend.search_runs(query).runs
+    except MlfoundryError:  # no such project yet, or a store that cannot be reached
         return None
+    return next((StoredRun(client, record) for record in found if record.created_by == client.user), None)
 
 
 def remembered(former: StoredRun) -> Former | None:

@@ -45,6 +45,7 @@ def chart(
     *,
     bands: Sequence[Band] = (),
     axis: tuple[float, float] | None = None,
+    from_zero: bool = False,
     unit: str = "",
     is_time: bool = False,
     points: int = 120,
@@ -57,6 +58,7 @@ def chart(
         alt: What somebody reads who does not see the image.
         bands: What is shaded behind the lines.
         axis: Range of the values; what the values need when None.
+        from_zero: Whether that range holds zero as well.
         unit: How values are written, see `number`.
         is_time: Whether x is in seconds.
         points: At most about so many a line.
@@ -64,9 +66,11 @@ def chart(
     """
     width, height = size
     left, right = _extent([line.x for line in lines])
-    low, high = axis or _padded(*_extent([line.y for line in lines]))
+    low, high = _extent([line.y for line in lines])
+    low, high = axis or _padded(min(low, 0.0) if from_zero else low, max(high, 0.0) if from_zero else high)
     frame = _Frame(left, right, low, high, width, height)
-    parts = [frame.bands(bands), frame.grid(), frame.labels(unit, (left, right), is_time=is_time)]
+    marks = _marks(low, high, 1024 if unit in ("B", "B/s") else 1000)
+    parts = [frame.bands(bands), frame.grid(marks), frame.labels(marks, unit, (left, right), is_time=is_time)]
     parts += [frame.line(line, points) for line in lines]
     return image("".join(parts), alt, width, height)
 
@@ -121,20 +125,17 @@ class _Frame:
         paths = "".join(f"M{start} {self.y0}V{self.y1}h{max(2, end - start)}V{self.y0}z" for start, end in stretches)
         return f'<path d="{paths}" fill="{_INK}" fill-opacity=".16"/>'
 
-    def grid(self) -> str:
-        lines = "".join(f"M{self.x0} {self.y(value)}H{self.x1}" for value in self._marks())
+    def grid(self, marks: Sequence[float]) -> str:
+        lines = "".join(f"M{self.x0} {self.y(value)}H{self.x1}" for value in marks)
         return f'<path d="{lines}" stroke="{_INK}" stroke-opacity=".35" stroke-width="2"/>'
 
-    def labels(self, unit: str, ends: tuple[float, float], *, is_time: bool) -> str:
+    def labels(self, marks: Sequence[float], unit: str, ends: tuple[float, float], *, is_time: bool) -> str:
         names = [displays.span(value) if is_time else displays.figure(value) for value in ends]
-        rising = "".join(_text(self.x0 - 8, self.y(value) + 7, short(value, unit)) for value in self._marks())
+        rising = "".join(_text(self.x0 - 8, self.y(value) + 7, short(value, unit)) for value in marks)
         look = f'font-family="system-ui,sans-serif" font-size="20" fill="{_INK}"'
         last = _text(self.x1, self.y0 + 24, names[1]) if ends[0] < ends[1] else ""
         first = _text(self.x0, self.y0 + 24, names[0])
         return f'<g {look}>{first}<g text-anchor="end">{rising}{last}</g></g>'
-
-    def _marks(self) -> tuple[float, float, float]:
-        return self.low, (self.low + self.high) / 2, self.high
 
     def line(self, line: Line, points: int) -> str:
         x, y = _thinned(line.x, line.y, points)
@@ -178,6 +179,21 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     if low < high:
         return low, high
     return (low - abs(low) / 2, high + abs(high) / 2) if low else (0.0, 1.0)
+
+
+def _marks(low: float, high: float, base: int) -> list[float]:
+    """Return two to five round values of a range; its ends when it is too narrow or too wide for any."""
+    size = high - low
+    if not (math.isfinite(size) and size > max(1e-9 * abs(low), 1e-9 * abs(high), 1e-290)):
+        return [low, high]
+    unit = base ** math.floor(math.log(size, base)) if base == 1024 and size >= base else 1.0
+    power = 10.0 ** math.floor(math.log10(size / unit))
+    for factor in (5.0, 2.0, 1.0, 0.5):
+        step = factor * power * unit
+        marks = [step * n for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+        if len(marks) >= 3:
+            break
+    return marks
 
 
 def _thinned(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+KEPT_TAGS = ["raises-exception"]  # "Run All" goes on behind a cell that fails on purpose
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -19,7 +20,8 @@ def stripped(text: str) -> str:
     notebook = json.loads(text)
     notebook["metadata"] = METADATA
     for cell in notebook["cells"]:
-        cell["metadata"] = {}
+        tags = [tag for tag in cell["metadata"].get("tags", []) if tag in KEPT_TAGS]
+        cell["metadata"] = {"tags": tags} if tags else {}
         if cell["cell_type"] == "code":
             cell["outputs"] = []
             cell["execution_count"] = None

@@ -97,6 +97,15 @@ def postgres_uri(tmp_path_factory, worker_id):
 
 
 @pytest.fixture(scope="session")
+def chromium():
+    """A browser for the whole session."""
+    from tests.browser.conftest import running_chromium
+
+    with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
 def servers():
     """A uvicorn of this worker's own, see `tests.servers`."""
     from tests.servers import Servers

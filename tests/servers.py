@@ -8,6 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import uvicorn
@@ -19,6 +20,7 @@ from mlfoundry.store.artifacts import ArtifactFolder
 from mlfoundry.store.database import Database
 from mlfoundry.store.postgres import PostgresDatabase
 from mlfoundry.tracking.accounts import AccountService
+from tests.pgbouncer import Pooler
 from tests.postgres import free_port
 
 Scope = MutableMapping[str, Any]
@@ -102,9 +104,22 @@ def on_sqlite(servers: Servers, folder: Path) -> TeamServer:
     return TeamServer(servers, Database(folder / "mlfoundry.db"), folder)
 
 
-def on_postgres(servers: Servers, folder: Path, uri: str) -> TeamServer:
+def on_postgres(servers: Servers, folder: Path, uri: str, *, partitions: int = 0) -> TeamServer:
     """Return a server on a schema of its own in a PostgreSQL."""
     name = f"test_{secrets.token_hex(8)}"
     with psycopg.connect(uri, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {name}")  # type: ignore[call-overload]
-    return TeamServer(servers, PostgresDatabase(f"{uri}?options=-csearch_path%3D{name}", pool_size=5), folder)
+    own = f"{uri}?options=-csearch_path%3D{name}"
+    return TeamServer(servers, PostgresDatabase(own, pool_size=5, partitions=partitions), folder)
+
+
+def on_pooler(servers: Servers, folder: Path, uri: str, pooler: Pooler) -> TeamServer:
+    """Return a server on a database of its own in a PostgreSQL, which it reaches through a pooler.
+
+    A pooler in transaction mode takes no search path, because nothing lasts in a session.
+    """
+    name = f"test_{secrets.token_hex(8)}"
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+    own = urlunsplit(urlsplit(pooler.uri)._replace(path=f"/{name}"))
+    return TeamServer(servers, PostgresDatabase(own, pool_size=5), folder)

@@ -3,6 +3,7 @@
 import { button, element, replace, setText } from "./dom.js";
 import { ago, clock, count } from "./numbers.js";
 
+const LIST_QUEUED = "queued: the kernel is busy; the list comes when its cell ends";
 const PERMISSIONS = ["READ", "WRITE", "ADMIN"];
 const MEANINGS = {
   READ: "sees runs and collaborators",
@@ -46,7 +47,8 @@ class CollaboratorsView {
 
   async _load() {
     try {
-      const told = await this.source.ask("list", {}, { onQueued: () => this._sayBelow("queued: the kernel is busy; the list comes when its cell ends") });
+      const told = await this.source.ask("list", {}, { onQueued: () => this._sayBelow(LIST_QUEUED) });
+      if (this._line?.textContent === LIST_QUEUED) this._sayBelow("");
       if (!this._isGone) this._take(told);
     } catch (error) {
       if (this._isGone) return;

@@ -26,6 +26,11 @@ const MORE_IS_BETTER =
 const HELD_OUT = /(^|[^a-z])(val|valid|validation|test|eval|dev|holdout)([^a-z]|$)/i;
 const ASKED_FOR = /^(model|arch|architecture|kernel|optimizer|optimiser|lr|learning_rate|batch_size|dataset|C)$/i;
 
+/** Whether a key is of a tag that the tracker set for itself, which no table offers. */
+export function isOwnTag(key) {
+  return key.startsWith("tags.mlfoundry.");
+}
+
 /** Split `metrics.loss` into its kind and its name; a fixed column has no kind. */
 export function split(key) {
   const extreme = /^(min|max)\(metrics\.(.*)\)$/s.exec(key);
@@ -44,6 +49,11 @@ export function describe(key, runs) {
   return { key, title, full: key, kind: isNumeric ? "number" : "text", width: Math.round(width) };
 }
 
+/** Whether a param is one that people ask for before others: a learning rate, a model. */
+export function isAskedFor(param) {
+  return ASKED_FOR.test(param);
+}
+
 /** -1 when less is better, 1 when more is better, 0 when the name does not tell. */
 export function direction(metric) {
   if (LESS_IS_BETTER.test(metric)) return -1;
@@ -55,7 +65,8 @@ export function rankedNames(names, coverage = () => 1, wished = undefined) {
   const rank = (name) => {
     const known = direction(name) ? 2 : 0;
     const held = known * (HELD_OUT.test(name) ? 2 : 1);
-    return (name === wished ? 100 : 0) + held + (direction(name) < 0 ? 0.5 : 0) + coverage(name) * 2;
+    // A metric that few runs have would leave its column, and the rule of the best, without values.
+    return (name === wished ? 100 : 0) + (held + (direction(name) < 0 ? 0.5 : 0) + 2) * coverage(name);
   };
   const ranks = new Map(names.map((name) => [name, rank(name)]));
   return [...names].sort((left, right) => ranks.get(right) - ranks.get(left));
@@ -86,7 +97,7 @@ function varyingParams(runs) {
     const varies = distinct > 1 || (distinct === 1 && count < size);
     // A value of its own in every run (a seed, a path) tells runs apart no better than their names.
     const isLabel = distinct > 12 && distinct > count / 2;
-    if (varies) candidates.push({ key, rank: (ASKED_FOR.test(name) ? 100 : 0) + (isLabel ? -50 : 0) + Math.min(distinct, 12) });
+    if (varies) candidates.push({ key, rank: (isAskedFor(name) ? 100 : 0) + (isLabel ? -50 : 0) + Math.min(distinct, 12) });
   }
   candidates.sort((left, right) => right.rank - left.rank);
   return candidates.slice(0, SHOWN_PARAMS).map(({ key }) => key);
@@ -108,6 +119,14 @@ export function readOrder(text) {
   const field = match[2].replace(/`((?:[^`]|``)*)`/g, (_, name) => name.replaceAll("``", "`"));
   const fixed = Object.keys(ORDER_WORDS).find((key) => ORDER_WORDS[key] === field);
   return { key: fixed ?? field, descending };
+}
+
+/** The order that a bare name such as `loss` means among these runs; any other as it is. */
+export function resolveOrder(sort, runs) {
+  if (FIXED[sort.key] || split(sort.key).kind) return sort;
+  const keys = runs.keys();
+  const key = ["metrics", "params", "tags"].map((kind) => `${kind}.${sort.key}`).find((each) => keys.includes(each));
+  return key ? { ...sort, key } : sort;
 }
 
 /** A name as the filter language takes it: in backticks unless it is a plain word. */

@@ -47,8 +47,42 @@ export function scatter(comparison, state, theme, colourOf) {
   return { data: [trace], layout, left: comparison.runs.length - runs.length };
 }
 
-/** One line a run over the params that differ and the metrics; coloured by a metric. */
+/**
+ * One line a run over the params that differ and the metrics; coloured by a metric. Drawn as ordinary lines: what
+ * plotly draws with WebGL has to compile code in the page, which a strict page forbids.
+ */
 export function parallel(comparison, state, theme, width) {
+  const keys = parallelKeys(comparison, state, width);
+  // A line has no way through a gap: runs without one of the values are left out, and counted.
+  const runs = comparison.runs.filter((run) => keys.every((key) => isPlaced(comparison.value(run, key))));
+  const axes = keys.map((key) => dimension(comparison, runs, key));
+  const values = runs.map((run) => comparison.value(run, state.colour));
+  const colours = theme.dark ? SCALE : SCALE_ON_LIGHT;
+  const bounds = [Math.min(...values), Math.max(...values)];
+  const lines = runs.map((run, place) => ({
+    type: "scatter",
+    mode: "lines",
+    x: keys.map((_, at) => at),
+    y: axes.map(({ shares }) => shares[place]),
+    line: { color: colourAt(colours, share(values[place], bounds)), width: 1.6 },
+    text: keys.map(() => [run.run_name, ...keys.map((key) => `${nameOf(key)} ${exact(comparison.value(run, key))}`)].map(plainForPlotly).join("<br>")),
+    hovertemplate: "%{text}<extra></extra>",
+  }));
+  const layout = {
+    ...frame(theme),
+    margin: { l: 60, r: 40, t: 46, b: 20 },
+    xaxis: { range: [-0.08, keys.length - 0.6], visible: false, fixedrange: true },
+    yaxis: { range: [-0.03, 1.03], visible: false, fixedrange: true },
+    shapes: keys.map((_, at) => ({ type: "line", x0: at, x1: at, y0: 0, y1: 1, layer: "below", line: { color: theme.line, width: 1.5 } })),
+    annotations: axes.flatMap((axis, at) => axisTexts(axis, at, theme)),
+    hovermode: "closest",
+    showlegend: false,
+  };
+  return { data: [...lines, colourBar(state, values, colours, theme)], layout, left: comparison.runs.length - runs.length };
+}
+
+/** The axes that there is room for: params that tell runs apart, two metrics, and the one that colours. */
+function parallelKeys(comparison, state, width) {
   const { differing } = comparison.splitParams();
   const metrics = comparison.names("metrics").map((name) => `metrics.${name}`);
   const room = Math.max(2, Math.min(MOST_DIMENSIONS, Math.floor(width / DIMENSION_WIDTH) - 1));
@@ -57,25 +91,41 @@ export function parallel(comparison, state, theme, width) {
   const isLabel = (name) => new Set(comparison.runs.map((run) => comparison.param(run, name))).size === comparison.runs.length && comparison.runs.length > 3;
   const telling = [...differing.filter((name) => !isLabel(name)), ...differing.filter(isLabel)];
   const params = telling.map((name) => `params.${name}`).slice(0, room - others.length - 1);
-  const keys = [...params, ...others, state.colour];
-  // plotly draws no line through a gap: runs without one of the values are left out, and counted.
-  const runs = comparison.runs.filter((run) => keys.every((key) => isPlaced(comparison.value(run, key))));
-  const values = runs.map((run) => comparison.value(run, state.colour));
-  const trace = {
-    type: "parcoords",
-    dimensions: keys.map((key) => dimension(comparison, runs, key)),
-    line: {
-      color: values,
-      colorscale: theme.dark ? SCALE : SCALE_ON_LIGHT,
-      showscale: true,
-      colorbar: { thickness: 10, title: { text: plainForPlotly(nameOf(state.colour)), side: "right" }, tickfont: { color: theme.muted } },
-    },
-    labelfont: { size: 12, color: theme.text },
-    tickfont: { size: 11, color: theme.muted },
-    rangefont: { size: 10, color: "rgba(0,0,0,0)" },
+  return [...params, ...others, state.colour];
+}
+
+function axisTexts({ label, ticks }, at, theme) {
+  const title = { x: at, y: 1, yshift: 22, text: label, showarrow: false, font: { size: 12, color: theme.text }, name: "axis-title" };
+  const marks = ticks.map(([place, text]) => ({ x: at, y: place, xshift: -6, xanchor: "right", text, showarrow: false, bgcolor: theme.ground, borderpad: 1, font: { size: 11, color: theme.muted } }));
+  return [title, ...marks];
+}
+
+/** Points that are not drawn: they bring the bar that tells what the colours mean. */
+function colourBar(state, values, colorscale, theme) {
+  const title = { text: plainForPlotly(nameOf(state.colour)), side: "right" };
+  const bar = { thickness: 10, title, tickfont: { color: theme.muted }, outlinewidth: 0 };
+  return {
+    type: "scatter",
+    mode: "markers",
+    x: values.map(() => null),
+    y: values.map(() => null),
+    hoverinfo: "skip",
+    marker: { color: values, colorscale, showscale: true, colorbar: bar },
   };
-  const layout = { ...frame(theme), margin: { l: 60, r: 30, t: 46, b: 20 } };
-  return { data: [trace], layout, left: comparison.runs.length - runs.length };
+}
+
+function share(value, [least, greatest]) {
+  return greatest > least ? (value - least) / (greatest - least) : 0.5;
+}
+
+/** The colour at a share of a scale, between the two stops around it. */
+function colourAt(scale, at) {
+  const upper = Math.max(1, scale.findIndex(([place]) => place >= at));
+  const [from, to] = [scale[upper - 1], scale[upper]];
+  const part = (at - from[0]) / (to[0] - from[0]);
+  const channel = (colour, place) => Number.parseInt(colour.slice(place, place + 2), 16);
+  const mixed = [1, 3, 5].map((place) => Math.round(channel(from[1], place) * (1 - part) + channel(to[1], place) * part));
+  return `rgb(${mixed.join(",")})`;
 }
 
 /** The part of `params.lr` that people say. */
@@ -121,25 +171,34 @@ function isWide(values) {
   return values.length > 0 && least > 0 && Math.max(...values) / least >= 100;
 }
 
+/** One axis: its label, where each run stands on it (0 at its foot, 1 at its head), and its ticks as [place, text]. */
 function dimension(comparison, runs, key) {
   const values = runs.map((run) => comparison.value(run, key));
   const label = plainForPlotly(cutMiddle(nameOf(key), 18));
   if (values.some((value) => typeof value === "string")) {
     const texts = [...new Set(values.map(String))].sort();
-    const places = values.map((value) => texts.indexOf(String(value)));
     const every = Math.ceil(texts.length / MOST_TICKS);
-    const ticks = texts.map((_, place) => place).filter((place) => place % every === 0);
-    const range = [-0.3, Math.max(texts.length - 0.7, 0.3)];
-    return { label, values: places, range, tickvals: ticks, ticktext: ticks.map((place) => plainForPlotly(cutMiddle(texts[place], 16))) };
+    const placeOf = (text) => (texts.length > 1 ? texts.indexOf(text) / (texts.length - 1) : 0.5);
+    const ticks = texts.filter((_, place) => place % every === 0).map((text) => [placeOf(text), plainForPlotly(cutMiddle(text, 16))]);
+    return { label, shares: values.map((value) => placeOf(String(value))), ticks };
   }
+  const scaled = isWide(values) ? Math.log10 : (value) => value;
   const distinct = [...new Set(values)].sort((left, right) => left - right);
-  const isLog = isWide(values);
-  const scaled = isLog ? values.map(Math.log10) : values;
-  const few = distinct.length <= 8 ? { tickvals: isLog ? distinct.map(Math.log10) : distinct, ticktext: distinct.map(figure) } : {};
-  if (isLog && distinct.length > 8) {
-    const decades = [];
-    for (let power = Math.ceil(Math.log10(distinct[0])); power <= Math.log10(distinct.at(-1)); power += 1) decades.push(power);
-    return { label, values: scaled, tickvals: decades, ticktext: decades.map((power) => figure(10 ** power)) };
-  }
-  return { label, values: scaled, ...few };
+  const bounds = [scaled(distinct[0]), scaled(distinct.at(-1))];
+  const placeOf = (value) => share(scaled(value), bounds);
+  const marks = distinct.length > 6 ? [distinct[0], ...between(bounds, scaled), distinct.at(-1)] : distinct;
+  return { label, shares: values.map(placeOf), ticks: apart(marks.map((value) => [placeOf(value), figure(value)])) };
+}
+
+/** Three values at even distances within the bounds of an axis. */
+function between([least, greatest], scaled) {
+  const back = scaled === Math.log10 ? (value) => 10 ** value : (value) => value;
+  return [0.25, 0.5, 0.75].map((part) => Number(back(least + part * (greatest - least)).toPrecision(3)));
+}
+
+/** Ticks without those that would stand upon the one before. */
+function apart(ticks) {
+  const kept = [];
+  for (const tick of ticks) if (!kept.length || tick[0] - kept.at(-1)[0] > 0.055) kept.push(tick);
+  return kept;
 }

@@ -19,7 +19,7 @@ export function paramsTable(comparison, state, look) {
   });
   const isEmpty = rows.length === 0;
   const said = comparison.names("params").length ? "All params are the same." : "These runs have no params.";
-  return { node: isEmpty ? element("p", { class: "mlf-muted" }, said) : grid("Params by run", comparison, look, rows), same: same.length };
+  return { node: isEmpty ? element("p", { class: "mlf-muted" }, said) : grid("Params by run", "mlf-compare-params", comparison, look, rows), same: same.length };
 }
 
 /** Metrics by run, with the difference to the baseline. */
@@ -35,7 +35,7 @@ export function metricsTable(comparison, state, look) {
     return element("tr", {}, rowHead(name), cells);
   });
   if (!rows.length) return element("p", { class: "mlf-muted" }, "These runs have no metrics yet.");
-  return grid("Metrics by run", comparison, look, rows);
+  return grid("Metrics by run", "mlf-compare-metrics", comparison, look, rows);
 }
 
 /** A run's name beside the line that it has in the charts. */
@@ -44,12 +44,17 @@ export function runLabel(run, look) {
     "span",
     { class: "mlf-run-label", title: run.run_name },
     look.swatch(run),
-    element("span", { class: "mlf-cut" }, cutInTheMiddle(run.run_name)),
+    element("span", { class: "mlf-cut" }, named(run, look)),
     run.status === "FINISHED" ? null : statusMark(run.status, { compact: true }),
   );
 }
 
-function grid(label, comparison, look, rows) {
+function named(run, look) {
+  const href = look.link?.(run.run_id);
+  return href ? element("a", { href }, cutInTheMiddle(run.run_name)) : cutInTheMiddle(run.run_name);
+}
+
+function grid(label, className, comparison, look, rows) {
   const heads = comparison.runs.map((run) => {
     const isBase = run === look.baseline;
     return element("th", { scope: "col", class: isBase ? "mlf-base" : "" }, runLabel(run, look), isBase ? element("span", { class: "mlf-base-word" }, "baseline") : null);
@@ -58,7 +63,7 @@ function grid(label, comparison, look, rows) {
   return element(
     "div",
     { class: "mlf-compare-scroll", tabindex: "0", role: "group", "aria-label": label },
-    element("table", { class: "mlf-compare-table", "aria-label": label }, head, element("tbody", {}, rows)),
+    element("table", { class: `mlf-compare-table ${className}`, "aria-label": label }, head, element("tbody", {}, rows)),
   );
 }
 

@@ -16,11 +16,13 @@ const HEADING = 26;
 const INNER = { left: 54, right: 12, top: 30, bottom: 24 };
 const LEGEND = 18;
 const HEADROOM = 1.25;
+/** A line at the very end of a fixed axis, such as 100 %, is drawn whole as well. */
+const FULL = 1.015;
 const SHORTEST = { step: 10, time: 30 };
 
 /** Places of charts in rows of equal height; a section begins a row below its heading. All in pixels. */
 export function placesOf(charts, width) {
-  const columns = Math.max(1, Math.min(MOST_COLUMNS, Math.floor(width / NARROWEST), charts.length));
+  const columns = columnsOf(charts, width);
   const each = columns === 1 ? Math.min(width, WIDEST) : width / columns;
   const cells = [];
   const headings = [];
@@ -38,6 +40,17 @@ export function placesOf(charts, width) {
     if (column === columns) [column, top] = [0, top + HEIGHT];
   });
   return { cells, headings, width, height: top + (column ? HEIGHT : 0) };
+}
+
+/** As few columns as make no more rows than the most that there is room for: the charts get all the width they can. */
+function columnsOf(charts, width) {
+  const most = Math.max(1, Math.min(MOST_COLUMNS, Math.floor(width / NARROWEST)));
+  const sizes = new Map();
+  for (const { section = "" } of charts) sizes.set(section, (sizes.get(section) ?? 0) + 1);
+  const rows = (columns) => [...sizes.values()].reduce((sum, size) => sum + Math.ceil(size / columns), 0);
+  let columns = most;
+  while (columns > 1 && rows(columns - 1) === rows(most)) columns -= 1;
+  return columns;
 }
 
 /** The part of a cell in which its lines are drawn. */
@@ -92,7 +105,7 @@ export function rangeOfX(all, settings, before) {
 
 /** The range of y of a chart; in powers of ten when it is logarithmic. */
 export function rangeOfY(chart, curves, settings, x, before) {
-  if (chart.axis && !settings.log) return { range: chart.axis.slice(), isLog: false };
+  if (chart.axis && !settings.log) return { range: [chart.axis[0], chart.axis[1] * FULL], isLog: false };
   let [least, greatest] = extentOf(curves, x, settings.log);
   const isLog = Boolean(settings.log) && least <= greatest;
   if (settings.log && !isLog) [least, greatest] = extentOf(curves, x, false);
@@ -236,7 +249,7 @@ export function axesOf(number, cell, total, ranges, context) {
     showline: true,
     domain: [box.left / total.width, (box.left + box.width) / total.width],
     range: ranges.x.map((each) => toAxis(each, isTime)),
-    nticks: Math.max(2, Math.floor(box.width / 75)),
+    nticks: Math.max(2, Math.floor(box.width / (isTime ? 75 : 60))),
     ...(isTime
       ? { tickformat: ranges.x[1] - ranges.x[0] < 600 ? "%H:%M:%S" : "%H:%M", hoverformat: "%H:%M:%S" }
       : { hoverformat: ",d" }),

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Collaborator, Health, MetricSummary, ProjectRecord, RunRecord, Series
+from ..records import Collaborator, Health, MetricSummary, ProjectRecord, RunRecord, RunStatus, Series
 from ..system_metrics import catalogue
 from ..values import param_text
 
@@ -77,9 +77,9 @@ def new_points(run_id: str, new: Sequence[tuple[int, int, Series]]) -> bytes:
         new: Place in the last whole frame's series, count of points before, and the new points.
     """
     columns: list[Column] = [
-        ({"name": "index", "type": "u4"}, np.array([index for index, _, _ in new], np.uint32)),
-        ({"name": "n", "type": "u4"}, np.array([len(series.values) for _, _, series in new], np.uint32)),
-        ({"name": "since", "type": "u4"}, np.array([since for _, since, _ in new], np.uint32)),
+        _whole_numbers("index", np.array([index for index, _, _ in new], np.int64)),
+        _whole_numbers("n", np.array([len(series.values) for _, _, series in new], np.int64)),
+        _whole_numbers("since", np.array([since for _, since, _ in new], np.int64)),
         *_point_columns([series for _, _, series in new]),
     ]
     return frame({"kind": "points", "run": run_id, "whole": False}, columns)
@@ -105,15 +105,27 @@ def _look(name: str) -> tuple[str, str, tuple[float, float] | None]:
 
 
 def _point_columns(every: Sequence[Series]) -> list[Column]:
-    empty = np.empty(0)
-    steps = np.concatenate([empty, *(series.steps for series in every)])
-    times = np.concatenate([empty, *(series.times for series in every)]) / 1e6
-    values = np.concatenate([empty, *(series.values for series in every)])
+    whole, real = [np.empty(0, np.int64)], [np.empty(0)]
+    steps = np.concatenate([series.steps for series in every] or whole)
+    times = np.concatenate([series.times for series in every] or whole) / 1e6
+    values = np.concatenate([series.values for series in every] or real)
     return [
-        ({"name": "steps", "type": "f8"}, steps),
+        _whole_numbers("steps", steps),
         ({"name": "times", "type": "f8"}, times),
         ({"name": "values", "type": "f8"}, values),
     ]
+
+
+def _whole_numbers(name: str, values: NDArray[np.int64]) -> Column:
+    """Return a column of the narrowest type; what exceeds 32 bits becomes the nearest double."""
+    least, greatest = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    if least >= 0 and greatest < 1 << 8:
+        kind = "u1"
+    elif least >= -(1 << 31) and greatest < 1 << 31:
+        kind = "i4"
+    else:
+        kind = "f8"
+    return {"name": name, "type": kind}, values
 
 
 # -- the table of runs ---------------------------------------------------------------------------
@@ -305,9 +317,13 @@ def _param_json(name: str, value: Any) -> list[Any]:
     return [param_text(name, value)[1], number_json(value) if _is_number(value) else None]
 
 
-def cells(facts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the cells that facts tell of, in order; one that cannot be read is left out."""
+def cells(record: RunRecord, facts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the cells that a run's facts tell of, in order; one that cannot be read is left out.
+
+    A cell whose end nobody could write down any more (its process died, or it ended its own run) ended with the run.
+    """
     found = []
+    has_ended = record.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED)
     for name, text in facts.items():
         number = name.removeprefix(_CELL)
         if not name.startswith(_CELL) or not number.isdecimal():
@@ -317,6 +333,8 @@ def cells(facts: Mapping[str, str]) -> list[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(told, dict):
+            if has_ended and "ended_at" not in told:
+                told = {"status": record.status.value, **told, "ended_at": seconds(record.ended_at)}
             found.append({"n": int(number), **told, "source": facts.get(f"{name}.source", "")})
     return sorted(found, key=lambda cell: int(cell["n"]) if isinstance(cell["n"], int) else 0)
 
@@ -348,7 +366,7 @@ def run_snapshot(
         "params": {name: _param_json(name, value) for name, value in record.params.items()},
         "tags": dict(record.tags),
         "metrics": {name: _metric_json(metric) for name, metric in record.metrics.items()},
-        "cells": cells(facts),
+        "cells": cells(record, facts),
         "facts": {name: text for name, text in facts.items() if not name.startswith(_CELL) and name != _TRACEBACK},
         "health": health_json(health),
         "dashboard_link": dashboard_link,

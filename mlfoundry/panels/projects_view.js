@@ -4,6 +4,7 @@ import { button, codeToCopy, element, replace, setText } from "./dom.js";
 import { ago, clock, count, figure } from "./numbers.js";
 import { cutInTheMiddle } from "./table_cells.js";
 
+const LIST_QUEUED = "queued: the kernel is busy; the list comes when its cell ends";
 const SEARCH_FROM = 8;
 const PEOPLE_SAID = 3;
 const SKELETON_AFTER_MS = 200;
@@ -40,7 +41,8 @@ class ProjectsView {
 
   async _load() {
     try {
-      const projects = await this.source.ask("list", {}, { onQueued: () => setText(this._line, "queued: the kernel is busy; the list comes when its cell ends") });
+      const projects = await this.source.ask("list", {}, { onQueued: () => setText(this._line, LIST_QUEUED) });
+      if (this._line.textContent === LIST_QUEUED) setText(this._line, "");
       if (!this._isGone) this._take(projects);
     } catch (error) {
       if (this._isGone) return;
@@ -83,7 +85,9 @@ class ProjectsView {
   _row(project) {
     const title = `${project.owner}/${project.name}`;
     const name = element("span", { class: "mlf-cut mlf-projects-name" }, cutInTheMiddle(title));
-    const open = button(name, () => this._open(project), { class: "mlf-link", title, "aria-label": `Open ${title}` });
+    const label = { class: "mlf-link", title, "aria-label": `Open ${title}` };
+    const href = this.source.link?.(project);
+    const open = href ? element("a", { href, ...label }, name) : button(name, () => this._open(project), label);
     const running = project.running_count ? element("span", { class: "mlf-status-running" }, `● ${project.running_count} running`) : "";
     const last = project.last_run_at;
     return element(

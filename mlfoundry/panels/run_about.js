@@ -1,6 +1,7 @@
 // All that is known of a run beside its curves: description and tags (to edit), params, metrics, surroundings, packages.
 
 import { button, codeToCopy, copyButton, element, replace, setText } from "./dom.js";
+import { isOwnTag } from "./columns.js";
 import { ABSENT, bytes, clock, count, exact, figure, fromJson } from "./numbers.js";
 
 /** The inside of the tab Details. */
@@ -92,7 +93,9 @@ export class AboutTab {
 
   _tags() {
     const { tags, may_write: mayWrite } = this._run;
-    const names = Object.keys(tags ?? {}).sort();
+    const names = Object.keys(tags ?? {})
+      .filter((name) => !isOwn(name))
+      .sort();
     const list = element(
       "ul",
       { class: "mlf-tags" },
@@ -205,7 +208,9 @@ export class AboutTab {
   }
 
   _surroundings() {
-    const { packages, ...facts } = this._run.facts ?? {};
+    const { packages, ...told } = this._run.facts ?? {};
+    const own = Object.entries(this._run.tags ?? {}).filter(([name]) => isOwn(name));
+    const facts = { ...told, ...Object.fromEntries(own) };
     const names = Object.keys(facts)
       .filter((name) => !/^(cell|error)\./.test(name))
       .sort();
@@ -214,6 +219,11 @@ export class AboutTab {
       : element("p", { class: "mlf-muted" }, "nothing recorded");
     return [section("surroundings", known), packages ? section("packages", packageList(packages)) : null];
   }
+}
+
+/** Whether a tag is one that the tracker set: it is told among the surroundings, where nobody edits. */
+function isOwn(name) {
+  return isOwnTag(`tags.${name}`);
 }
 
 function factText(name, text) {
@@ -278,7 +288,7 @@ function numberOf(text) {
 }
 
 function section(title, ...content) {
-  return element("section", { class: "mlf-about-section" }, element("h3", {}, title), content);
+  return element("section", { class: `mlf-about-section mlf-about-${title}` }, element("h3", {}, title), content);
 }
 
 function table(rows) {

@@ -5,10 +5,11 @@ import { button, copyText, element, replace } from "./dom.js";
 import { count } from "./numbers.js";
 
 const NAMES_SAID = 3;
+const MOST_COMPARED = 50;
 
 export class RunActions {
   /**
-   * Options: source, label(id) -> name, onCompare(), onDetails(id), onClear(), onDeleted(ids), onRestored(ids),
+   * Options: source, label(id) -> name, onCompare(), onCompareShown(), shownCount(), onDetails(id), onClear(), onDeleted(ids), onRestored(ids),
    * mayWrite(), mayDelete(), isComparing().
    */
   constructor(parent, options) {
@@ -31,8 +32,11 @@ export class RunActions {
     this._mode = "selection";
     const { options } = this;
     const ids = this._ids;
+    this._toldOf = undefined;
     if (!ids.length) {
-      replace(this.element, element("span", { class: "mlf-muted" }, "Tick runs to compare, describe or delete them."), keysHint());
+      const shown = (this._toldOf = options.shownCount());
+      const all = shown > 1 ? button(shown > MOST_COMPARED ? `compare the first ${MOST_COMPARED}` : `compare all ${shown}`, options.onCompareShown) : null;
+      replace(this.element, element("span", { class: "mlf-muted" }, "Tick runs to compare, describe or delete them."), all, keysHint(options.enterWord ?? "details"));
       return;
     }
     const single = ids.length === 1;
@@ -57,7 +61,8 @@ export class RunActions {
 
   /** Draw the bar again, for what it says beside the selection may have changed. */
   refresh() {
-    if (this._mode === "selection") this._showSelection();
+    const isSame = !this._ids.length && this._toldOf === this.options.shownCount();
+    if (this._mode === "selection" && !isSame) this._showSelection();
   }
 
   /** Say something in the bar until the selection changes or it is put away. */
@@ -123,7 +128,7 @@ export class RunActions {
   }
 }
 
-function keysHint() {
+function keysHint(enterWord) {
   const key = (text) => element("kbd", {}, text);
-  return element("span", { class: "mlf-muted mlf-keys" }, key("j"), key("k"), " move ", key("x"), " tick ", key("Enter"), " details ", key("/"), " filter");
+  return element("span", { class: "mlf-muted mlf-keys" }, key("j"), key("k"), " move ", key("x"), " tick ", key("Enter"), ` ${enterWord} `, key("/"), " filter");
 }

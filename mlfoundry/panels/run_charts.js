@@ -1,12 +1,12 @@
 // The charts of a run: which series stand in which chart, which charts are shown, and the controls above them.
 
-import { button, element, freshId, replace, setText } from "./dom.js";
+import { element, setText } from "./dom.js";
+import { ChartChooser } from "./chart_chooser.js";
 import { LineCharts } from "./charts.js";
 import { bytes, duration } from "./numbers.js";
 
 /** Most charts that are shown before somebody chooses. */
 export const SHOWN = 12;
-const SEARCH_FROM = 12;
 /** Groups that say in other units, or in detail, what another group says: shown when chosen. */
 const SECONDARY = new Set([
   "CPU cores",
@@ -25,6 +25,8 @@ const SECONDARY = new Set([
   "GPU memory traffic",
   "GPU clock",
 ]);
+/** As people count: metric-9 before metric-10. */
+const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 /** The order of groups on the page; others follow. */
 const ORDER = [
   "GPU",
@@ -47,6 +49,7 @@ const ORDER = [
  */
 export function metricCharts(points, { place, cross }) {
   const logged = points.all().filter((series) => !series.system);
+  logged.sort((left, right) => collator.compare(left.name, right.name));
   const sizes = new Map();
   for (const { group } of logged) sizes.set(group, (sizes.get(group) ?? 0) + 1);
   const charts = logged.map((series) => {
@@ -82,7 +85,14 @@ export function systemCharts(points, { cross }) {
   }));
 }
 
+/** What the catalogue's words leave open: whose memory it is. */
+const LINES = new Map([
+  ["system/process/memory_rss_bytes", "with child processes"],
+  ["system/process/main_memory_rss_bytes", "this process"],
+]);
+
 function lineName(name) {
+  if (LINES.has(name)) return LINES.get(name);
   const parts = name.split("/").slice(1);
   const number = parts.find((part) => /^\d+$/.test(part));
   const words = parts
@@ -123,7 +133,7 @@ export class ChartsTab {
     this._settingsOf = settings;
     this._shownAtFirst = shownAtFirst;
     this._key = "";
-    this._chooser = new Chooser(`choose ${kind === "system" ? "system charts" : "metrics"}`, (keys) =>
+    this._chooser = new ChartChooser(`choose ${kind === "system" ? "system charts" : "metrics"}`, (keys) =>
       this._choose(keys),
     );
     this._message = element("div", { class: "mlf-error", role: "alert", hidden: true });
@@ -173,12 +183,18 @@ export class ChartsTab {
     this._view.dispose();
   }
 
-  /** What was chosen is {metrics: [names], system: [groups]}, or one list of names of series, as a person writes it. */
+  /**
+   * What was chosen is {metrics: [names], system: [groups]}, or one list, as a person writes it. The name of a group
+   * stands for all of its series; the name of a series for that one.
+   */
   _shown(all) {
     const chosen = this._source.get("selected_series");
     const isList = Array.isArray(chosen);
     const keys = new Set(isList ? chosen : (chosen?.[this._kind] ?? []));
-    const shown = all.filter((chart) => keys.has(chart.key) || chart.lines.some((line) => keys.has(line.key)));
+    const shown = all.flatMap((chart) => {
+      const lines = keys.has(chart.key) ? chart.lines : chart.lines.filter((line) => keys.has(line.key));
+      return lines.length ? [{ ...chart, lines }] : [];
+    });
     const isChosen = isList ? shown.length > 0 : Array.isArray(chosen?.[this._kind]);
     return isChosen ? shown : this._shownAtFirst(all);
   }
@@ -205,90 +221,4 @@ export function firstMetrics(all) {
 export function firstSystem(all) {
   const primary = all.filter((chart) => !SECONDARY.has(chart.key));
   return (primary.length ? primary : all).slice(0, SHOWN);
-}
-
-/** A list of charts to tick, with a search where there are many. */
-class Chooser {
-  constructor(label, onChoose) {
-    this._onChoose = onChoose;
-    this._boxes = new Map();
-    const id = freshId("chooser");
-    this.toggle = button("", () => this._open(this.node.hidden), {
-      "aria-expanded": "false",
-      "aria-controls": id,
-      "aria-label": label,
-      hidden: true,
-    });
-    this._search = element("input", {
-      type: "search",
-      class: "mlf-input",
-      placeholder: "search",
-      "aria-label": "search charts",
-      oninput: () => this._filter(),
-    });
-    this._list = element("div", { class: "mlf-chooser-list", role: "group", "aria-label": label });
-    const all = button("all", () => this._setAll(true), { class: "mlf-button mlf-plain" });
-    const none = button("none", () => this._setAll(false), { class: "mlf-button mlf-plain" });
-    this.node = element(
-      "div",
-      { class: "mlf-chooser", id, hidden: true, onkeydown: (event) => this._key(event) },
-      element("div", { class: "mlf-row" }, this._search, all, none),
-      this._list,
-    );
-  }
-
-  update(all, shown) {
-    this.toggle.hidden = all.length < 2;
-    setText(
-      this.toggle,
-      shown.length === all.length ? `all ${all.length} charts` : `${shown.length} of ${all.length} charts`,
-    );
-    this._search.hidden = all.length <= SEARCH_FROM;
-    const keys = new Set(shown.map((chart) => chart.key));
-    if (all.length !== this._boxes.size) this._make(all);
-    for (const [key, { box }] of this._boxes) box.checked = keys.has(key);
-  }
-
-  _make(all) {
-    this._boxes.clear();
-    replace(
-      this._list,
-      all.map((chart) => {
-        const box = element("input", { type: "checkbox", onchange: () => this._tell() });
-        const name = chart.section ? `${chart.section}/${chart.title}` : chart.title;
-        const node = element("label", { class: "mlf-tick", title: name }, box, element("bdi", {}, name));
-        this._boxes.set(chart.key, { box, node, name });
-        return node;
-      }),
-    );
-    this._filter();
-  }
-
-  _tell() {
-    this._onChoose([...this._boxes].filter(([, { box }]) => box.checked).map(([key]) => key));
-  }
-
-  _setAll(is) {
-    for (const { box, node } of this._boxes.values()) if (!node.hidden) box.checked = is;
-    this._tell();
-  }
-
-  _filter() {
-    const words = this._search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const { node, name } of this._boxes.values())
-      node.hidden = !words.every((word) => name.toLowerCase().includes(word));
-  }
-
-  _open(is) {
-    this.node.hidden = !is;
-    this.toggle.setAttribute("aria-expanded", String(is));
-    if (is && !this._search.hidden) this._search.focus();
-  }
-
-  _key(event) {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    this._open(false);
-    this.toggle.focus();
-  }
 }

@@ -56,6 +56,7 @@ export class RunDetails {
         statusMark(this._value("status")),
         element("bdi", { class: "mlf-details-name" }, this._value("name") ?? ""),
         element("span", { class: "mlf-muted" }, this._times()),
+        this.options.source.link ? element("a", { href: this.options.source.link(this.id) }, "open the run's page") : null,
         copyButton("copy id", this.id, { title: this.id, class: "mlf-button" }),
         button("×", () => this.close(), { class: "mlf-button mlf-plain mlf-end", "aria-label": "Close the details" }),
       ),

@@ -2,6 +2,8 @@
 // A value is a number, a text, or undefined where a run has none. Rows keep their number for good,
 // so that an order is a list of row numbers and a selection a list of run ids.
 
+import { isOwnTag } from "./columns.js";
+
 const FIRST_CAPACITY = 256;
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 const ALWAYS = new Set(["run_id", "name", "status", "started_at", "ended_at", "created_by", "description", "error"]);
@@ -152,9 +154,9 @@ export class Runs {
     return this._columns.get(key)?.get(row);
   }
 
-  /** Keys of params, metrics (with their extremes) and tags, sorted within each kind. */
+  /** Keys of params, metrics (with their extremes) and tags, sorted within each kind; without the tracker's own tags. */
   keys() {
-    const keys = [...this._columns.keys()].filter((key) => !ALWAYS.has(key));
+    const keys = [...this._columns.keys()].filter((key) => !ALWAYS.has(key) && !isOwnTag(key));
     return keys.sort((left, right) => collator.compare(left, right));
   }
 
@@ -296,7 +298,7 @@ export class Runs {
   _haystack(row) {
     const parts = [this._ids[row]];
     for (const [key, column] of this._columns) {
-      if (key.includes("metrics.") || key.endsWith("_at")) continue;
+      if (key.includes("metrics.") || key.endsWith("_at") || isOwnTag(key)) continue;
       const value = column.get(row);
       if (value !== undefined) parts.push(String(value));
     }

@@ -2,9 +2,10 @@
 // Fed by a source (see the panels' contract); knows nothing of kernels or of HTTP.
 
 import { ColumnChooser } from "./column_chooser.js";
-import { defaultKeys, describe, orderText, rankedMetrics, readOrder, split } from "./columns.js";
+import { orderText, readOrder, resolveOrder, split } from "./columns.js";
 import { BestLine } from "./best_line.js";
 import { mountCompare } from "./compare_view.js";
+import { MOST_RUNS } from "./comparison.js";
 import { button, element, setText } from "./dom.js";
 import { FilterBox } from "./filter_box.js";
 import { count } from "./numbers.js";
@@ -14,11 +15,11 @@ import { RunDetails } from "./run_details.js";
 import { RunSearch } from "./run_search.js";
 import { Runs } from "./runs.js";
 import { countsText, showFirstLine, showNoMatch, showSkeleton } from "./runs_words.js";
+import { ShownColumns } from "./shown_columns.js";
 import { Table } from "./table.js";
-import { fitWidths } from "./table_cells.js";
 
 const SKELETON_AFTER_MS = 200;
-const MOST_ROWS_HIGH = 16;
+const ROWS_HIGH = 16;
 const NEWEST_FIRST = { key: "started_at", descending: true };
 
 /** Put the runs browser into an element. Returns {dispose}. */
@@ -33,7 +34,6 @@ class RunsView {
     this.runs = new Runs();
     this.order = new RowOrder(this.runs, (offset) => this._askPage(offset));
     this.order.sort = readOrder(source.get("order_by")) ?? NEWEST_FIRST;
-    this.columns = [];
     this._build(parent);
     // Before the source is heard: it may have something to tell at once.
     this._skeletonTimer = setTimeout(() => showSkeleton(this._empty), SKELETON_AFTER_MS);
@@ -43,15 +43,18 @@ class RunsView {
       source.onChange("filter", (filter) => this._search.take(filter)),
       source.onChange("quick", (words) => this._search.take(words)),
       source.onChange("order_by", (text) => this._takeOrder(text)),
-      source.onChange("columns", () => this._takeColumns()),
+      source.onChange("columns", () => this.columns.follow()),
     ];
     this._clock = setInterval(() => this._tick(), 1000);
+    this._size = new ResizeObserver(() => this.table && !this._isBusy() && this.columns.renew());
+    this._size.observe(this.element);
   }
 
   dispose() {
     clearTimeout(this._skeletonTimer);
     this._search.dispose();
     clearInterval(this._clock);
+    this._size.disconnect();
     this._offs.forEach((off) => off?.());
     this._compare?.dispose();
     this._chooser.dispose();
@@ -68,11 +71,13 @@ class RunsView {
     this._counts = element("span", { class: "mlf-runs-counts", role: "status" });
     this._new = button("", () => this._settle(), { class: "mlf-button mlf-runs-new" });
     this._new.hidden = true;
+    this.columns = new ShownColumns({ source, runs, order: this.order, node: this.element, table: () => this.table });
     const choose = button("columns", () => {}, { class: "mlf-button" });
     const head = element("div", { class: "mlf-runs-head" }, this._title, this._counts, this._new);
     this.element.append(head);
     this._best = new BestLine(this.element, { source, runs, onReveal: (id) => this._reveal(id) });
     const bar = element("div", { class: "mlf-runs-bar" });
+    this._bar = bar;
     this.element.append(bar);
     const text = source.get("filter") || source.get("quick") || "";
     this._filter = new FilterBox(bar, { runs, text, onInput: (...typed) => this._search.type(...typed), onLeave: () => this.table?.grid.focus() });
@@ -80,9 +85,9 @@ class RunsView {
     bar.append(choose);
     this._chooser = new ColumnChooser(bar, choose, {
       runs,
-      columns: () => this.columns,
-      onChange: (columns) => this._setColumns(columns),
-      onDefault: () => this._setColumns(null),
+      columns: () => this.columns.list,
+      onChange: (columns) => this.columns.choose(columns),
+      onDefault: () => this.columns.choose(null),
     });
     this._stage = element("div", { class: "mlf-runs-stage" });
     this._empty = element("div", { class: "mlf-runs-empty" });
@@ -99,6 +104,8 @@ class RunsView {
       source,
       label: (id) => runs.value(runs.row(id), "name") ?? id.slice(0, 8),
       onCompare: () => this._toggleCompare(),
+      onCompareShown: () => this._compareShown(),
+      shownCount: () => (this.table ? this.order.shown.length : 0),
       onDetails: (id) => this._details.open(id),
       onClear: () => this._select([]),
       onDeleted: (ids) => this._forget(ids),
@@ -107,6 +114,7 @@ class RunsView {
         this._arrange();
       },
       isComparing: () => Boolean(this._compare),
+      enterWord: source.link ? "open" : "details",
       mayDelete: () => runs.project.permission === "ADMIN",
     });
     this._details = new RunDetails(this.element, {
@@ -121,17 +129,17 @@ class RunsView {
   }
 
   _makeTable() {
-    this.columns = this._chosenColumns();
     this.table = new Table(this._stage, this.order, {
       label: `Runs of ${this._projectName()}`,
-      columns: this.columns,
+      columns: this.columns.read(),
       sort: this.order.sort,
       now: () => this.source.now(),
       cardKeys: (columns) => ["status", "name", this._cardMetric(columns)].filter(Boolean),
       onSort: (key, descending) => this._sortBy(key, descending),
       onSelect: (ids) => this._select(ids),
-      onOpen: (id) => id !== undefined && this._details.open(id),
-      onColumns: (columns) => this._setColumns(columns),
+      onOpen: (id) => id !== undefined && this._open(id),
+      link: this.source.link,
+      onColumns: (columns) => this.columns.choose(columns),
       onFilterKey: () => this._filter.focus(),
     });
     this.table.select(this._knownSelection());
@@ -149,6 +157,7 @@ class RunsView {
 
   _hear(message) {
     if (message.kind !== "runs") return;
+    this._store = message.header.store ?? this._store;
     const isFirst = !this._hasHeard;
     this._hasHeard = true;
     clearTimeout(this._skeletonTimer);
@@ -174,12 +183,13 @@ class RunsView {
     this._showEmpty();
     if (!this.runs.rows().length && !this.table) return;
     if (!this.table) {
+      this.order.sort = resolveOrder(this.order.sort, this.runs);
       this.order.arrange();
       this._makeTable();
       this._showHead();
       if (this._filter.text) this._search.type(this._filter.text, true);
     } else if (isWholeList || !this._isBusy()) {
-      this._renewDefaults();
+      this.columns.renew();
       this._arrange();
     } else {
       this._holdStill();
@@ -208,7 +218,7 @@ class RunsView {
   }
 
   _settle() {
-    this._renewDefaults();
+    this.columns.renew();
     this._arrange();
     this.table.grid.focus({ preventScroll: true });
   }
@@ -221,7 +231,7 @@ class RunsView {
 
   async _askPage(offset) {
     const { sort } = this.order;
-    return this.source.ask("page", { filter: "", order_by: orderText(sort.key, sort.descending), offset });
+    return this.source.ask("page", { filter: this.order.filter, order_by: orderText(sort.key, sort.descending), offset });
   }
 
   // -- arranging -------------------------------------------------------------------------------
@@ -235,19 +245,20 @@ class RunsView {
     else if (!keepsPlace) this.table.grid.scrollTop = 0;
     this._showHead();
     this._showEmpty();
+    this._actions.refresh();
   }
 
   _sortBy(key, descending) {
     this.order.sort = { key, descending };
     this.source.set("order_by", orderText(key, descending));
-    if (this.order.isPaged) this.order.startPages(this.runs.total);
+    if (this.order.isPaged) this.order.startPages(this.order.filter ? this.order.total : this.runs.total);
     this.order.arrange();
     this.table.setSort(this.order.sort);
     this.table.grid.scrollTop = 0;
   }
 
   _takeOrder(text) {
-    const wished = readOrder(text) ?? NEWEST_FIRST;
+    const wished = resolveOrder(readOrder(text) ?? NEWEST_FIRST, this.runs);
     const { sort } = this.order;
     if (wished.key === sort.key && wished.descending === sort.descending) return;
     this.order.sort = wished;
@@ -260,66 +271,6 @@ class RunsView {
     if (!this.table) return;
     if (isRepeat && this._isBusy()) this._holdStill();
     else this._arrange({ keepsPlace: isRepeat });
-  }
-
-  // -- columns ---------------------------------------------------------------------------------
-
-  _chosenColumns() {
-    const chosen = this.source.get("columns");
-    const isChosen = Array.isArray(chosen) && chosen.length > 0;
-    const entries = isChosen ? chosen.map((entry) => (Array.isArray(entry) ? entry : [entry])) : this._defaults().map((key) => [key]);
-    const columns = entries.map(([key, width]) => {
-      const before = this.columns.find((column) => column.key === key);
-      const column = before ?? describe(key, this.runs);
-      return width ? { ...column, width, isSized: true } : column;
-    });
-    const rows = this.order.shown.length ? this.order.shown : this.runs.rows();
-    return fitWidths(columns, rows.slice(0, 200), this.runs, this._pen());
-  }
-
-  _defaults() {
-    const keys = defaultKeys(this.runs);
-    const { key } = this.order.sort;
-    if (!keys.includes(key)) keys.splice(2, 0, key); // what is sorted by is always seen
-    return keys;
-  }
-
-  _pen() {
-    const { fontSize, fontFamily } = getComputedStyle(this.element);
-    return { now: this.source.now(), font: `${fontSize} ${fontFamily}` };
-  }
-
-  _renewDefaults() {
-    const told = this.runs.keys().join("\n");
-    if (told === this._keysBefore) return;
-    this._keysBefore = told;
-    const chosen = this.source.get("columns");
-    if (Array.isArray(chosen) && chosen.length) return;
-    const columns = this._chosenColumns();
-    const same = columns.length === this.columns.length && columns.every((column, index) => column.key === this.columns[index].key);
-    if (same) return;
-    this.columns = columns;
-    this.table.setColumns(columns);
-  }
-
-  _setColumns(columns) {
-    if (columns) {
-      this.columns = fitWidths(columns, this.order.shown.slice(0, 200), this.runs, this._pen());
-      this.source.set("columns", columns.map(({ key, width, isSized }) => (isSized ? [key, width] : key)));
-    } else {
-      this.source.set("columns", []);
-      this.columns = [];
-      this.columns = this._chosenColumns();
-    }
-    this.table?.setColumns(this.columns);
-  }
-
-  _takeColumns() {
-    if (!this.table) return;
-    const told = JSON.stringify(this.columns.map(({ key, width, isSized }) => (isSized ? [key, width] : key)));
-    if (JSON.stringify(this.source.get("columns") ?? []) === told) return;
-    this.columns = this._chosenColumns();
-    this.table.setColumns(this.columns);
   }
 
   // -- selection, comparison, details ----------------------------------------------------------
@@ -341,6 +292,13 @@ class RunsView {
     if (ids.length !== this.table.selected.size) this.table.select(ids);
     this._actions.show(ids);
     if (!ids.length) this._closeCompare();
+  }
+
+  /** Where runs have pages, to that of a run; else its details lie open below. */
+  _open(id) {
+    const href = this.source.link?.(id);
+    if (href) location.assign(href);
+    else this._details.open(id);
   }
 
   _reveal(id) {
@@ -373,9 +331,17 @@ class RunsView {
     this._actions.refresh();
   }
 
+  /** Compare what the filter leaves, as far as a comparison goes. */
+  _compareShown() {
+    this._select(this.order.shown.slice(0, MOST_RUNS).map((row) => this.runs.id(row)));
+    this._openCompare();
+    this._actions.refresh();
+  }
+
   _openCompare() {
     this.source.set("compare", true);
     this._compare = mountCompare(this._comparePlace, this.source);
+    this._setHeight(); // it may be lower while there is something to see below it
     this._comparePlace.scrollIntoView({ block: "nearest" });
   }
 
@@ -384,6 +350,7 @@ class RunsView {
     this.source.set("compare", false);
     this._compare.dispose();
     this._compare = null;
+    this._setHeight();
     this._actions.refresh();
   }
 
@@ -398,25 +365,36 @@ class RunsView {
     const rows = this.runs.rows();
     const running = rows.filter((row) => this.runs.value(row, "status") === "RUNNING").length;
     const total = Math.max(this.runs.total, rows.length);
-    const isNarrowed = Boolean(this.order.matched || this.order.words);
+    const isNarrowed = Boolean(this.order.matched || this.order.words || this.order.filter);
     setText(this._title, this._projectName());
     setText(this._counts, countsText({ total, running, shown: isNarrowed ? this.order.total : null }));
-    // As high as the whole list needs, so that a filter does not move what stands below.
-    this._stage.style.setProperty("--mlf-rows", String(Math.min(Math.max(total, 1), MOST_ROWS_HIGH)));
+    this._setHeight();
     this._showBest();
   }
 
+  /** As high as the whole list needs, so that a filter does not move what stands below. */
+  _setHeight() {
+    const total = Math.max(this.runs.total, this.runs.rows().length, 1);
+    const rows = Math.min(total, this.source.rowsHigh?.() ?? ROWS_HIGH);
+    this._stage.style.setProperty("--mlf-rows", String(rows));
+  }
+
   _showBest() {
-    this._best.refresh(this.order.shown);
+    // Of a list that has not come whole nobody here can say which run is the best.
+    this._best.element.classList.toggle("mlf-best-away", this.order.isPaged);
+    if (!this.order.isPaged) this._best.refresh(this.order.shown);
   }
 
   _showEmpty() {
     const isEmpty = this.runs.rows().length === 0;
     const isNoMatch = !isEmpty && this.table && this.order.total === 0;
     this._empty.hidden = !isEmpty && !isNoMatch;
-    this._best.element.classList.toggle("mlf-best-away", isEmpty);
+    this._best.element.classList.toggle("mlf-best-away", isEmpty || this.order.isPaged);
     if (this.table) this.table.grid.hidden = isEmpty;
-    if (isEmpty) showFirstLine(this._empty, this.runs.project);
+    // Nothing to filter and nothing to tick yet.
+    this._bar.hidden = isEmpty;
+    this._actions.element.hidden = isEmpty;
+    if (isEmpty) showFirstLine(this._empty, this.runs.project, this._store);
     else if (isNoMatch) showNoMatch(this._empty, () => this._filter.clear());
   }
 }

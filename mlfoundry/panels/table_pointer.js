@@ -33,7 +33,7 @@ function placeOf(table, event) {
 
 function onClick(table, event) {
   const place = placeOf(table, event);
-  if (!place) return;
+  if (!place || event.target.closest("a")) return;
   table.moveTo(place.position, Math.max(place.column, 0));
   if (event.shiftKey) table.extendTo(place.position);
   else if (event.detail < 2) table.toggle(place.position);
@@ -41,7 +41,7 @@ function onClick(table, event) {
 
 function onDoubleClick(table, event) {
   const place = placeOf(table, event);
-  if (!place || place.column < 0) return;
+  if (!place || place.column < 0 || event.target.closest("a")) return;
   table.toggle(place.position); // a double click opens; the tick that its first half made goes again
   table.options.onOpen?.(table.rows.id(place.position));
 }

@@ -28,6 +28,7 @@ class CarriedJournal:
         history: What is kept of it.
         files: Its files; they travel by themselves, but a run with other files is another journal.
         held: Metric to the number of its points that are there already and are left out.
+        is_deleted: Whether the run is to be deleted there afterwards; then it is another journal as well.
 
     Attributes:
         journal_id: Follows from all of the content.
@@ -44,6 +45,8 @@ class CarriedJournal:
         history: History,
         files: Iterable[ArtifactRecord],
         held: Mapping[str, int] | None = None,
+        *,
+        is_deleted: bool,
     ) -> None:
         self._database = database
         self._run = run.key
@@ -54,7 +57,7 @@ class CarriedJournal:
             (name, held.get(name, 0), count) for name, count in history.counts.items() if count > held.get(name, 0)
         ]
         self.names = {number: (name,) for number, (name, _, _) in enumerate(self._series, 1)}
-        content = [run.key.run_id, run.deleted_at is not None, self._documents, self._end, self._series]
+        content = [run.key.run_id, is_deleted, self._documents, self._end, self._series]
         content.append([[file.path, file.sha256] for file in files])
         digest = blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
         self.journal_id = int.from_bytes(digest, "little") >> 1

@@ -80,7 +80,7 @@ def push(
         target: Where it goes, as the user to whom it shall belong there.
         owner: Owner of the project there; the target's user when not given. Another's must exist and give WRITE.
         name: Its name there; the same when not given.
-        with_deleted: Whether runs that are deleted here go as well, and are deleted there.
+        with_deleted: Whether runs that are deleted here go as well, and are deleted there, by each push anew.
         unfinished: Tells, by a run's id, why it must not go yet; empty when it may.
         progress: Told of each stretch of bytes that is done.
 
@@ -111,7 +111,7 @@ class _Push:
         self._target = target
         self._progress = progress
         self._there: dict[str, RunRecord] = {}
-        self._sent: dict[str, tuple[RunRecord, History]] = {}
+        self._sent: dict[str, tuple[RunRecord, History, bool]] = {}
         self.told = told
 
     def look_there(self) -> None:
@@ -148,22 +148,39 @@ class _Push:
             return
         if there is None:
             there = self._make(run)
-        key = there.key
-        journal = CarriedJournal(self._source.database, run, history, files)
-        acked = self._acked(key, journal)
-        if not acked and run.key.run_id in self._there:
-            held = self._held(key, history)
-            journal = CarriedJournal(self._source.database, run, history, files, held)
-            acked = self._acked(key, journal)
-        if acked >= journal.stop:
+        journal, acked, is_deleted = self._journal(run, history, files, there)
+        if acked < journal.stop:
+            self._send(journal, there.key, acked, journal.end)
+            self._send_files(run.key, there.key, files)
+            self._send(journal, there.key, max(acked, journal.end), journal.stop)
+        if is_deleted:
+            _patiently(lambda: self._target.delete_run(there.key))
+        if acked < journal.stop:
+            self._is_sent(run, history, journal, acked, is_deleted=is_deleted)
+        else:
             self._is_present(history, files)
-            return
-        self._send(journal, key, acked, journal.end)
-        self._send_files(run.key, key, files)
-        self._send(journal, key, max(acked, journal.end), journal.stop)
-        if run.deleted_at is not None:
-            _patiently(lambda: self._target.delete_run(key))
-        self._is_sent(run, history, journal, acked)
+
+    def _journal(
+        self, run: RunRecord, history: History, files: list[ArtifactRecord], there: RunRecord
+    ) -> tuple[CarriedJournal, int, bool]:
+        """Return the journal that a run becomes, up to where the server has it, and whether it is deleted there then.
+
+        A run that was deleted here only after it was pushed stays there.
+        """
+        is_deleted = run.deleted_at is not None
+        journal = CarriedJournal(self._source.database, run, history, files, is_deleted=is_deleted)
+        acked = self._acked(there.key, journal)
+        if acked or run.key.run_id not in self._there:
+            return journal, acked, is_deleted
+        if is_deleted and there.status is not RunStatus.RUNNING:
+            is_deleted = False
+            journal = CarriedJournal(self._source.database, run, history, files, is_deleted=False)
+            acked = self._acked(there.key, journal)
+        if not acked:
+            held = self._held(there.key, history)
+            journal = CarriedJournal(self._source.database, run, history, files, held, is_deleted=is_deleted)
+            acked = self._acked(there.key, journal)
+        return journal, acked, is_deleted
 
     def _make(self, run: RunRecord) -> RunRecord:
         new = NewRun(
@@ -237,12 +254,14 @@ class _Push:
         self.told.present += 1
         self._progress(sum(history.counts.values()) * SLOT + sum(file.size_bytes for file in files))
 
-    def _is_sent(self, run: RunRecord, history: History, journal: CarriedJournal, acked: int) -> None:
+    def _is_sent(
+        self, run: RunRecord, history: History, journal: CarriedJournal, acked: int, *, is_deleted: bool
+    ) -> None:
         points = journal.end - max(acked, journal.first_point)
         self.told.runs += 1
         self.told.points += max(0, points)
         self.told.size_bytes += max(0, points) * SLOT
-        self._sent[run.key.run_id] = (run, history)
+        self._sent[run.key.run_id] = (run, history, is_deleted)
 
     def verify(self) -> None:
         """Look at what was sent as the server has it now; what is not as it is here counts as left out."""
@@ -252,16 +271,16 @@ class _Push:
         for there in _runs(self._target, found.project_id, "all", bare=False):
             if there.key.run_id not in self._sent:
                 continue
-            run, history = self._sent.pop(there.key.run_id)
+            run, history, is_deleted = self._sent.pop(there.key.run_id)
             counts = {name: count for name, count in history.counts.items() if not name.startswith(SYSTEM_PREFIX)}
             is_same = (
                 (there.status, there.started_at, there.ended_at) == (run.status, run.started_at, run.ended_at)
-                and (there.deleted_at is None) is (run.deleted_at is None)
+                and (there.deleted_at is not None) is is_deleted
                 and {name: metric.count for name, metric in there.metrics.items()} == counts
             )
             if not is_same:
                 self._take_back(run, "it is not the same there as here; somebody else changed it meanwhile")
-        for run, _ in self._sent.values():
+        for run, _, _ in self._sent.values():
             self._take_back(run, "it was sent and is not there any more")
 
     def _take_back(self, run: RunRecord, reason: str) -> None:

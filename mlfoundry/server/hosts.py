@@ -19,7 +19,7 @@ def name_of(header: str) -> str:
     if text.startswith("["):
         return text[1:].partition("]")[0]
     name, colon, port = text.rpartition(":")
-    return name if colon and port.isdigit() else text
+    return name if colon and port.isdigit() and ":" not in name else text  # several colons: an address of IPv6
 
 
 class KnownHosts:

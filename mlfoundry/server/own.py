@@ -6,12 +6,12 @@ by the process and belongs to its account alone; it does not hold the token.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +27,8 @@ HOST = "127.0.0.1"
 HOSTS = ["127.0.0.1", "localhost"]
 FIRST_PORT = 8642
 PORTS_TRIED = 50
+LOCK_WAIT_S = 0.5
+BACKLOG = 128
 
 
 def bind(port: int | None) -> socket.socket:
@@ -42,6 +44,7 @@ def bind(port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, each))
+            listener.listen(BACKLOG)  # at once: until then another process could bind the same port
         except OSError as error:
             listener.close()
             failure = error
@@ -89,10 +92,23 @@ def announced(root: Path, address: str) -> Iterator[None]:
     path = root / FILE_NAME
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _takes_lock(descriptor):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps({"address": address}).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _takes_lock(descriptor: int) -> bool:
+    """Take the lock of the file; whoever only looks for the address holds it for a moment, so try for a while."""
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(LOCK_WAIT_S / 20)
+        else:
+            return True

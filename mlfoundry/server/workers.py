@@ -17,6 +17,8 @@ import signal
 import socket
 import tempfile
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE_S = 75  # longer than a proxy in front keeps its connections, so that the proxy closes first
 BACKLOG = 2048
+LAST_WAIT_S = 2.0  # for threads whose request was broken off
 
 _log = logging.getLogger("mlfoundry.server")
 
@@ -69,7 +72,24 @@ def make_app(serving: Serving) -> FastAPI:
     if multiprocessing.parent_process() is not None:
         threading.Thread(target=_stop_with_parent, name="mlfoundry-parent", daemon=True).start()
     database = places.open_database(serving.database, pool_size=serving.pool_size)
-    return create_app(database, places.open_artifacts(serving.artifacts), hosts=list(serving.hosts))
+    app = create_app(database, places.open_artifacts(serving.artifacts), hosts=list(serving.hosts))
+    until_stopped = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with until_stopped(app):
+            yield
+        _end_soon()
+
+    app.router.lifespan_context = lifespan
+    return app
+
+
+def _end_soon() -> None:
+    """End the process even where a thread still waits for a database that does not answer: it would wait for that."""
+    timer = threading.Timer(LAST_WAIT_S, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 def _stop_with_parent() -> None:
@@ -94,9 +114,9 @@ def listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
+        reason = str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise InvalidSetting(
-            f"the server cannot listen at {host} port {port} ({error.strerror or error}). Give another "
-            "--host or --port."
+            f"the server cannot listen at {host} port {port} ({reason}). Give another --host or --port."
         ) from error
 
 
@@ -138,18 +158,29 @@ def serve(serving: Serving, listener: socket.socket) -> None:
     if serving.workers > 1:
         _serve_by_several(config, listener)
         return
+    server = Server(config)
+
+    def stop(*_: object) -> None:  # before uvicorn listens to signals itself, and once more after its stop
+        server.should_exit = True
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # raised once more after the stop, which it has brought about already
-    Server(config).run(sockets=[listener])
+        signal.signal(number, stop)
+    server.run(sockets=[listener])
 
 
 def _serve_by_several(config: Config, listener: socket.socket) -> None:
     from uvicorn.supervisors import Multiprocess
 
+    class Workers(Multiprocess):
+        def terminate_all(self) -> None:
+            for each in self.sockets:
+                each.close()  # else connections would wait for nobody until the last worker is done
+            super().terminate_all()
+
     folder = tempfile.mkdtemp(prefix="mlfoundry-metrics-")
     os.environ[FOLDER_VARIABLE] = folder  # the workers inherit it
     try:
-        Multiprocess(config, sockets=[listener]).run()
+        Workers(config, sockets=[listener]).run()
     finally:
         del os.environ[FOLDER_VARIABLE]
         shutil.rmtree(folder, ignore_errors=True)

@@ -17,6 +17,7 @@ from .database import Database
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _POSTGRES = ("postgresql", "postgres")
+_DATABASES = "postgresql://user@host/database, or the path of a file"
 
 
 def is_postgres(place: str) -> bool:
@@ -59,7 +60,7 @@ def open_database(place: str, *, pool_size: int | None = None, partitions: int =
         given = {} if pool_size is None else {"pool_size": pool_size}
         # The rules know one kind of database; both have the verbs that they use.
         return cast(Database, postgres.PostgresDatabase(place, partitions=partitions, **given))
-    path = _path(place, "database", "postgresql://user@host/database, or the path of a file")
+    path = _path(place, "database", _DATABASES)
     if path.is_dir():
         raise InvalidSetting(f"database is {str(path)!r}, which is a folder; give the file, like {path}/mlfoundry.db")
     _make(path.parent)
@@ -90,7 +91,7 @@ def open_artifacts(place: str) -> ArtifactStore:
 
 def artifacts_beside(place: str) -> str | None:
     """Return the folder for the bytes when none is named: beside a SQLite file; None for other databases."""
-    return None if is_postgres(place) else str(_path(place, "database", "a path").parent / "artifacts")
+    return None if is_postgres(place) else str(_path(place, "database", _DATABASES).parent / "artifacts")
 
 
 def _path(place: str, name: str, allowed: str) -> Path:
@@ -120,7 +121,7 @@ def _postgres_parts(place: str) -> dict[str, str]:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:
-        raise MissingExtra("psycopg[binary] psycopg-pool", "a database on PostgreSQL") from error
+        raise MissingExtra("psycopg[binary]", "a database on PostgreSQL") from error
     try:
         return {name: str(value) for name, value in conninfo_to_dict(place).items() if value is not None}
     except psycopg.Error as error:

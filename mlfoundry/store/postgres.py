@@ -7,6 +7,7 @@ gives each transaction another connection nothing is kept in a session: no prepa
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,39 +18,73 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BackendUnavailable, InvalidInput, StoreBusy
 from . import schema
 from .database import Row
+from .postgres_connections import Connections
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg_pool import ConnectionPool
 
 POOL_LIMIT = 10
 WAIT_S = 10.0
-CONNECT_S = 5
+LOCK_S = 30
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+_BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{LOCK_S}s'"
+PARAMETERS = 10_000  # of one statement; the protocol counts them in 16 bits
+CACHED_BELOW = 4096
+_ROW = re.compile(r"\bVALUES (\([?, ]+\))")
 _MIGRATING = 0x6D6C666F756E6472  # the advisory lock of migrations: "mlfoundr" in ASCII
 
 
 class PostgresTransaction:
     """Statements on one connection, all of them or none; see `database.Transaction`."""
 
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], *, writes: bool) -> None:
         self._connection = connection
+        self._writes = writes
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return all rows of a statement."""
-        return self._connection.execute(_for_postgres(sql), values).fetchall()
+        return self._execute(sql, values).fetchall()
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """Return the first row of a statement, None when it has none."""
-        return self._connection.execute(_for_postgres(sql), values).fetchone()
+        return self._execute(sql, values).fetchone()
+
+    def hold_rights(self, project_id: int, *, alone: bool = False) -> None:
+        """See `database.Transaction`.
+
+        Not by a lock on the row of the member: those who share one let nobody wait in line, so that a member who
+        writes all the time could keep off the one who removes them. This lock is fair.
+        """
+        if self._writes:
+            self.row(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}(?)", (project_id,))
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed."""
-        return self._connection.execute(_for_postgres(sql), values).rowcount
+        return self._execute(sql, values).rowcount
 
     def run_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
-        """Run a statement once for each sequence of values."""
-        with self._connection.cursor() as cursor:
-            cursor.executemany(_for_postgres(sql), values)
+        """Run a statement once for each sequence of values; rows are inserted many at a time."""
+        found = _ROW.search(sql)
+        if found is None:
+            for each in values:
+                self._execute(sql, each)
+            return
+        rows = list(values)
+        block = max(1, PARAMETERS // found[1].count("?"))
+        for start in range(0, len(rows), block):
+            some = rows[start : start + block]
+            many = f"{sql[: found.start(1)]}{', '.join([found[1]] * len(some))}{sql[found.end(1) :]}"
+            self._execute(many, [value for row in some for value in row])
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> psycopg.Cursor[Row]:
+        # Bytes would travel as twice as many hex digits if the answer were text.
+        return self._connection.execute(_for_postgres(sql), values, binary=True)
 
 
 class PostgresDatabase:
@@ -71,7 +106,7 @@ class PostgresDatabase:
         self._partitions = partitions
         self._pool_size = pool_size
         self._opening = threading.Lock()
-        self._pool: ConnectionPool[Any] | None = None
+        self._pool: Connections | None = None
 
     @contextmanager
     def write(self, *, settle: bool = False) -> Iterator[PostgresTransaction]:
@@ -80,17 +115,15 @@ class PostgresDatabase:
         Args:
             settle: Return only when this commit, and all before it, would survive a power cut.
         """
-        with self._connection() as connection, connection.transaction():
-            if not settle:  # faster by the wait for the disk; what a power cut takes, the client still has
-                connection.execute("SET LOCAL synchronous_commit = off")
-            yield PostgresTransaction(connection)
+        # Faster by the wait for the disk; what a power cut takes, the client still has.
+        with self._begun(_BEGIN if settle else f"{_BEGIN}; SET LOCAL synchronous_commit = off") as connection:
+            yield PostgresTransaction(connection, writes=True)
 
     @contextmanager
     def read(self) -> Iterator[PostgresTransaction]:
         """Begin a transaction that reads one consistent state."""
-        with self._connection() as connection, connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield PostgresTransaction(connection)
+        with self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            yield PostgresTransaction(connection, writes=False)
 
     def close(self) -> None:
         """Close all connections; a later use opens them again."""
@@ -109,34 +142,67 @@ class PostgresDatabase:
         return {"engine": f"PostgreSQL {version[0]}", "schema version": str(schema_version[0])}
 
     @contextmanager
-    def _connection(self) -> Iterator[psycopg.Connection[Row]]:
-        with _translated(), self._opened().connection() as connection:
-            yield connection
+    def _begun(self, begin: str) -> Iterator[psycopg.Connection[Row]]:
+        """Begin a transaction in one round trip; commit it at the end of the block, or roll back."""
+        import psycopg
 
-    def _opened(self) -> ConnectionPool[Any]:
+        with _translated():
+            pool = self._opened()
+            connection = self._first_that_begins(pool, begin)
+            try:
+                yield connection
+                connection.commit()
+            except BaseException:
+                with suppress(psycopg.Error):  # what went wrong before counts
+                    connection.rollback()
+                raise
+            finally:
+                pool.putconn(connection)
+
+    def _first_that_begins(self, pool: Connections, begin: str) -> psycopg.Connection[Row]:
+        """Return a connection on which a transaction has begun.
+
+        After a restart of PostgreSQL the pool is full of dead connections. Each is found out by its first
+        statement, before anything was done with it; to ask it beforehand would cost every transaction a round trip.
+        """
+        import psycopg
+
+        for attempt in itertools.count():
+            connection: psycopg.Connection[Row] = pool.getconn()
+            try:
+                connection.execute(begin)
+            except BaseException as error:
+                pool.putconn(connection)
+                if isinstance(error, psycopg.OperationalError) and connection.closed and attempt < self._pool_size:
+                    continue
+                raise
+            return connection
+        raise AssertionError("there is always another attempt")
+
+    def _opened(self) -> Connections:
         with self._opening:
             if self._pool is None:
                 self._pool = self._open()
             return self._pool
 
-    def _open(self) -> ConnectionPool[Any]:
+    def _open(self) -> Connections:
         import psycopg
-        from psycopg_pool import ConnectionPool
 
-        with psycopg.connect(self._uri, connect_timeout=CONNECT_S, prepare_threshold=None) as connection:
+        with psycopg.connect(**self._reached_by(), prepare_threshold=None) as connection:
             _migrate(connection, self._partitions)
-        pool = ConnectionPool(
-            self._uri,
-            kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": CONNECT_S},
-            min_size=1,
-            max_size=self._pool_size,
-            timeout=WAIT_S,
-            check=ConnectionPool.check_connection,
-            open=False,
-            name="mlfoundry",
-        )
-        pool.open()
-        return pool
+
+        def connect() -> psycopg.Connection[Row]:
+            return psycopg.connect(
+                **self._reached_by(), autocommit=True, prepare_threshold=None, cursor_factory=psycopg.RawCursor
+            )
+
+        return Connections(connect, limit=self._pool_size, wait_s=WAIT_S)
+
+    def _reached_by(self) -> dict[str, Any]:
+        """Return how to connect: as the URI says, and otherwise so that a machine that is gone is found out."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        return {**_PATIENCE, **conninfo_to_dict(self._uri)}
 
 
 def _migrate(connection: psycopg.Connection[Row], partitions: int, upto: int | None = None) -> None:
@@ -165,7 +231,9 @@ CREATE FUNCTION mlf_lower(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT
 
 
 def _version(connection: psycopg.Connection[Row]) -> int:
-    if connection.execute("SELECT to_regclass('schema_version')").fetchone() == (None,):
+    # Not to_regclass: what it once did not find it does not find again, also when another server made it meanwhile.
+    asked = "SELECT 1 FROM pg_catalog.pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid)"
+    if connection.execute(asked).fetchone() is None:
         return 0
     row = connection.execute("SELECT version FROM schema_version").fetchone()
     assert row is not None
@@ -191,23 +259,38 @@ def _tables_for_postgres(sql: str, partitions: int) -> str:
     return re.sub(pattern, partitioned, re.sub(r"--[^\n]*", "", sql)) + "\n".join(parts)
 
 
-@lru_cache(maxsize=2000)
 def _for_postgres(sql: str) -> str:
-    return re.sub(r"\bLOWER\(", "mlf_lower(", sql.replace("%", "%%").replace("?", "%s"))
+    return _numbered_once(sql) if len(sql) < CACHED_BELOW else _numbered(sql)
+
+
+def _numbered(sql: str) -> str:
+    """Number the parameters, so that the driver need not look for them: there may be thousands."""
+    first, *others = sql.split("?")
+    numbered = first + "".join(f"${number}{part}" for number, part in enumerate(others, start=1))
+    return re.sub(r"\bLOWER\(", "mlf_lower(", numbered)
+
+
+_numbered_once = lru_cache(maxsize=1000)(_numbered)
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     import psycopg
     from psycopg import errors
-    from psycopg_pool import PoolTimeout
 
     try:
         yield
-    except (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable, PoolTimeout) as error:
+    except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+        raise StoreBusy(f"the store is busy ({_told(error)}). Try again.", gave_way=True) from error
+    except errors.LockNotAvailable as error:
         raise StoreBusy(f"the store is busy ({_told(error)}). Try again.") from error
     except (errors.DataError, errors.ProgramLimitExceeded) as error:
         raise InvalidInput(f"the store cannot keep this ({_told(error)})") from error
+    except errors.InsufficientPrivilege as error:
+        raise BackendUnavailable(
+            f"the store's PostgreSQL does not allow this ({_told(error)}). Its user needs CREATE on the schema; the "
+            "owner of the database has it."
+        ) from error
     except (errors.DiskFull, errors.ReadOnlySqlTransaction, psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise BackendUnavailable(f"the store's PostgreSQL cannot be used now ({_told(error)})") from error
 

@@ -1,15 +1,15 @@
 """Filters and orders, compiled to SQL with bound parameters, and the pages they give.
 
-A run that lacks a metric, param or tag matches no comparison with it but ``IS NULL``. Pages go by the
-values of the last row, not by numbers of rows: a run that comes in between moves nothing.
+A run that lacks a metric, param or tag matches no comparison with it but ``IS NULL``. What is compared is looked up
+first: where few runs match, the statement names them; where many do, it asks of each run in turn. Either way a page
+takes as long as it is, not as the project is. Pages go by the values of the last row, not by numbers of rows: a run
+that comes in between moves nothing.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,15 @@ from ..query import parse_filter, parse_order
 from ..query_tree import And, Comparison, Field, Node, Not, Or, OrderTerm, attribute_value, find_attribute
 from ..query_tree import format as format_filter
 from ..records import RunPage, RunQuery
-from . import hints, keys, runs
-from .database import Transaction
+from . import hints, keys, ordering, runs
+from .database import Row, Transaction
+from .ordering import Compiled, Source, Stretch, Term
 from .projects import Project
 
 PAGE_LIMIT = 10_000
+FEW = 5_000  # runs that a statement names
+NAMED = 20_000  # … for all comparisons of a filter
+INDEXED_TEXT = 64  # characters, as in the migration
 NAMES_LIMIT = 1_000
 _VIEWS = {"active": "run.deleted_at IS NULL", "deleted": "run.deleted_at IS NOT NULL", "all": "1 = 1"}
 _AGGREGATES = {"last": "last", "min": "lowest", "max": "highest"}
@@ -38,8 +42,6 @@ _ATTRIBUTES = {
     "description": "run.description",
     "error": "run.error",
 }
-
-Compiled = tuple[str, list[Any]]
 
 
 def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
@@ -60,22 +62,46 @@ def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
             raise InvalidInput(f"{len(wanted):,} names were asked for; give at most {NAMES_LIMIT:,}, or None for all")
     compiler = _Compiler(tx, project.project_id)
     condition, values = compiler.filter(query.filter)
-    order = compiler.order(query.order_by)
-    columns = "".join(f", {term.expression} AS o{i}" for i, term in enumerate(order))
-    column_values = [value for term in order for value in term.values]
-    after, after_values = _after(query.cursor, order)
-    ways = ", ".join(term.way(f"o{i}") for i, term in enumerate(order))
-    rows = tx.rows(
-        f"SELECT {runs.COLUMNS}{''.join(f', o{i}' for i in range(len(order)))} FROM ("
-        f"SELECT run.*{columns} FROM run WHERE run.project_id = ? AND {_VIEWS[query.view]} AND {condition}) found "
-        f"WHERE {after} ORDER BY {ways} LIMIT ? OFFSET ?",
-        [*column_values, project.project_id, *values, *after_values, query.limit + 1, query.offset],
-    )
+    order, source = compiler.order(query.order_by)
+    last = ordering.read_cursor(query.cursor, len(order))
+    # Where few runs match, they are found by what they match, and then put in order.
+    parts = ordering.whole(order) if source is None or compiler.few else ordering.stretches(order, source)
+    matching = f"run.project_id = ? AND {_VIEWS[query.view]} AND {condition}"
+    rows = _rows(tx, query, ordering.from_cursor(parts, last), last, (matching, [project.project_id, *values]))
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     found = runs.fill(tx, project, rows, params=query.params, tags=query.tags, metrics=query.metrics)
     told = hints.for_query(tx, project, query) if query.cursor is None else ()
-    return RunPage(tuple(found), _cursor(rows[-1][-len(order) :]) if more else None, told)
+    return RunPage(tuple(found), ordering.cursor_of(rows[-1][-len(order) :]) if more else None, told)
+
+
+def _rows(
+    tx: Transaction, query: RunQuery, parts: list[Stretch], last: list[Any] | None, matching: Compiled
+) -> list[Row]:
+    """Return one row more than a page has, stretch by stretch; what follows the first begins at its beginning."""
+    rows: list[Row] = []
+    skip = query.offset
+    for number, part in enumerate(parts):
+        columns, column_values = part.columns()
+        after, after_values = part.after(None if number else last)
+        condition, values = part.condition
+        where = f"run.project_id = ? AND {condition} AND {matching[0]}"
+        found = f"(SELECT run.*{columns} FROM {part.tables} WHERE {where}) found WHERE {after}"
+        bound = [*column_values, matching[1][0], *values, *matching[1], *after_values]
+        terms = "".join(f", o{i}" for i in range(part.nulls + len(part.terms)))
+        rows += tx.rows(
+            f"SELECT {runs.COLUMNS}{terms} FROM {found} ORDER BY {part.ways()} LIMIT ? OFFSET ?",
+            [*bound, query.limit + 1 - len(rows), skip],
+        )
+        if len(rows) > query.limit or number == len(parts) - 1:
+            break
+        if skip and not rows:
+            row = tx.row(f"SELECT COUNT(*) FROM {found}", bound)
+            assert row is not None
+            skip -= int(row[0])
+        else:
+            skip = 0
+    return rows
 
 
 def count(tx: Transaction, project_id: int, filter_text: str) -> int:
@@ -89,73 +115,6 @@ def count(tx: Transaction, project_id: int, filter_text: str) -> int:
     return int(row[0])
 
 
-# -- paging --------------------------------------------------------------------------------------
-
-
-def _cursor(values: tuple[Any, ...]) -> str:
-    plain = [{"hex": value.hex()} if isinstance(value, bytes) else value for value in values]
-    return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode()
-
-
-@dataclass(frozen=True, slots=True)
-class _Term:
-    """One term of an order; NULLs come last in either direction.
-
-    An index can serve the order only where no NULL has to be looked for, so that is done only where there
-    can be one.
-    """
-
-    expression: str
-    values: list[Any]
-    descending: bool
-    may_be_null: bool
-
-    def way(self, column: str) -> str:
-        plain = f"{column} {'DESC' if self.descending else 'ASC'}"
-        return f"{column} IS NULL, {plain}" if self.may_be_null else plain
-
-    def behind(self, column: str) -> str:
-        plain = f"{column} {'<' if self.descending else '>'} ?"
-        return f"({plain} OR {column} IS NULL)" if self.may_be_null else plain
-
-
-def _after(cursor: str | None, order: list[_Term]) -> Compiled:
-    """Return the condition for rows behind the cursor."""
-    if cursor is None:
-        return "1 = 1", []
-    try:
-        last = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        last = [bytes.fromhex(value["hex"]) if isinstance(value, dict) else value for value in last]
-        fits = len(last) == len(order) and all(map(_is_bindable, last))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        fits = False
-    if not fits:
-        raise InvalidInput(f"cursor {cursor[:40]!r} is none of this list; begin again without one")
-    choices, values = [], list[Any]()
-    same, same_values = "1 = 1", list[Any]()
-    for i, (term, value) in enumerate(zip(order, last, strict=True)):
-        if value is None:
-            same += f" AND o{i} IS NULL"
-            continue
-        choices.append(f"({same} AND {term.behind(f'o{i}')})")
-        values += [*same_values, value]
-        same += f" AND o{i} = ?"
-        same_values.append(value)
-    condition = f"({' OR '.join(choices)})" if choices else "1 = 0"
-    if last[0] is not None and not order[0].may_be_null:  # where an index is entered
-        condition = f"(o0 {'<=' if order[0].descending else '>='} ? AND {condition})"
-        values = [last[0], *values]
-    return condition, values
-
-
-def _is_bindable(value: Any) -> bool:
-    if isinstance(value, int):
-        return -(2**63) <= value < 2**63
-    if isinstance(value, str):
-        return value.isascii() or value.encode("utf-8", "replace").decode() == value
-    return value is None or isinstance(value, (float, bytes))
-
-
 # -- compiling -----------------------------------------------------------------------------------
 
 
@@ -165,13 +124,15 @@ class _Compiler:
     def __init__(self, tx: Transaction, project_id: int) -> None:
         self._tx = tx
         self._project_id = project_id
+        self._to_name = NAMED
+        self.few = False  # whether all that can be found are few runs
 
     def filter(self, text: str) -> Compiled:
         node = parse_filter(text)
         if node is None:
             return "1 = 1", []
         try:
-            return self._node(node)
+            return self._node(node, decides=True)
         except InvalidFilter as error:
             if not error.text:
                 raise InvalidFilter(
@@ -179,35 +140,52 @@ class _Compiler:
                 ) from None
             raise
 
-    def order(self, terms: tuple[str, ...]) -> list[_Term]:
-        """Return the terms; the run's id decides at the end."""
-        order: list[_Term] = []
+    def order(self, terms: tuple[str, ...]) -> tuple[list[Term], Source | None]:
+        """Return the terms, and the table that holds the first when that is no column of a run's own.
+
+        The run's id decides at the end.
+        """
+        order: list[Term] = []
+        sources: list[Source | None] = []
         for term in parse_order(terms) or (OrderTerm(Field("attributes", "started_at"), descending=True),):
             field = self._resolved(term.field, term.position, term.length)
-            if field.kind in ("params", "tags"):
-                columns = [self._attr(field, column) for column in ("num", "text")]
-                order += [_Term(*column, term.descending, may_be_null=True) for column in columns]
-            elif field.kind == "metrics":
-                expression = self._series(field, _AGGREGATES[field.aggregate])
-                order.append(_Term(*expression, term.descending, may_be_null=True))
-            else:
+            if field.kind == "attributes":
                 is_nullable = field.name == "ended_at"
-                order.append(_Term(_ATTRIBUTES[field.name], [], term.descending, may_be_null=is_nullable))
-        return [*order, _Term("run.run_id", [], order[-1].descending, may_be_null=False)]
+                order.append(Term(_ATTRIBUTES[field.name], [], term.descending, may_be_null=is_nullable))
+                sources.append(None)
+                continue
+            source = self._source(field)
+            condition, values = source.condition
+            for column in source.columns:
+                expression = f"(SELECT {column} FROM {source.table} WHERE {source.of_run} AND {condition})"
+                order.append(Term(expression, values, term.descending, may_be_null=True))
+            sources.append(source)
+        return [*order, Term("run.run_id", [], order[-1].descending, may_be_null=False)], sources[0]
 
-    def _node(self, node: Node) -> Compiled:
+    def _source(self, field: Field) -> Source:
+        if field.kind == "metrics":
+            system = int(field.name.startswith(SYSTEM_PREFIX))
+            condition = "s.project_id = ? AND s.system = ? AND s.key_id = ?"
+            values: list[Any] = [self._project_id, system, keys.key_id(field.name)]
+            return Source("series s", _of_run("s"), (condition, values), (f"s.{_AGGREGATES[field.aggregate]}",))
+        condition = "a.project_id = ? AND a.kind = ? AND a.name = ?"
+        values = [self._project_id, "param" if field.kind == "params" else "tag", field.name]
+        return Source("attr a", _of_run("a"), (condition, values), ("a.num", "a.text"))
+
+    def _node(self, node: Node, *, decides: bool = False) -> Compiled:
+        """Compile a condition; one that `decides` must hold for every run that is found."""
         match node:
             case And(parts):
-                return self._joined(" AND ", parts)
+                return self._joined(" AND ", parts, decides=decides)
             case Or(parts):
                 return self._joined(" OR ", parts)
             case Not(part):
                 condition, values = self._node(part)
                 return f"NOT {condition}", values
-        return self._comparison(node)
+        return self._comparison(node, decides=decides)
 
-    def _joined(self, word: str, parts: tuple[Node, ...]) -> Compiled:
-        compiled = [self._node(part) for part in parts]
+    def _joined(self, word: str, parts: tuple[Node, ...], *, decides: bool = False) -> Compiled:
+        compiled = [self._node(part, decides=decides) for part in parts]
         return f"({word.join(sql for sql, _ in compiled)})", [value for _, values in compiled for value in values]
 
     def _resolved(self, field: Field, position: int, length: int) -> Field:
@@ -235,58 +213,46 @@ class _Compiler:
         name = attribute if kinds == ["attributes"] and attribute else field.name
         return Field(kinds[0], name, field.aggregate)
 
-    def _comparison(self, node: Comparison) -> Compiled:
+    def _comparison(self, node: Comparison, *, decides: bool) -> Compiled:
         field = self._resolved(node.field, node.position, node.length)
         if node.field.kind is None:
             node = _checked(node, field)
-        if field.kind == "metrics":
-            return self._metric(field, node)
         if field.kind == "attributes":
             try:
                 return self._attribute(field.name, node)
             except InvalidFilter as error:
                 raise InvalidFilter(str(error.args[0]), position=node.position, length=node.length) from None
+        source = self._source(field)
+        condition, values = source.condition
+        exists = f"EXISTS (SELECT 1 FROM {source.table} WHERE {source.of_run} AND {condition}"
         if node.operator in ("IS NULL", "IS NOT NULL"):
-            expression, values = self._attr(field, "text")
-            return f"({expression} {node.operator})", values
-        condition, bound = _attr_compared(node.operator, node.value)
-        kind = "param" if field.kind == "params" else "tag"
-        return (
-            "EXISTS (SELECT 1 FROM attr a WHERE a.project_id = ? AND a.run_id = run.run_id AND a.kind = ? "
-            f"AND a.name = ? AND {condition})",
-            [self._project_id, kind, field.name, *bound],
-        )
+            return f"{'NOT ' if node.operator == 'IS NULL' else ''}{exists})", values
+        if field.kind == "metrics":
+            choices = [_metric_compared(source.columns[0], node.operator, _listed(node.value))]
+        else:
+            choices = _attr_compared(node.operator, node.value)
+        few = self._few(source, choices)
+        if few is not None:
+            self.few = self.few or decides
+            return (f"run.run_id IN ({', '.join('?' for _ in few)})", few) if few else ("1 = 0", [])
+        either = " OR ".join(choice for choice, _ in choices)
+        return f"{exists} AND ({either}))", [*values, *(value for _, bound in choices for value in bound)]
 
-    def _metric(self, field: Field, node: Comparison) -> Compiled:
-        column = f"s.{_AGGREGATES[field.aggregate]}"
-        system = int(field.name.startswith(SYSTEM_PREFIX))
-        head = [self._project_id, system, keys.key_id(field.name)]
-        exists = (
-            "EXISTS (SELECT 1 FROM series s WHERE s.project_id = ? AND s.run_id = run.run_id "
-            "AND s.system = ? AND s.key_id = ?"
-        )
-        if node.operator == "IS NULL":
-            return f"NOT {exists})", head
-        if node.operator == "IS NOT NULL":
-            return f"{exists})", head
-        condition, bound = _metric_compared(column, node.operator, _listed(node.value))
-        return f"{exists} AND {condition})", [*head, *bound]
-
-    def _series(self, field: Field, column: str) -> Compiled:
-        system = int(field.name.startswith(SYSTEM_PREFIX))
-        return (
-            f"(SELECT s.{column} FROM series s WHERE s.project_id = ? AND s.run_id = run.run_id "
-            "AND s.system = ? AND s.key_id = ?)",
-            [self._project_id, system, keys.key_id(field.name)],
-        )
-
-    def _attr(self, field: Field, column: str) -> Compiled:
-        kind = "param" if field.kind == "params" else "tag"
-        return (
-            f"(SELECT a.{column} FROM attr a WHERE a.project_id = ? AND a.run_id = run.run_id "
-            "AND a.kind = ? AND a.name = ?)",
-            [self._project_id, kind, field.name],
-        )
+    def _few(self, source: Source, choices: list[Compiled]) -> list[bytes] | None:
+        """Return the runs that match one of the choices, None when they are many."""
+        condition, values = source.condition
+        alias = source.table[-1]
+        found: set[bytes] = set()
+        for choice, bound in choices:
+            rows = self._tx.rows(
+                f"SELECT {alias}.run_id FROM {source.table} WHERE {condition} AND {choice} LIMIT ?",
+                [*values, *bound, FEW + 1],
+            )
+            found.update(run_id for (run_id,) in rows)
+        if len(found) > min(FEW, self._to_name):
+            return None
+        self._to_name -= len(found)
+        return sorted(found)
 
     def _attribute(self, name: str, node: Comparison) -> Compiled:
         column = _ATTRIBUTES[name]
@@ -326,6 +292,10 @@ def _stored(name: str, literal: Any) -> Any:
     if isinstance(value, datetime):
         return round(value.timestamp() * 1_000_000)
     return value * 1_000_000 if name == "duration" and isinstance(value, float) else value
+
+
+def _of_run(alias: str) -> str:
+    return f"{alias}.project_id = run.project_id AND {alias}.run_id = run.run_id"
 
 
 def _run_id(node: Comparison) -> Compiled:
@@ -369,12 +339,12 @@ def _metric_compared(column: str, operator: str, wanted: tuple[Any, ...]) -> Com
     return f"{column} {operator} ?", plain
 
 
-def _attr_compared(operator: str, value: Any) -> Compiled:
-    """Return the comparison of a param or tag `a`: with numbers as numbers, with text as text."""
+def _attr_compared(operator: str, value: Any) -> list[Compiled]:
+    """Return the comparison of a param or tag `a`, as choices of which one must hold: numbers as numbers, and text."""
     if operator not in ("=", "IN", "!=", "NOT IN"):
         if isinstance(value, (int, float)):
-            return ("1 = 0", []) if math.isnan(value) else (f"a.num {operator} ?", [float(value)])
-        return _compared("a.text", operator, value)
+            return [("1 = 0", []) if math.isnan(value) else (f"a.num {operator} ?", [float(value)])]
+        return [_compared("a.text", operator, value)]
     texts: list[Any] = []
     numbers: list[Any] = []
     for each in _listed(value):
@@ -386,11 +356,20 @@ def _attr_compared(operator: str, value: Any) -> Compiled:
             texts.append(str(each))
         else:
             numbers.append(float(each))
-    choices = [f"a.text IN ({', '.join('?' for _ in texts)})"] if texts else []
-    choices += [f"(a.num IS NOT NULL AND a.num IN ({', '.join('?' for _ in numbers)}))"] if numbers else []
-    bound = texts + numbers
-    found = f"({' OR '.join(choices)})"
-    return (found if operator in ("=", "IN") else f"NOT {found}"), bound
+    choices: list[Compiled] = []
+    if texts:
+        marks = ", ".join("?" for _ in texts)
+        same = f"a.type <> 'fact' AND SUBSTR(a.text, 1, {INDEXED_TEXT}) IN ({marks})"  # what the index holds
+        bound = [text[:INDEXED_TEXT] for text in texts]
+        if max(map(len, texts)) >= INDEXED_TEXT:  # a shorter one is equal when its beginning is
+            same, bound = f"{same} AND a.text IN ({marks})", [*bound, *texts]
+        choices.append((f"({same})", bound))
+    if numbers:
+        choices.append((f"(a.num IS NOT NULL AND a.num IN ({', '.join('?' for _ in numbers)}))", numbers))
+    if operator in ("=", "IN"):
+        return choices
+    either = " OR ".join(choice for choice, _ in choices)
+    return [(f"NOT ({either})", [value for _, bound in choices for value in bound])]
 
 
 def _compared(column: str, operator: str, value: Any) -> Compiled:

@@ -39,8 +39,16 @@ class Backend(Protocol):
     def user_if_known(self) -> str | None:
         """The caller's name when it can be told without asking; None otherwise."""
 
+    @property
+    def dashboard_address(self) -> str | None:
+        """Where the dashboard of this store answers, without a slash at its end; None while nothing serves it."""
+
     def on_behalf_of(self, user: str) -> Backend:
-        """Return the backend for what a process of this account left under another name, or itself."""
+        """Return the backend for what a process of this account left under another name, or itself.
+
+        Raises:
+            NotAuthenticated: It takes that user's own key.
+        """
 
     def create_run(self, new: NewRun) -> RunRecord:
         """Make a run, and its project under the caller when it is missing; the same id again is a no-op.
@@ -95,7 +103,7 @@ class Backend(Protocol):
         """Return what was captured of the run's surroundings and what the tracker noted."""
 
     def read_series(self, query: SeriesQuery) -> list[Series]:
-        """Return points, a series for each name, in the order of `names` (by name when None)."""
+        """Return points, a series for each name, in the order of `names` (logged before system, by name, when None)."""
 
     def list_collaborators(self, project_id: int) -> list[Collaborator]:
         """Return who has access, the owner first."""

@@ -29,6 +29,7 @@ from ..records import (
 )
 from ..store.artifacts import ArtifactFolder
 from ..store.database import Database
+from .own_address import find_address
 from .service import TrackingService
 
 DATABASE_NAME = "mlfoundry.db"
@@ -50,7 +51,7 @@ class EmbeddedBackend:
         self._owns_database = shares is None
         self.database: Database = Database(root / DATABASE_NAME) if shares is None else shares.database
         self.artifacts = ArtifactFolder(root / "artifacts")
-        self._service = TrackingService(self.database, self.artifacts)
+        self._service = TrackingService(self.database, self.artifacts, settles=False)
         self._made = False
 
     @property
@@ -65,6 +66,11 @@ class EmbeddedBackend:
                 ) from error
             self._made = True
         return self._service
+
+    @property
+    def dashboard_address(self) -> str | None:
+        """See `Backend`; `mlfoundry ui` serves it."""
+        return find_address(self.root)
 
     def on_behalf_of(self, user: str) -> EmbeddedBackend:
         """See `Backend`; the store is the account's, so is every name in it."""

@@ -56,7 +56,8 @@ def error_json(error: MlfoundryError, request_id: str) -> Json:
 def read_error(status: int, told: Any, retry_after_s: float | None) -> MlfoundryError:
     """Return the error that a server's answer stands for.
 
-    An answer that is none of ours (a proxy's page, a server that fails) means that the server cannot be used now.
+    An answer that is none of ours (a proxy's page, a server that fails) means that the server cannot be used now. That
+    something is gone is believed only when it is said in so many words: what a client has of it is put aside then.
     """
     inner = told.get("error") if isinstance(told, dict) else None
     if not isinstance(inner, dict) or not isinstance(inner.get("message"), str):
@@ -69,7 +70,9 @@ def read_error(status: int, told: Any, retry_after_s: float | None) -> Mlfoundry
         return InvalidFilter(message, **place)
     kind = getattr(errors, str(code), None)
     if not isinstance(kind, type) or not issubclass(kind, MlfoundryError) or kind in (ParamChanged, JournalGap):
-        kind = next((kind for kind, code in _STATUSES if code == status and kind is not JournalGap), BackendUnavailable)
+        unsure = (JournalGap, ParamChanged, NotFound, RunDeleted, TooManyAttempts)
+        known = {code: kind for kind, code in _STATUSES if kind not in unsure}
+        kind = known.get(status, BackendUnavailable)
     if issubclass(kind, (BackendUnavailable, TooManyAttempts)):
         return kind(message, retry_after_s=retry_after_s)
     return kind(message)

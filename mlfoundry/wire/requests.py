@@ -53,8 +53,9 @@ def read_run_query(project_id: int, told: Json) -> RunQuery:
                 text(name, given[name])
         if given.get("cursor") is not None:
             text("cursor", given["cursor"])
-        if "limit" in given:
-            whole("limit", given)
+        for name in ("limit", "offset"):
+            if name in given:
+                whole(name, given)
         return RunQuery(**{**given, "project_id": project_id})
 
 
@@ -77,7 +78,7 @@ def read_series_query(run: RunKey, told: Json) -> SeriesQuery:
         return SeriesQuery(
             run,
             None if names is None else tuple(text("names", name) for name in names),
-            system=bool(told.get("system", False)),
+            system=None if told.get("system", False) is None else bool(told.get("system", False)),
             max_points=None if told.get("max_points") is None else whole("max_points", told),
             since=since,
         )

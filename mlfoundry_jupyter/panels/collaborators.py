@@ -10,7 +10,7 @@ from mlfoundry import Client
 from mlfoundry.panels import frames
 from mlfoundry.records import ProjectRecord
 
-from .. import fallback
+from .. import list_pictures
 from .feed import FIRST_S, feed
 from .panel import Answer, Panel, Picture
 
@@ -58,7 +58,7 @@ class CollaboratorsPanel(Panel):
 
     def picture(self) -> Picture:
         """See `Panel.picture`."""
-        return fallback.collaborators_picture(self.project, self.client.list_collaborators(self._name))
+        return list_pictures.collaborators_picture(self.project, self.client.list_collaborators(self._name))
 
     def verbs(self) -> Mapping[str, Callable[..., Answer]]:
         """See `Panel.verbs`."""

@@ -12,11 +12,13 @@ from typing import Any
 
 from mlfoundry import Run, RunStatus, StoredRun
 from mlfoundry.errors import MlfoundryError
+from mlfoundry.names import SYSTEM_PREFIX
 from mlfoundry.panels import frames
 from mlfoundry.records import Health, Permission, RunRecord, Series, SeriesQuery
 
 MAX_POINTS = 1000
 FIRST_WHOLE_S = 1.0
+WHOLE_TIMES = 4
 LOOK_S = 2.0
 HEALTH_S = 5.0
 
@@ -43,8 +45,7 @@ class Following:
         self._counts: dict[str, int] = {}
         self._began_s: float | None = None
         self._whole_at_s = self._look_at_s = self._health_at_s = 0.0
-        self._whole_gap_s = FIRST_WHOLE_S
-        self._told: dict[str, Any] = {}
+        self._told: tuple[Any, ...] = ()
         self._told_health: tuple[Any, ...] = ()
 
     # -- messages --------------------------------------------------------------------------------
@@ -63,8 +64,8 @@ class Following:
         delta = None if is_whole_due or self.has_ended else self._new_points()
         if delta is None:
             if is_whole_due:
-                self._whole_gap_s = max(FIRST_WHOLE_S, now_s - self._began_s)  # 1, 2, 4, 8 … s after the beginning
-                self._whole_at_s = now_s + self._whole_gap_s
+                # 1, 4, 16, 64 … s after the beginning: all of them together hold a third of the run's points again.
+                self._whole_at_s = now_s + max(FIRST_WHOLE_S, (WHOLE_TIMES - 1) * (now_s - self._began_s))
             messages.append(self._whole_points())
         else:
             messages += delta
@@ -75,7 +76,7 @@ class Following:
     def whole(self) -> list[Message]:
         """Return all that a view needs which knows nothing yet."""
         self.look()
-        self._told = {}
+        self._told = ()
         self._told_health = ()
         messages = [*self._snapshot(), *self._health(0.0), self._whole_points()]
         if self.has_ended:
@@ -124,19 +125,20 @@ class Following:
             self.record,
             self.facts,
             health=self.health,
+            dashboard_link=self.run.dashboard_link,
             may_write=permission >= Permission.WRITE,
             may_admin=permission >= Permission.ADMIN,
         )
 
     def _snapshot(self) -> list[Message]:
-        snapshot = self.snapshot()
         # The last values of metrics come with their points; a snapshot goes out when anything else changes.
-        steady = {name: value for name, value in snapshot.items() if name not in ("metrics", "health", "last_seen_at")}
-        steady["metrics"] = list(snapshot["metrics"])
+        record = self.record
+        named = (record.run_name, record.description, record.params, record.tags, list(record.metrics))
+        steady = (record.key, record.status, record.error, record.started_at, record.ended_at, *named, self.facts)
         if steady == self._told:
             return []
         self._told = steady
-        return [({"kind": "run", "run": snapshot}, ())]
+        return [({"kind": "run", "run": self.snapshot()}, ())]
 
     def _health(self, now_s: float) -> list[Message]:
         health = self.health
@@ -155,8 +157,10 @@ class Following:
         """Return metrics and system metrics with their points, or an overview of them; none before it is stored."""
         if self.record.key.project_id == 0:
             return [], []
-        logged = self._read(SeriesQuery(self.record.key, max_points=max_points))
-        return logged, self._read(SeriesQuery(self.record.key, system=True, max_points=max_points))
+        every = self._read(SeriesQuery(self.record.key, system=None, max_points=max_points))
+        is_system = [series.name.startswith(SYSTEM_PREFIX) for series in every]
+        logged = [series for series, system in zip(every, is_system, strict=True) if not system]
+        return logged, [series for series, system in zip(every, is_system, strict=True) if system]
 
     def _whole_points(self) -> Message:
         logged, system = self.series()
@@ -170,13 +174,11 @@ class Following:
         if self.record.key.project_id == 0:
             return []
         new: list[tuple[int, int, Series]] = []
-        for is_system in (False, True):
-            query = SeriesQuery(self.record.key, system=is_system, since=self._counts)
-            for series in self._read(query):
-                if series.name not in self._places:
-                    return None
-                if len(series.values):
-                    new.append((self._places[series.name], self._counts[series.name], series))
+        for series in self._read(SeriesQuery(self.record.key, system=None, since=self._counts)):
+            if series.name not in self._places:
+                return None
+            if len(series.values):
+                new.append((self._places[series.name], self._counts[series.name], series))
         if sum(len(series.values) for _, _, series in new) > MAX_POINTS * max(1, len(self._places)):
             return None  # somebody logs so fast that an overview is shorter
         self._counts.update((series.name, series.count) for _, _, series in new)

@@ -102,7 +102,14 @@ class Listing:
                 self._running.add(record.key.run_id)
             else:
                 self._running.discard(record.key.run_id)
-        extra: dict[str, Any] = {"whole": whole, "paged": whole and total > MOST, "user": self.client.user}
+        settings = self.client.settings
+        store = settings.tracking_uri if settings.is_server else str(settings.folder)
+        extra: dict[str, Any] = {
+            "whole": whole,
+            "paged": whole and total > MOST,
+            "user": self.client.user,
+            "store": store,
+        }
         if gone:
             extra["gone"] = list(gone)
         width = max((len(record.metrics) for record in records), default=0)

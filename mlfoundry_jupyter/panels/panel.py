@@ -1,7 +1,7 @@
 """What all panels share: the live view's wire, the picture in the saved file, questions and answers.
 
 A panel that is displayed on its own puts its picture, and nothing else, into the output; the page finds the
-picture and puts the live view in its place (see `loader.js`). So a saved notebook never holds a widget that
+picture and puts the live view in its place (see `places.js`). So a saved notebook never holds a widget that
 some later reader could not show. In layouts of ipywidgets it is a widget like any other.
 """
 

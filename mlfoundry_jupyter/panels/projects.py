@@ -11,7 +11,7 @@ import mlfoundry
 from mlfoundry import Client
 from mlfoundry.panels import frames
 
-from .. import fallback
+from .. import list_pictures
 from .feed import feed
 from .panel import Answer, Panel, Picture
 
@@ -60,7 +60,7 @@ class ProjectsPanel(Panel):
 
     def picture(self) -> Picture:
         """See `Panel.picture`."""
-        return fallback.projects_picture(self.client.list_projects())
+        return list_pictures.projects_picture(self.client.list_projects())
 
     def verbs(self) -> Mapping[str, Callable[..., Answer]]:
         """See `Panel.verbs`."""

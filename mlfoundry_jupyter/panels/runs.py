@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,11 +10,13 @@ import traitlets
 
 import mlfoundry
 from mlfoundry import Client, StoredRun
-from mlfoundry.errors import InvalidInput
+from mlfoundry.displays import Html
+from mlfoundry.errors import InvalidInput, MlfoundryError
 from mlfoundry.panels import frames
 from mlfoundry.records import Permission, ProjectRecord, SeriesQuery
+from mlfoundry.results import Comparison
 
-from .. import fallback
+from .. import list_pictures
 from .feed import feed
 from .following import MAX_POINTS
 from .listing import Listing
@@ -65,6 +68,7 @@ class RunsPanel(Panel):
         self._listing = Listing(self.client, self.client.get_project(name))
         self._look_at_s = 0.0
         self._wholes = 0
+        self._pictured: tuple[Any, ...] = ()
         super().__init__(**traits)
         feed().add(self)
 
@@ -92,6 +96,17 @@ class RunsPanel(Panel):
             else:
                 self._say(pieces)
 
+    def settle(self) -> None:
+        """See `Panel.settle`."""
+        with self.lock:
+            if not self._closed and self._display_ids and self._pictured != self._state():
+                self.refresh_picture()
+
+    def _state(self) -> tuple[Any, ...]:
+        """Return what the picture depends on, beside the runs themselves."""
+        compared = (True, *self.selected) if self.compare else (False,)
+        return (self.filter, self.order_by, *compared)
+
     def send_all(self) -> None:
         """See `Panel.send_all`."""
         self._wholes += 1
@@ -108,16 +123,32 @@ class RunsPanel(Panel):
     def picture(self) -> Picture:
         """See `Panel.picture`."""
         with self.lock:
+            self._pictured = self._state()
             project = self._listing.refresh()
             try:
                 runs = self._listing.search(self.filter, self.order_by)
             except InvalidInput:  # a filter that is being written
-                return fallback.runs_picture(
+                return list_pictures.runs_picture(
                     project, [run.record for run in self._listing.search()[:20]], project.run_count
                 )
             total = len(self._listing.matching(self.filter)) if self.filter else project.run_count
             what = f"where {self.filter}" if self.filter else ""
-            return fallback.runs_picture(project, [run.record for run in runs[:20]], total, what=what)
+            html, text = list_pictures.runs_picture(project, [run.record for run in runs[:20]], total, what=what)
+            if self.compare and (compared := self._compared()):
+                html, text = Html(html + compared[0]), f"{text}\n\n{compared[1]}"
+            return html, text
+
+    def _compared(self) -> Picture | None:
+        """Return the picture of the comparison; None when none of the selected runs is there any more."""
+        runs = []
+        for run_id in self.selected[: list_pictures.COMPARED]:
+            with contextlib.suppress(MlfoundryError):
+                runs.append(self._listing.run(run_id))
+        series = {}
+        for run in runs:
+            query = SeriesQuery(run.record.key, max_points=list_pictures.POINTS)
+            series[run.run_id] = {each.name: each for each in self.client.backend.read_series(query)}
+        return list_pictures.comparison_picture(Comparison(runs), series) if runs else None
 
     # -- questions -------------------------------------------------------------------------------
 

@@ -166,7 +166,7 @@ CORE = {
 }  # fmt: skip
 EXTRAS = {
     "server": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn", "jinja2"},
-    "store": {"psycopg", "psycopg_pool", "obstore"},
+    "store": {"psycopg", "obstore"},
     "mlfoundry_jupyter": {"IPython", "ipywidgets", "anywidget", "traitlets", "plotly"},
 }
 

@@ -46,9 +46,9 @@ def plotly_file() -> Path:
     return Path(spec.submodule_search_locations[0]) / "package_data" / "plotly.min.js"
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """A browser for the whole session."""
+@contextlib.contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """Run a browser; one at a time in a process."""
     arguments = ["--disable-dev-shm-usage", "--enable-precise-memory-info"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--no-sandbox")
@@ -88,6 +88,13 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def panel_server() -> Iterator[str]:
     """The address of the server, without a slash at its end."""
+    with serving_panels() as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving_panels() -> Iterator[str]:
+    """Serve the panels' modules and the pages of tests; give the address."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Files) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=functools.partial(server.serve_forever, 0.05), name="panel-server")

@@ -112,9 +112,9 @@ def test_scatter_and_parallel_coordinates_follow_their_choices(runs: RunsPage) -
     expect(view.locator(".mlf-compare-figure .scatterlayer path.point")).to_have_count(4, timeout=PLOTLY_MS)
     view.get_by_label("x axis").select_option("params.lr")
     expect(view.locator(".xtitle")).to_have_text("lr", timeout=PLOTLY_MS)
-    expect(view.locator(".parcoords .axis-title").last).to_have_text("val_loss", timeout=PLOTLY_MS)
+    expect(view.locator(".cbtitle text")).to_have_text("val_loss", timeout=PLOTLY_MS)
     view.get_by_label("Colour by").select_option("metrics.accuracy")
-    expect(view.locator(".parcoords .axis-title").last).to_have_text("accuracy", timeout=PLOTLY_MS)
+    expect(view.locator(".cbtitle text")).to_have_text("accuracy", timeout=PLOTLY_MS)
     assert runs.state("compare_state") == {"x": "params.lr", "colour": "metrics.accuracy"}
 
 
@@ -149,7 +149,7 @@ def test_hostile_names_and_values_are_only_text_in_tables_and_figures(runs: Runs
     runs.page.get_by_role("button", name="compare 3").click()
     view = runs.page.get_by_role("region", name="Comparison of runs")
     expect(view.get_by_role("table", name="Params by run")).to_contain_text("<i>1</i>")
-    expect(view.locator(".parcoords .axis-title").last).to_be_attached(timeout=PLOTLY_MS)
+    expect(view.locator(".cbtitle text")).to_be_attached(timeout=PLOTLY_MS)
     assert view.locator("img, b, i:not(.mlf-swatch), u").count() == 0
 
 

@@ -21,7 +21,9 @@ from mlfoundry import slots
 from mlfoundry.client import Client
 from mlfoundry.records import Acknowledgement, Batch, NewRun, RunKey, RunQuery, RunRecord
 from mlfoundry.tracking.backend import Backend
-from tests.servers import TeamServer, on_postgres, on_sqlite
+from tests import pgbouncer
+from tests.pgbouncer import Pooler
+from tests.servers import TeamServer, on_pooler, on_postgres, on_sqlite
 
 AsUser = Callable[[str], Client]
 Backends = Callable[[str], Backend]
@@ -53,13 +55,51 @@ def _http_postgres(request: pytest.FixtureRequest, folder: Path) -> Iterator[AsU
     yield from _of_server(on_postgres(servers, folder, uri), folder / "homes")
 
 
+def _http_partitions(request: pytest.FixtureRequest, folder: Path) -> Iterator[AsUser]:
+    servers, uri = request.getfixturevalue("servers"), request.getfixturevalue("postgres_uri")
+    yield from _of_server(on_postgres(servers, folder, uri, partitions=4), folder / "homes")
+
+
+def _http_pgbouncer(request: pytest.FixtureRequest, folder: Path) -> Iterator[AsUser]:
+    servers, pooler = request.getfixturevalue("servers"), request.getfixturevalue("pooler")
+    yield from _of_server(on_pooler(servers, folder, request.getfixturevalue("postgres_uri"), pooler), folder / "homes")
+
+
 WAYS: dict[str, Way] = {"embedded": _embedded, "http-sqlite": _http_sqlite, "http-postgres": _http_postgres}
+# The same store code in other surroundings: one test in FEWER, chosen by its name, and all with --full.
+MORE_WAYS: dict[str, Way] = {"http-partitions": _http_partitions, "http-pgbouncer": _http_pgbouncer}
+FEWER = 24
 
 
-@pytest.fixture(params=list(WAYS))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave most tests in other surroundings out of a short run."""
+    if config.getoption("--full"):
+        return
+    left_out = [item for item in items if _is_more(item) and zlib.crc32(item.name.encode()) % FEWER]
+    config.hook.pytest_deselected(items=left_out)
+    gone = set(map(id, left_out))
+    items[:] = [item for item in items if id(item) not in gone]
+
+
+def _is_more(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is not None and call.params.get("way") in MORE_WAYS
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres_uri: str) -> Iterator[Pooler]:
+    """A pgbouncer of this worker's own."""
+    if pgbouncer.program() is None:
+        pytest.skip("pgbouncer is not installed; on Debian and Ubuntu: apt-get install pgbouncer")
+    made = Pooler(postgres_uri)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(params=[*WAYS, *MORE_WAYS])
 def way(request: pytest.FixtureRequest) -> Way:
     """One way to a store."""
-    return WAYS[request.param]
+    return (WAYS | MORE_WAYS)[request.param]
 
 
 @pytest.fixture

@@ -133,6 +133,9 @@ def test_system_metrics_are_not_among_a_runs_metrics(run, pen, backend):
     assert list(backend.get_run(run.key.run_id).metrics) == ["loss"]
     assert [s.name for s in backend.read_series(SeriesQuery(run.key))] == ["loss"]
     assert [s.name for s in backend.read_series(SeriesQuery(run.key, system=True))] == ["system/cpu"]
+    assert [s.name for s in backend.read_series(SeriesQuery(run.key, system=None))] == ["loss", "system/cpu"]
+    (loss, cpu) = backend.read_series(SeriesQuery(run.key, system=None, since={"loss": 1}))
+    assert (loss.values.tolist(), loss.count, cpu.values.tolist()) == ([], 1, [1.0])
     assert backend.read_series(SeriesQuery(run.key, ("system/cpu",)))[0].values.tolist() == [1.0]
 
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from mlfoundry.cli import main
 from tests.notebooks.test_readme import settled, shown_by
+from tests.places import PLACES, ann_in
 
 ROOT = Path(__file__).parents[2]
 PAGES = [path for path in sorted((ROOT / "docs").glob("*.md")) if "```python" in path.read_text(encoding="utf-8")]
@@ -22,9 +23,13 @@ def commands(block):
         yield shlex.split(line), shown
 
 
+@pytest.fixture(params=PLACES)
+def as_ann(request):
+    yield from ann_in(request.param, request)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_its_code_and_its_commands_show_what_it_says(page, monkeypatch, tmp_path):
-    monkeypatch.setenv("MLFOUNDRY_USER", "ann")
+def test_its_code_and_its_commands_show_what_it_says(page, as_ann, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFOUNDRY_SYSTEM_METRICS", "0")
     monkeypatch.setenv("MLFOUNDRY_CAPTURE", "0")
     monkeypatch.chdir(tmp_path)

@@ -60,6 +60,7 @@ def _run_body(scene: Scene) -> dict[str, Any]:
     return {name: getattr(made, name) for name in made.__slots__} | {"tags": {}}
 
 
+DASHBOARD_RUN = "/dashboard/projects/{project_id}/runs/{run_id}"
 _part = {"size": len(CONTENT), "offset": 0}
 RECIPES: dict[tuple[str, str], Recipe] = {
     ("GET", "/api/v1/openapi.json"): Recipe(),
@@ -101,6 +102,30 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("POST", "/api/v1/keys/revoke"): Recipe(
         lambda s, p: Request(json={"user": "owner", "key_id": p.spare_key("owner")})
     ),
+    # The dashboard's pages, and what feeds them.
+    ("GET", "/static/{version}/{folder}/{name}"): Recipe(),
+    ("GET", "/favicon.ico"): Recipe(),
+    ("GET", "/login"): Recipe(),
+    ("POST", "/login"): Recipe(lambda s, p: Request(data=f"secret={p.keys['root']}".encode())),
+    ("POST", "/logout"): Recipe(),
+    ("GET", "/"): Recipe(),
+    ("GET", "/account"): Recipe(),
+    ("GET", "/p/{owner}/{name}"): Recipe(),
+    ("GET", "/p/{owner}/{name}/compare"): Recipe(lambda s, p: Request({"runs": s.run.run_id})),
+    ("GET", "/p/{owner}/{name}/people"): Recipe(),
+    ("GET", "/r/{run_id}"): Recipe(),
+    ("GET", "/dashboard/projects"): Recipe(),
+    ("GET", "/dashboard/keys"): Recipe(),
+    ("GET", "/dashboard/projects/{project_id}/runs"): _asking(whole=True),
+    ("POST", "/dashboard/projects/{project_id}/changes"): _telling(),
+    ("GET", "/dashboard/projects/{project_id}/search"): _asking(filter="metrics.loss > 0"),
+    ("POST", "/dashboard/projects/{project_id}/series"): Recipe(lambda s, p: Request(json={"runs": [s.run.run_id]})),
+    ("POST", "/dashboard/projects/{project_id}/details"): Recipe(lambda s, p: Request(json={"runs": [s.run.run_id]})),
+    ("GET", "/dashboard/projects/{project_id}/people"): Recipe(),
+    ("POST", DASHBOARD_RUN + "/news"): _telling(),
+    ("GET", DASHBOARD_RUN + "/code"): Recipe(),
+    ("GET", DASHBOARD_RUN + "/files"): Recipe(),
+    ("GET", DASHBOARD_RUN + "/preview"): _asking(path="model.bin"),
 }
 
 
@@ -120,8 +145,12 @@ def _send(
 ) -> requests.Response:
     method, pattern = route
     ids = {"project_id": scene.project_id, "run_id": scene.run.run_id, "journal_id": scene.journal_id}
-    path = pattern.format(**ids, sha256=SHA256)
-    headers = people.headers(caller)
+    panels = {"version": "any", "folder": "panels", "name": scene.name, "owner": "owner"}
+    if pattern.startswith("/static/"):
+        panels["name"] = "style.css"
+    path = pattern.format(**ids, **panels, sha256=SHA256)
+    # A browser says where a request comes from; whoever shows a key need not.
+    headers = people.headers(caller) | {"Origin": "/".join(server.address.split("/")[:3])}
     return ask(server, method, path, headers=headers, params=request.query, json=request.json, data=request.data)
 
 
@@ -163,6 +192,20 @@ def test_every_route_answers_a_caller_as_it_declares(server: TeamServer, people:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("caller", [caller for caller in CALLERS if caller not in ("nobody", *KEYLESS)])
+def test_a_list_holds_what_its_caller_may_see_and_nothing_else(server: TeamServer, people: People, caller: str) -> None:
+    tracking = server.app.state.services.tracking
+    scene = Scene.make(tracking)
+    tracking.create_run("spare", new_run("of-nobody-else"))
+    answer = ask(server, "GET", "/api/v1/projects", people.keys[caller])
+    seen = {(told["owner"], told["name"], told["permission"]) for told in answer.json()["projects"]}
+    level = {"reader": "READ", "writer": "WRITE", "admin": "ADMIN", "owner": "ADMIN"}.get(caller)
+    assert seen == ({("owner", scene.name, level)} if level else set())
+    keys = ask(server, "GET", "/api/v1/keys", people.keys[caller]).json()["keys"]
+    assert {key["user"] for key in keys} == {caller}
+    assert ask(server, "GET", "/api/v1/whoami", people.keys[caller]).json()["user"] == caller
+
+
 @pytest.mark.parametrize("caller", CALLERS)
 def test_a_refused_request_changes_nothing(server: TeamServer, people: People, caller: str) -> None:
     scene = Scene.make(server.app.state.services.tracking)
@@ -182,7 +225,7 @@ def test_a_run_of_another_project_is_not_reached_under_this_one(
     mixed = Scene(tracking, here.name, here.project_id, there.run, there.journal_id)
     before_here, before_there = here.rows(), there.rows()
     for route, level in _live_routes(server).items():
-        if not route[1].startswith(RUN):
+        if not route[1].startswith((RUN, DASHBOARD_RUN)):
             continue
         answer = _send(server, route, caller, people, mixed, RECIPES[route].make(mixed, people))
         # Who lacks the level on this project is told so, whatever the run; that tells nothing of the other project.

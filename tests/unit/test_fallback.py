@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from mlfoundry.records import Collaborator, Permission, RunStatus
+from mlfoundry.records import RunStatus
 from mlfoundry_jupyter import fallback, sketch
-from tests.unit.test_panels_frames import AT, PROJECT, metric, record, series
+from tests.unit.test_panels_frames import AT, metric, record, series
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\u202e'
 ENDED = AT + timedelta(seconds=90)
@@ -191,21 +191,55 @@ def test_a_chart_of_odd_values_is_drawn_all_the_same(values):
     assert images(sketch.sparkline(one, "x"))
 
 
-def test_runs_are_a_table_of_the_first_twenty_with_their_number():
-    runs = [record(f"{i:032x}", run_name=f"run-{i}") for i in range(25)]
-    html, text = fallback.runs_picture(PROJECT, runs, 1248)
-    assert "ann/demo: 1,248 runs, 1 running; the first 20:" in text
-    assert "run-19" in text
-    assert "run-20" not in text
-    assert "run-19" in Reader(html).text
+def test_a_metric_of_one_point_has_no_chart_and_lines_that_lie_on_each_other_are_one():
+    logged = [*LOGGED, series("accuracy", [0.9])]
+    alone = [
+        system("system/process/memory_rss_bytes", [1.0, 2.0]),
+        system("system/process/main_memory_rss_bytes", [1.0, 2.0]),
+    ]
+    html, _ = fallback.run_picture(finished(), {}, logged, alone)
+    drawn = images(html)
+    assert len(drawn) == 2
+    assert len(drawn[1].findall(".//*[@stroke-width='3']")) == 1
+    assert "main memory" not in Reader(html).text
 
 
-def test_collaborators_are_a_list_with_their_permissions():
-    html, text = fallback.collaborators_picture(PROJECT, [Collaborator(HOSTILE, Permission.WRITE, False, AT)])
-    assert "WRITE" in text
-    assert "script" not in Reader(html).tags
+def test_a_chart_of_several_lines_says_the_peak_of_them_all():
+    two = [
+        system(f"system/disk/{name}_bytes_per_s", [0.0, 1024.0 * peak]) for name, peak in (("read", 3), ("written", 7))
+    ]
+    told = Reader(fallback.run_picture(finished(), {}, [], two)[0]).text
+    assert "Diskpeak 7.0 KiB/s" in told
+    assert "3.0 KiB/s" not in told
 
 
-def test_projects_are_a_list_with_their_counts():
-    _, text = fallback.projects_picture([PROJECT])
-    assert "ann/demo" in text
+def test_cells_say_how_they_ended_and_have_no_column_of_numbers_that_none_has():
+    facts = CELLS | {"cell.0002": '{"started_at": 1.0}', "cell.0002.source": "%%mlfoundry_run demo\nimport os\n\nfit()"}
+    for picture in fallback.run_picture(finished(status=RunStatus.KILLED), facts, [], []):
+        told = Reader(picture).text
+        assert "killed" in told.split("fit()")[-2]
+        assert "GPU memory" not in told
+        assert "peak memory" in told
+
+
+def test_what_the_extension_keeps_for_itself_is_not_among_the_tags():
+    run = finished(tags={"stage": "baseline", "mlfoundry.cell": "0123456789ab"})
+    for picture in fallback.run_picture(run, {}, [], []):
+        assert "baseline" in Reader(picture).text
+        assert "0123456789ab" not in Reader(picture).text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "labels"),
+    [
+        (0.0235, 1.56, "", ["0.5", "1", "1.5"]),
+        (0.0, 100.0, "%", ["0%", "50%", "100%"]),
+        (0.0, 1.7 * 2**30, "B", ["0", "512M", "1G", "1.5G"]),
+        (0.87, 0.9, "", ["0.87", "0.88", "0.89", "0.9"]),
+        (-3.0, 5.0, "", ["-2", "0", "2", "4"]),
+    ],
+)
+def test_the_marks_of_an_axis_are_round(low, high, unit, labels):
+    (image,) = images(sketch.chart([sketch.Line(np.arange(2.0), np.array([low, high]))], "x", unit=unit))
+    texts = [text.text for text in image.findall(".//{*}g/{*}g/{*}text")]
+    assert texts[: len(labels)] == labels

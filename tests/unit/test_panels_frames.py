@@ -251,6 +251,20 @@ def test_a_snapshot_is_json_that_browsers_can_read_also_with_numbers_that_are_no
     assert again["fqn"] == "ann/demo/svm"
 
 
+@pytest.mark.parametrize("status", [RunStatus.KILLED, RunStatus.FAILED, RunStatus.FINISHED])
+def test_a_cell_whose_end_nobody_wrote_down_ended_with_its_run(status):
+    facts = {
+        "cell.0001": '{"started_at": 5.0, "ended_at": 6.0, "status": "FINISHED"}',
+        "cell.0002": '{"started_at": 7.0}',
+    }
+    first, second = frames.cells(record(status=status), facts)
+    assert (first["status"], first["ended_at"]) == ("FINISHED", 6.0)
+    assert (second["status"], second["ended_at"]) == (status.value, AT.timestamp())
+    (_, running) = frames.cells(record(status=RunStatus.RUNNING, ended_at=None), facts)
+    assert "ended_at" not in running
+    assert "status" not in running
+
+
 def test_a_collaborator_says_user_permission_and_whether_the_project_is_theirs():
     told = frames.collaborator_json(Collaborator("bob", Permission.WRITE, False, AT))
     assert told == {"user": "bob", "permission": "WRITE", "is_owner": False, "added_at": AT.timestamp()}

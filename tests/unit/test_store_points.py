@@ -190,8 +190,8 @@ def test_two_runs_and_two_names_do_not_touch_each_other(database):
     with database.read() as tx:
         for run, name in ((one, "loss"), (one, "acc"), (other, "loss"), (other, "system/loss")):
             check(tx, run, 300, name)
-        assert list(series.summaries(tx, other)) == ["loss"]
-        assert list(series.summaries(tx, other, system=True)) == ["system/loss"]
+        assert list(series.counts(tx, other)) == ["loss"]
+        assert list(series.counts(tx, other, system=True)) == ["system/loss"]
 
 
 def test_no_points_write_nothing(database):
@@ -208,7 +208,7 @@ def test_more_names_than_one_statement_takes_are_all_written(database):
         with database.write() as tx:
             points.write(tx, run, dict.fromkeys(names, some(2, start)))
     with database.read() as tx:
-        assert {name: known.count for name, known in series.summaries(tx, run).items()} == dict.fromkeys(names, 4)
+        assert series.counts(tx, run) == dict.fromkeys(names, 4)
         check(tx, run, 4, "m449")
 
 
@@ -271,3 +271,29 @@ def test_an_overview_is_drawn_without_decoding_sealed_chunks(database, monkeypat
         drawn = points.read(tx, run, "loss", max_points=100, since=0)
     assert len(drawn.steps) <= 100
     assert (drawn.steps[0], drawn.steps[-1]) == (0, 25 * chunks.SEALED - 1)
+
+
+@given(data=st.data())
+@settings(max_examples=20, deadline=None)
+def test_new_points_of_many_metrics_are_those_of_each_whatever_was_merged_meanwhile(shared, data):
+    run = new_run()
+    names = [f"m{number}" for number in range(data.draw(st.integers(1, 5)))]
+    counts = dict.fromkeys(names, 0)
+    had = {}
+    for _ in range(data.draw(st.integers(1, 12))):
+        with shared.write() as tx:
+            for _ in range(data.draw(st.sampled_from([1, 3, MOST_PIECES]))):  # many small ones are merged
+                for name in names:
+                    size = data.draw(st.sampled_from([0, 1, 1, 1, 300]))
+                    points.write(tx, run, {name: some(size, counts[name])})
+                    counts[name] += size
+        with shared.read() as tx:
+            found = points.read_new(tx, run, series.counts(tx, run), had)
+            alone = [points.read(tx, run, each.name, max_points=None, since=had.get(each.name, 0)) for each in found]
+        assert [each.name for each in found] == [name for name in names if counts[name]]
+        for new, expected in zip(found, alone, strict=True):
+            assert new.count == expected.count == counts[new.name]
+            assert new.values.tolist() == expected.values.tolist()
+            assert len(new.values) == counts[new.name] - had.get(new.name, 0)
+            if data.draw(st.booleans()):
+                had[new.name] = new.count

@@ -1,6 +1,7 @@
 """Scripts, styles and plotly.js, each below an address that changes with its content, so that browsers keep them.
 
-Everything comes from installed packages; nothing from elsewhere. Only files that are known by name are given.
+A page has one script (see `linking`). Everything comes from installed packages; nothing from elsewhere. Only files
+that are known by name are given.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import re
 from importlib import resources
 
 from fastapi import Request
@@ -17,10 +19,12 @@ from starlette.responses import Response
 from ... import panels
 from ..context import room
 from ..policy import Needs, needs
+from .linking import linked
 
 router = room("dashboard")
 FOREVER = "public, max-age=31536000, immutable"
 _TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+PAGES = ("account", "compare", "people", "projects", "run", "runs")
 _PLOTLY = "plotly.min.js"
 
 
@@ -32,7 +36,8 @@ def _files() -> dict[str, bytes]:
     for file in resources.files(__package__).joinpath("browser").iterdir():
         if file.name.rpartition(".")[2] in _TYPES:
             found[f"dashboard/{file.name}"] = file.read_bytes()
-    return found
+    texts = {path: content.decode() for path, content in found.items() if path.endswith(".js")}
+    return found | {f"pages/{page}.js": linked(f"dashboard/{page}.js", texts).encode() for page in PAGES}
 
 
 @functools.cache
@@ -53,16 +58,23 @@ def plotly_version() -> str:
 
 
 @functools.cache
+def plotly_styles() -> list[str]:
+    """Return the ids of styles that plotly.js would add for maps; where an element has the id, it adds none.
+
+    No page shows maps, whose tiles lie elsewhere, and the policy of our pages forbids such styles.
+    """
+    return sorted({found.decode() for found in re.findall(rb'getElementById\("([0-9a-f]{64})"\)', _plotly())})
+
+
+def _plotly() -> bytes:
+    return resources.files("plotly").joinpath("package_data", _PLOTLY).read_bytes()
+
+
+@functools.cache
 def _compressed(name: str) -> bytes:
     if name == f"plotly/{_PLOTLY}":
-        content = resources.files("plotly").joinpath("package_data", _PLOTLY).read_bytes()
-        return gzip.compress(content, 6, mtime=0)
+        return gzip.compress(_plotly(), 6, mtime=0)
     return gzip.compress(_files()[name], 9, mtime=0)
-
-
-def modules() -> list[str]:
-    """Return the names of the panels' modules, as they stand in addresses."""
-    return sorted(name for name in _files() if name.startswith("panels/") and name.endswith(".js"))
 
 
 @router.get("/static/{version}/{folder}/{name}", include_in_schema=False)

@@ -15,17 +15,18 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse, Response
 
 from ... import __version__, displays
-from ...records import Account, RunRecord
+from ...records import Account
 from ..gates import csrf_token, gate_of
 from . import assets
 
-# plotly.js makes one <style> that is empty, and fills it through the DOM; this is the hash of nothing at all.
+# plotly.js makes a <style> that is empty, and fills it through the DOM, and sets empty style attributes; this is the
+# hash of nothing at all, which must be said to hold for attributes as well.
 _EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 PAGE_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
-        f"style-src 'self' {_EMPTY_STYLE}",
+        f"style-src 'self' 'unsafe-hashes' {_EMPTY_STYLE}",
         "img-src 'self' data: blob:",
         "connect-src 'self'",
         "frame-src 'self'",
@@ -82,20 +83,32 @@ def page(
     """
     session = getattr(request.state, "session", None)
     account: Account | None = getattr(request.state, "account", None)
-    base = request.scope.get("root_path", "").rstrip("/")
+    base = base_of(request)
     known: dict[str, Any] = {
         "account": account,
         "base": base,
         "csrf": "" if session is None else csrf_token(session),
         "has_users": gate_of(request).takes_keys,
         "now_s": time.time(),
-        "path": request.url.path,
+        "path": path_of(request),
+        "plotly_styles": " ".join(assets.plotly_styles()),
         "plotly": f"{base}/static/{assets.plotly_version()}/plotly/plotly.min.js",
         "static": f"{base}/static/{assets.version()}",
         "title": title,
     }
     html = _templates().get_template(f"{template}.html").render(known | told)
     return HTMLResponse(html, status, headers={"Content-Security-Policy": PAGE_POLICY, **headers})
+
+
+def base_of(request: Request) -> str:
+    """Return below which path the application answers, as a proxy may have it; empty for none."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def path_of(request: Request) -> str:
+    """Return the path of a request as this application knows it."""
+    base, path = base_of(request), request.url.path
+    return path[len(base) :] if base and path.startswith(f"{base}/") else path
 
 
 def error_page(request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response | None:
@@ -107,16 +120,15 @@ def error_page(request: Request, status: int, message: str, headers: Mapping[str
     return page(request, "error", title=f"{status}", status=status, headers=headers, message=message, code=status)
 
 
-def login_page(request: Request, *, status: int, message: str = "", headers: Mapping[str, str] = {}) -> Response:
+def login_page(
+    request: Request, *, status: int = 200, message: str = "", wanted: str = "", headers: Mapping[str, str] = {}
+) -> Response:
     """Return the page on which a person shows who they are, and from which they go on to where they wanted."""
+    # With no-referrer, browsers do not say where a form comes from, and the way in asks for it.
+    headers = {**headers, "Referrer-Policy": "same-origin"}
     query = request.url.query
-    wanted = request.url.path + (f"?{query}" if query else "")
+    wanted = wanted or path_of(request) + (f"?{query}" if query else "")
     return page(request, "login", title="Log in", status=status, headers=headers, message=message, wanted=wanted)
-
-
-def duration(record: RunRecord) -> str:
-    """Return how long a run took, or takes so far."""
-    return displays.span(displays.duration_s(record))
 
 
 def _stamp(at: datetime | None) -> str:

@@ -31,7 +31,7 @@ class SeriesQueryBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     names: SeriesNames | None = None
-    system: bool = False
+    system: bool | None = False
     max_points: MaxPoints | None = None
     since: dict[str, Since] = {}
 

@@ -45,8 +45,12 @@ function take(frame) {
   source.tell(frame);
 }
 
+function known() {
+  return { seen, names: series.map(([name]) => name), counts: series.map(([, count]) => count) };
+}
+
 async function read() {
-  for (const frame of await request("POST", `${place}/news`, { body: { seen, series } })) take(frame);
+  for (const frame of await request("POST", `${place}/news`, { body: known() })) take(frame);
 }
 
 async function changed(body) {
@@ -63,6 +67,7 @@ const verbs = {
   set_description: ({ text: words }) => changed({ description: words }),
 };
 const source = new HttpSource({ state, verbs });
+source.note = ({ created_by: user }) => `by ${user}`;
 const files = new FilesTab(run, place, () => source);
 const code = new CodeTab(run, place);
 source.tabs = () => [

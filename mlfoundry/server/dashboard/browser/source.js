@@ -62,6 +62,11 @@ export class HttpSource {
 
 function loadPlotly() {
   loading ??= new Promise((resolve, reject) => {
+    for (const id of document.body.dataset.plotlyStyles.split(" ").filter(Boolean)) {
+      const taken = document.createElement("meta");
+      taken.id = id;
+      document.head.append(taken);
+    }
     const script = document.createElement("script");
     script.src = document.body.dataset.plotly;
     script.onload = () => resolve(globalThis.Plotly);
