@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FAMILIES = (
-    "start", "log_calls", "ship", "kill", "read", "runs_list", "disk", "sampling", "memory", "panels", "http_ingest",
-    "http_runs",
+    "start", "log_calls", "ship", "kill", "read", "runs_list", "disk", "sampling", "memory", "panels", "panels_page",
+    "http_ingest", "http_runs",
 )  # fmt: skip
 
 

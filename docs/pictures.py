@@ -47,13 +47,15 @@ def cell(path: Path, beginning: str) -> int:
     return place
 
 
-def photograph(notebook: Notebook, place: int, name: str, *, part: str = "", room: int = 0) -> None:
-    """Write a picture of a cell, or of a part of its output with some room around it."""
+def photograph(
+    notebook: Notebook, place: int, name: str, *, part: str = "", room: int = 0, width: int = 2000, height: int = 2000
+) -> None:
+    """Write a picture of a cell, or of a part of its output with some room around it; of its first pixels at most."""
     seen = notebook.cell(place).locator(part).first if part else notebook.cell(place)
-    seen.evaluate("element => element.scrollIntoView({block: 'center'})")
+    seen.evaluate("element => { element.style.scrollMarginTop = '24px'; element.scrollIntoView({block: 'start'}); }")
     box = seen.bounding_box()
     clip = {"x": box["x"] - room, "y": box["y"] - room}
-    clip |= {"width": box["width"] + 2 * room, "height": box["height"] + 2 * room}
+    clip |= {"width": min(width, box["width"] + 2 * room), "height": min(height, box["height"] + 2 * room)}
     write(notebook.page.screenshot(clip=clip, animations="disabled", caret="hide"), FOLDER / f"{name}.png")
 
 
@@ -101,7 +103,7 @@ def compared_runs(notebook: Notebook, path: Path, suffix: str) -> None:
     last = cell(path, "from mlfoundry_jupyter.panels import RunsPanel")
     notebook.run(*(place for place in code_cells(path) if place <= last))
     notebook.page.wait_for_timeout(SETTLE_MS)
-    photograph(notebook, last, f"runs{suffix}", part=".mlf-runs")
+    photograph(notebook, last, f"runs{suffix}", part=".mlf-runs", height=1010)
 
 
 def collaborators(notebook: Notebook, path: Path, suffix: str) -> None:
@@ -109,7 +111,8 @@ def collaborators(notebook: Notebook, path: Path, suffix: str) -> None:
     shown = cell(path, "%mlfoundry_collaborators shared-digits --client ann")
     notebook.run(*(place for place in code_cells(path) if place <= shown))
     notebook.page.locator(".mlf-people").get_by_text("bob").first.wait_for()
-    photograph(notebook, shown, f"collaborators{suffix}", part=".mlf-people-view", room=8)
+    notebook.page.wait_for_function("() => !document.querySelector('.mlf-people-view').innerText.includes('queued')")
+    photograph(notebook, shown, f"collaborators{suffix}", part=".mlf-people-view", room=5, width=620)
 
 
 PICTURES: dict[str, tuple[str, Callable[[Notebook, Path, str], None]]] = {
@@ -136,7 +139,7 @@ def take(lab: Lab, browser: Any, names: list[str]) -> None:
             shutil.rmtree(lab.home)
             lab.home.mkdir()
             path = Path(shutil.copy(ROOT / "notebooks" / source, lab.folder / f"{name}{suffix}.ipynb"))
-            page = browser.new_page(viewport={"width": 1060, "height": 1300}, device_scale_factor=2)
+            page = browser.new_page(viewport={"width": 1060, "height": 1500}, device_scale_factor=2)
             page.set_default_timeout(WAIT_MS)
             notebook = lab.open(page, path.name)
             page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)

@@ -15,7 +15,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from . import displays, process_exit, values
+from . import displays, process_exit, progress, values
 from . import shipper as shipping
 from .documents import ENDS, FACT_LIMIT, OWN_FACTS
 from .errors import (
@@ -220,7 +220,8 @@ class Run(StoredRun):
         """Store a file, or all files of a folder, with the run.
 
         Returns when the bytes are stored; with a store that cannot be reached, when a copy is kept to be
-        stored later. Links inside a folder are not followed.
+        stored later. Links inside a folder are not followed. In notebooks and terminals it is shown how far a
+        file is that takes longer than a second.
 
         Args:
             local_path: A file or a folder.
@@ -236,8 +237,8 @@ class Run(StoredRun):
         """
         stored = ArtifactList()
         for path, file in files_to_log(local_path, artifact_path).items():
-            with file.open("rb") as source:
-                stored.append(self._put(path, source, "log_artifact"))
+            with file.open() as source, progress.shown(f"Storing {path}", os.fstat(source.fileno()).st_size) as meter:
+                stored.append(self._put(path, progress.watched(source, meter), "log_artifact"))
         return stored
 
     def log_text(self, text: str, path: str) -> ArtifactRecord:

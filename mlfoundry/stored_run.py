@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import displays, values
+from .downloads import are_one_file, download
 from .errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly
 from .names import legal_key, legal_name, legal_path
 from .records import ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
@@ -166,13 +167,21 @@ class StoredRun:
         self._settle()
         return ArtifactList(self.client.backend.list_artifacts(self._record.key))
 
-    def download_artifact(self, path: str = "", dest: str | os.PathLike[str] = ".") -> Path:
+    def download_artifact(
+        self,
+        path: str = "",
+        dest: str | os.PathLike[str] = ".",
+        *,
+        on_bytes: Callable[[int], object] | None = None,
+    ) -> Path:
         """Copy a file, or all files below a folder, from the run to this machine.
 
         Args:
             path: Path of a file or folder of the run; empty for all files. A path that old stores hold as both is
                 the file.
             dest: Folder to copy into, made when missing; the run's paths are kept below it.
+            on_bytes: Called with how many bytes each step brought. How far it is, is shown in notebooks and terminals
+                when not given, for what takes longer than a second.
 
         Returns:
             Where the file or folder lies.
@@ -187,23 +196,25 @@ class StoredRun:
         held = self.list_artifacts()
         found = [each for each in held if each.path == wanted]
         if found:
-            self._download(found[0], Path(dest))
+            self._download(found[0], Path(dest), on_bytes)
             return Path(dest) / wanted
         found = [each for each in held if not wanted or each.path.startswith(f"{wanted}/")]
         if not found:
             raise ArtifactNotFound(f"{self.fqn} has no artifact {path!r}; list_artifacts() shows those it has")
-        self._download_all(found, Path(dest))
+        self._download_all(found, Path(dest), on_bytes)
         return Path(dest) / wanted
 
-    def _download_all(self, found: list[ArtifactRecord], folder: Path) -> None:
+    def _download_all(
+        self, found: list[ArtifactRecord], folder: Path, on_bytes: Callable[[int], object] | None
+    ) -> None:
         failed: dict[str, Exception] = {}
         alike: dict[str, str] = {}
         for artifact in found:
             try:
                 other = alike.setdefault(artifact.path.casefold(), artifact.path)
-                if _are_one_file(folder / other, folder / artifact.path):
+                if are_one_file(folder / other, folder / artifact.path):
                     raise InvalidInput(f"the disk of {folder} takes it for {other!r}, whose name differs only in case")
-                self._download(artifact, folder)
+                self._download(artifact, folder, on_bytes)
             except (MlfoundryError, OSError) as error:
                 failed[artifact.path] = error
         if not failed:
@@ -216,27 +227,9 @@ class StoredRun:
             f"{len(failed):,} of {len(found):,} files could not be fetched, the others are in {folder}: {told}{more}"
         ) from errors[0]
 
-    def _download(self, artifact: ArtifactRecord, folder: Path) -> None:
-        import hashlib
-        import tempfile
-
-        target = _target(folder, legal_path(artifact.path))
-        descriptor, name = tempfile.mkstemp(prefix=".mlf-", dir=target.parent)
-        part = Path(name)
-        digest = hashlib.sha256()
-        try:
-            with (
-                os.fdopen(descriptor, "wb") as file,
-                self.client.backend.open_artifact(self._record.key, artifact.path) as source,
-            ):
-                while block := source.read(1 << 20):
-                    digest.update(block)
-                    file.write(block)
-            if digest.hexdigest() != artifact.sha256:
-                raise BackendUnavailable(f"{artifact.path} did not arrive as it was logged; nothing was kept of it")
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+    def _download(self, artifact: ArtifactRecord, folder: Path, on_bytes: Callable[[int], object] | None) -> None:
+        key = self._record.key
+        download(artifact, folder, lambda: self.client.backend.open_artifact(key, artifact.path), on_bytes=on_bytes)
 
     # -- edits -----------------------------------------------------------------------------------
 
@@ -306,31 +299,3 @@ class StoredRun:
 
 def _reopened(make_client: Callable[[Settings], Client], settings: Settings, record: RunRecord) -> StoredRun:
     return StoredRun(make_client(settings), record)
-
-
-def _are_one_file(first: Path, second: Path) -> bool:
-    """Return whether two names are one file, as on disks that know no difference between a and A."""
-    try:
-        return first != second and first.samefile(second)
-    except OSError:
-        return False
-
-
-def _target(folder: Path, path: str) -> Path:
-    """Return where an artifact goes below a folder; make the folders, and follow no link out of it.
-
-    Raises:
-        InvalidInput: A link or something that is no folder lies in the way; nothing is written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    place = folder
-    *parents, name = path.split("/")
-    for parent in parents:
-        place = place / parent
-        if place.is_symlink() or (place.exists() and not place.is_dir()):
-            raise InvalidInput(f"{place} is a link or no folder; nothing was written there. Choose another dest.")
-        place.mkdir(exist_ok=True)
-    target = place / name
-    if target.is_symlink() or target.is_dir():
-        raise InvalidInput(f"{target} is a link or a folder; nothing was written there. Choose another dest.")
-    return target

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from . import values
+from .below import open_file
 from .errors import BackendUnavailable, InvalidInput
 from .journal.spool import Spool
 from .names import legal_path
@@ -21,7 +23,30 @@ if TYPE_CHECKING:
 _log = logging.getLogger("mlfoundry")
 
 
-def files_to_log(local_path: str | os.PathLike[str], artifact_path: str | None) -> dict[str, Path]:
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file to be logged: one that was named itself, or one below a folder that was.
+
+    Attributes:
+        folder: The folder; what was named, when it is a file, has none.
+        path: The file, below the folder.
+    """
+
+    folder: Path | None
+    path: str
+
+    def open(self) -> BinaryIO:
+        """Open it for reading; what was put in its place meanwhile and is a link is not followed.
+
+        Raises:
+            InvalidInput: It is no regular file.
+        """
+        if self.folder is None:
+            return Path(self.path).open("rb")
+        return os.fdopen(open_file(self.folder, self.path), "rb")
+
+
+def files_to_log(local_path: str | os.PathLike[str], artifact_path: str | None) -> dict[str, LocalFile]:
     """Return what logging a file or folder stores: path in the run to file here.
 
     Raises:
@@ -31,7 +56,7 @@ def files_to_log(local_path: str | os.PathLike[str], artifact_path: str | None) 
     source = Path(local_path)
     prefix = f"{legal_path(artifact_path)}/" if artifact_path else ""
     if source.is_file():
-        return {legal_path(prefix + source.name): source}
+        return {legal_path(prefix + source.name): LocalFile(None, str(source))}
     if not source.is_dir():
         raise InvalidInput(f"there is no file or folder {str(source)!r} to log")
     files = sorted(path for path in source.rglob("*") if path.is_symlink() or not path.is_dir())
@@ -40,7 +65,8 @@ def files_to_log(local_path: str | os.PathLike[str], artifact_path: str | None) 
         raise InvalidInput(f"{source} holds what is no regular file (links are not followed): {', '.join(strange[:5])}")
     if not files:
         raise InvalidInput(f"the folder {source} holds no files")
-    named = {legal_path(prefix + path.relative_to(source).as_posix()): path for path in files}
+    below = [path.relative_to(source).as_posix() for path in files]
+    named = {legal_path(prefix + path): LocalFile(source, path) for path in below}
     if len(named) < len(files):
         raise InvalidInput(f"{source} holds files whose names have one Unicode normal form; rename one of them")
     return named

@@ -139,25 +139,38 @@ class Cells:
         execution.own = None
         if ending is None:
             return
-        learned = self._end_recording(ending, error)
-        changes = self._changes(ending)
-        self._finish(ending, status_of(error), error)
+        learned, changes = Learned(), None
+        try:
+            learned = self._end_recording(ending, error)
+            changes = self._changes(ending)
+        finally:  # whoever presses the stop button twice interrupts this, and the run must not stay open
+            self._finish(ending, status_of(error), error)
         self.tell_end(ending, notices.learned(learned, changes), changes.source if changes is not None else "")
         is_nested = any(each.own is not None for each in self.executions.stack) or self.open is not None
         if is_nested and isinstance(ending.covered, Run) and ending.covered.status is RunStatus.RUNNING:
             self.shell.user_ns[ending.request.bind] = ending.covered
 
-    def tell_end(self, ended: CellRun, lines: Sequence[str] = (), details: str = "") -> None:
-        """Say how a run ended and what was learned, in the output of the running cell."""
+    def tell_end(
+        self, ended: CellRun, lines: Sequence[str] = (), details: str = "", *, is_elsewhere: bool = False
+    ) -> None:
+        """Say how a run ended and what was learned, in the output of the running cell.
+
+        Args:
+            ended: The run.
+            lines: What was learned.
+            details: More of it.
+            is_elsewhere: Whether its panel stands in another cell, if it has one.
+        """
         if ended.request.quiet:
             return
         record = ended.run.record
-        if not ended.has_panel:
+        has_panel = ended.has_panel and not is_elsewhere
+        if not has_panel:
             cells = f", {ended.count} {'cell' if ended.count == 1 else 'cells'}" if ended.count != 1 else ""
             error = f": {displays.shortened(record.error, 80)}" if record.error else ""
             lines = [f"{ended.run.fqn}  {displays.span(displays.duration_s(record))}{cells}{error}", *lines]
         if lines:
-            Notice(tuple(lines), details, None if ended.has_panel else record.status).show()
+            Notice(tuple(lines), details, None if has_panel else record.status).show()
 
     # -- a run over several cells ----------------------------------------------------------------
 
@@ -186,13 +199,15 @@ class Cells:
         ending = self.open
         if ending is None:
             raise UsageError("no run is open; %mlfoundry_run PROJECT begins one")
-        if ending.recording is not None:
-            self._end_recorded_cell(ending, None)
         self.open = None
-        if status is not None:
-            self._finish(ending, RunStatus(status), None)
-        else:
-            self._finish(ending, ending.status, ending.error)
+        try:
+            if ending.recording is not None:
+                self._end_recorded_cell(ending, None)
+        finally:
+            if status is not None:
+                self._finish(ending, RunStatus(status), None)
+            else:
+                self._finish(ending, ending.status, ending.error)
         return ending
 
     def end_all(self) -> list[Run]:
@@ -241,8 +256,8 @@ class Cells:
             if request.params:
                 run.log_params(request.params)
             self._bind(begun, said)
-        if request.rerun == "replace" and former is not None:
-            said.append(rerun.replace_former(run, request, former))
+            if request.rerun == "replace" and former is not None:
+                said.append(rerun.replace_former(run, request, former))
         return begun
 
     def _goes_on(self, run: Run) -> bool:

@@ -61,7 +61,7 @@ class Changes:
             )
         if self.packages:
             parts.append(_told(self.packages))
-        return "; ".join(parts) or "nothing"
+        return "; ".join(parts) or "nothing changed"
 
     def facts(self) -> dict[str, str]:
         """Return it as facts of the run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -70,6 +71,8 @@ class Extension:
             for name in registered:
                 shell.magics_manager.magics[kind].pop(name, None)
         shell.magics_manager.registry.pop(type(self.magics).__name__, None)
+        if self.magics in shell.configurables:
+            shell.configurables.remove(self.magics)
         completer = getattr(shell, "Completer", None)
         if completer is not None and self.matcher in completer.custom_matchers:
             completer.custom_matchers.remove(self.matcher)
@@ -78,6 +81,9 @@ class Extension:
 
             names = ", ".join(f"{run.run_name} ({run.status.value})" for run in ended)
             Notice((f"the extension is unloaded, so its open runs have been ended: {names}",)).show()
+        feeding = sys.modules.get(f"{__package__}.panels.feed")
+        if feeding is not None:
+            feeding.feed().stop()  # after the ends of runs, which panels still have to picture
 
 
 _loaded: WeakKeyDictionary[Any, Extension] = WeakKeyDictionary()

@@ -232,7 +232,8 @@ def _system_chart(
     alt = f"{group} over time: {', '.join(series.name for series in shown)}"
     points = detail.points // (2 if len(shown) > 2 else 1)
     image = sketch.chart(lines, alt, bands=bands, axis=axis, from_zero=True, unit=unit, is_time=True, points=points)
-    told = _summary(shown[0].values, unit)
+    every = np.concatenate([series.values for series in shown])
+    told = _summary(every, unit) if len(shown) == 1 else _summary(every, unit).partition(" · ")[2]
     return chart([Html.element("b", group)], image, legend if len(shown) > 1 else (), told=told)
 
 

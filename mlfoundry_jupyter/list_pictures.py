@@ -19,7 +19,7 @@ from .fallback import Picture, chart
 
 _TEXT = "font-size:13px;line-height:1.5"
 COMPARED = len(sketch.COLOURS)
-METRICS = 6
+LIMIT_BYTES = 24_000  # of a list, and of a comparison below it
 POINTS = 60
 
 
@@ -33,10 +33,13 @@ def runs_picture(project: ProjectRecord, records: Sequence[RunRecord], total: in
         what: Which of them, such as ``where metrics.loss < 0.1``; all when empty.
     """
     caption = _runs_caption(project, total, what)
-    if total > SHOWN:
-        caption += f"; the first {SHOWN}:"
-    shown = records[:SHOWN]
-    return displays.runs_html(shown, caption), displays.runs_text(shown, caption, dated=True)
+    html = text = ""
+    for rows in (SHOWN, 10, 5, 2):  # very long names and values leave room for few
+        told = f"{caption}; the first {rows}:" if total > rows else caption
+        html, text = displays.runs_html(records[:rows], told), displays.runs_text(records[:rows], told, dated=True)
+        if len(html.encode()) <= LIMIT_BYTES:
+            break
+    return html, text
 
 
 def _runs_caption(project: ProjectRecord, total: int, what: str) -> str:
@@ -71,23 +74,36 @@ def comparison_picture(compared: Comparison, series: Mapping[str, Mapping[str, S
     """
     runs = compared.runs[:COMPARED]
     named = [name for name in compared.metrics if any(_has_course(series.get(run.run_id, {}), name) for run in runs)]
-    charts = [
-        _overlay(name, [(run.run_name, series.get(run.run_id, {}).get(name)) for run in runs])
-        for name in named[:METRICS]
-    ]
-    html = Html.element("div", Html(compared._repr_html_()), Html.element("div", *charts) if charts else "")
+    html = Html()
+    for charts, rows, points in ((6, 40, POINTS), (4, 24, 40), (2, 12, 30), (1, 6, 20)):
+        drawn = [
+            _overlay(name, [(run.run_name, series.get(run.run_id, {}).get(name)) for run in runs], points)
+            for name in named[:charts]
+        ]
+        html = Html.element("div", _compared_table(compared, rows), *([Html.element("div", *drawn)] if drawn else []))
+        if len(html.encode()) <= LIMIT_BYTES:
+            break
     return html, repr(compared)
+
+
+def _compared_table(compared: Comparison, rows: int) -> Html:
+    headers, every, numeric = compared.table()
+    shown = [[displays.shortened(cell, 32) for cell in row] for row in every[:rows]]
+    left = f"; {len(every) - rows} rows are left out" if len(every) > rows else ""
+    return displays.html_table(
+        headers, shown, numeric, caption=f"{len(compared.runs)} runs compared, metrics by last value{left}"
+    )
 
 
 def _has_course(of_run: Mapping[str, Series], name: str) -> bool:
     return name in of_run and len(of_run[name].values) > 1
 
 
-def _overlay(name: str, courses: Sequence[tuple[str, Series | None]]) -> Html:
+def _overlay(name: str, courses: Sequence[tuple[str, Series | None]], points: int) -> Html:
     lines, legend = [], []
     for (run_name, series), colour in zip(courses, sketch.COLOURS, strict=False):
         if series is not None and len(series.values):
             lines.append(sketch.Line(series.steps.astype(np.float64), series.values, colour))
             legend += [Html.element("span", "— ", style=f"color:{colour}"), f"{displays.shortened(run_name, 24)}  "]
-    image = sketch.chart(lines, f"{displays.shortened(name, 80)} by step of {len(lines)} runs", points=POINTS)
+    image = sketch.chart(lines, f"{displays.shortened(name, 80)} by step of {len(lines)} runs", points=points)
     return chart([Html.element("b", displays.shortened(name, 40))], image, legend)

@@ -85,7 +85,7 @@ class MlfoundryMagics(Magics):
         if args.project or args.cell:
             raise UsageError("--end takes no project: %mlfoundry_run --end ends the run that is open")
         ended = self.cells.end_open(args.status)
-        self.cells.tell_end(ended)
+        self.cells.tell_end(ended, is_elsewhere=True)
 
     def _show(self, begun: CellRun) -> None:
         wanted = begun.request.panel
@@ -136,7 +136,12 @@ class MlfoundryMagics(Magics):
     def mlfoundry_attach(self, line: str) -> Any:
         """Show the live panel of any run, also of one that another program logs to."""
         args = self._parsed(MlfoundryMagics.mlfoundry_attach, line)
-        return args and self._panel("RunPanel", self._run(args.run, args.client), args.client)
+        if args is None:
+            return None
+        last = self.cells.last
+        is_last = last is not None and (not args.run or args.run in (last.run_id, last.fqn))
+        # This process knows more of its own run than the store: what of it is still on its way.
+        return self._panel("RunPanel", last if is_last else self._run(args.run, args.client), args.client)
 
     @no_var_expand
     @line_magic
@@ -234,13 +239,8 @@ class MlfoundryMagics(Magics):
         return f"{self.cells.last.owner}/{self.cells.last.project_name}"
 
     def _run(self, name: str | None, client: str | None) -> StoredRun:
-        last = self.cells.last
         if not name:
-            if last is None:
-                raise UsageError("no run is given and none was begun here; give its id or owner/project/run")
-            name = last.run_id
-        if last is not None and name in (last.run_id, last.fqn) and last.status.value == "RUNNING":
-            return last
+            raise UsageError("no run is given and none was begun here; give its id or owner/project/run")
         return self.cells.client(client).get_run(name)
 
     def _panel(self, kind: str, *subject: Any) -> Any:

@@ -82,8 +82,7 @@ def download(session: Session, run: str, path: str, folder: Path) -> None:
     size = sum(each.size_bytes for each in wanted)
     with output.progress("Downloading", size, quiet=session.json) as bar:
         for each in wanted:
-            found.download_artifact(each.path, folder)
-            bar.update(each.size_bytes)
+            found.download_artifact(each.path, folder, on_bytes=bar.update)
     if session.json:
         output.json_data({"folder": str(folder), "artifacts": [documents.artifact(each) for each in wanted]})
     else:

@@ -19,7 +19,7 @@ from ..errors import MlfoundryError
 from ..settings import SETTINGS, Settings, settings_file
 from . import output
 from .gpus import gpus
-from .hindrances import Hindrance, hindrance
+from .hindrances import Hindrance, hindrance, hindrance_on_server
 from .journals import PendingJournal, other_things, pending, unreadable
 from .session import Session
 
@@ -38,6 +38,7 @@ class Diagnosis:
 
     versions: dict[str, Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
+    server: dict[str, Any] | None = None
     gpus: dict[str, Any] = field(default_factory=dict)
     journals: list[PendingJournal] = field(default_factory=list)
     hindrances: dict[Path, str] = field(default_factory=dict)
@@ -78,8 +79,11 @@ def diagnose(session: Session, *, check: bool, bar: output.Progress) -> Diagnosi
     database = Database(settings.folder / DATABASE_NAME)
     try:
         _folder(found, settings)
-        _database(found, database)
-        _journals(found, settings, database)
+        if settings.is_server:
+            _server(found, settings)
+        else:
+            _database(found, database)
+        _journals(found, session, settings, database)
         found.gpus = gpus()
         if check and found.store["journal_mode"] is not None:
             _check(found, database, bar)
@@ -112,6 +116,17 @@ def _installed() -> Iterator[tuple[str, str]]:
             yield name, metadata.version(name)
 
 
+def _server(found: Diagnosis, settings: Settings) -> None:
+    from . import connection
+
+    looked = connection.look(settings)
+    found.server = looked.document()
+    if looked.problem is not None:
+        found.problem(*looked.problem)
+    if looked.note:
+        found.notes.append(looked.note)
+
+
 # -- settings ------------------------------------------------------------------------------------
 
 
@@ -132,7 +147,9 @@ def _settings(found: Diagnosis, session: Session, settings: Settings) -> None:
         else:
             source = "settings file" if name in in_file else "default"
         if name == "tracking_uri" and source == "default":
-            source = "home"
+            source = "home" if not settings.is_server else "host" if settings.host else "login"
+        if name == "api_key" and source == "default" and value:
+            source = "login"
         found.settings[name] = {"value": str(value) if isinstance(value, Path) else value, "source": source}
 
 
@@ -310,7 +327,7 @@ def _verified(database: Database, key: RunKey, verify: Callable[[Transaction, Ru
 # -- what else -----------------------------------------------------------------------------------
 
 
-def _journals(found: Diagnosis, settings: Settings, database: Database) -> None:
+def _journals(found: Diagnosis, session: Session, settings: Settings, database: Database) -> None:
     roots = settings.journal_roots()
     for place, reason in unreadable(roots):
         found.problem(
@@ -318,7 +335,7 @@ def _journals(found: Diagnosis, settings: Settings, database: Database) -> None:
             "Mend that, so that what lies there can be stored: mlfoundry sync",
         )
     found.journals = pending(roots)
-    for (standing, why), journals in _by_hindrance(found, database).items():
+    for (standing, why), journals in _by_hindrance(found, session, database).items():
         _journal_problem(found, standing, why, journals)
     if things := other_things(roots):
         found.problem(
@@ -334,23 +351,35 @@ def _journals(found: Diagnosis, settings: Settings, database: Database) -> None:
         )
 
 
-def _by_hindrance(found: Diagnosis, database: Database) -> dict[tuple[str, Hindrance | None], list[PendingJournal]]:
+def _by_hindrance(
+    found: Diagnosis, session: Session, database: Database
+) -> dict[tuple[str, Hindrance | None], list[PendingJournal]]:
     """Return the journals that are not stored and should be, by how they stand and what hinders them."""
     groups: dict[tuple[str, Hindrance | None], list[PendingJournal]] = {}
+    for journal, why in _looked_at(found, session, database):
+        if why is not None:
+            found.hindrances[journal.folder] = why.reason
+        standing = "parked" if journal.parked else "living" if journal.living else "left"
+        if standing != "living" or why is not None:
+            groups.setdefault((standing, why), []).append(journal)
+    return groups
+
+
+def _looked_at(
+    found: Diagnosis, session: Session, database: Database
+) -> Iterator[tuple[PendingJournal, Hindrance | None]]:
+    if session.settings.is_server:
+        if found.journals and session.settings.api_key:  # without a key that is what is said
+            backend = session.client.backend
+            yield from ((journal, hindrance_on_server(journal, backend)) for journal in found.journals)
+        return
     has_store = database.path.exists()
     with ExitStack() as stack:
         tx = None
         if found.store["journal_mode"] is not None:
             with suppress(MlfoundryError):
                 tx = stack.enter_context(database.read())
-        for journal in found.journals:
-            why = hindrance(journal, tx, has_store=has_store)
-            if why is not None:
-                found.hindrances[journal.folder] = why.reason
-            standing = "parked" if journal.parked else "living" if journal.living else "left"
-            if standing != "living" or why is not None:
-                groups.setdefault((standing, why), []).append(journal)
-    return groups
+        yield from ((journal, hindrance(journal, tx, has_store=has_store)) for journal in found.journals)
 
 
 def _journal_problem(found: Diagnosis, standing: str, why: Hindrance | None, journals: list[PendingJournal]) -> None:

@@ -23,9 +23,10 @@ def doctor(session: Session, check: bool) -> None:
 
     JSON: {"versions": {mlfoundry, python, platform, sqlite, packages}, "store": {uri, folder, exists, writable,
     file_system, is_network, disk_free_bytes, disk_total_bytes, database_bytes, artifacts_bytes, journal_mode,
-    schema_version}, "gpus": {driver, devices: [{index, name, memory_bytes}], message}, "journals": [{folder, run_id,
-    run, living, parked, pid, size_bytes, reason}], "settings": {name: {value, source}}, "settings_file": path,
-    "checked": runs that --check read or null, "problems": [{problem, remedy}], "notes": [text]}
+    schema_version}, "server": {address, answers, version, user, is_admin, expires_at} or null, "gpus": {driver,
+    devices: [{index, name, memory_bytes}], message}, "journals": [{folder, run_id, run, living, parked, pid,
+    size_bytes, reason}], "settings": {name: {value, source}}, "settings_file": path, "checked": runs that --check
+    read or null, "problems": [{problem, remedy}], "notes": [text]}
 
     Examples:
       mlfoundry doctor
@@ -50,7 +51,10 @@ def _tell(found: dict[str, Any]) -> None:
     known = [(name, str(versions[name])) for name in ("mlfoundry", "python", "platform", "sqlite")]
     output.echo(output.coloured("Versions", bold=True))
     output.echo(output.pairs([*known, ("packages", packages)]))
-    output.section("Store", output.pairs(_store(found["store"])))
+    if found["server"] is not None:
+        output.section("Server", output.pairs(_server(found["server"])))
+    title = "Store" if found["server"] is None else "Folder where runs wait for the server"
+    output.section(title, output.pairs(_store(found["store"])))
     output.section("GPUs", _gpus(found["gpus"]))
     output.section("Journals not wholly stored", _journals(found["journals"]))
     rows = [[name, _shown(each["value"]), each["source"]] for name, each in found["settings"].items()]
@@ -85,6 +89,15 @@ def _store(store: dict[str, Any]) -> list[tuple[str, str]]:
         told.append(("artifacts", displays.size(store["artifacts_bytes"])))
     if store["journal_mode"] is not None:
         told.append(("journal mode", f"{store['journal_mode']}, schema version {store['schema_version']}"))
+    return told
+
+
+def _server(server: dict[str, Any]) -> list[tuple[str, str]]:
+    told = [("address", server["address"]), ("answers", "yes" if server["answers"] else "no")]
+    told += [("version", server["version"])] if server["version"] else []
+    if server["user"]:
+        admin = ", an admin of the server" if server["is_admin"] else ""
+        told += [("user", f"{server['user']}{admin}"), ("key expires", server["expires_at"] or "never")]
     return told
 
 

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import documents, slots
-from ..errors import JournalUnreadable, MlfoundryError
+from ..errors import JournalUnreadable, MlfoundryError, NotFound
 from ..journal.reader import LeftJournal
 from ..names import is_run_id
+from ..records import Permission
 from .journals import PendingJournal
 
 if TYPE_CHECKING:
     from ..records import RunKey
     from ..store.database import Transaction
+    from ..tracking.backend import Backend
 
 LONG_S = 60.0  # a living process tells the store every 15 s that it lives
 
@@ -58,6 +60,14 @@ DENIED = Hindrance(
 NEWER = Hindrance("there are records that only a newer version can read", "Upgrade MLFoundry")
 HOMELESS = Hindrance("where the records belong cannot be read, for all copies of that are damaged", _KEEP, False)
 STORE = Hindrance("the store cannot be read now", "Mend the store first; the data is kept meanwhile", False)
+HIDDEN = Hindrance(
+    "the run is not on the server any more, or whoever logged has no right to see it",
+    "Have the right given back (mlfoundry collaborators --help), or the run's project restored from a backup",
+)
+OTHERS = Hindrance("another user logged it", "Log in as the user who logged it (mlfoundry login)")
+AWAY = Hindrance(
+    "the server cannot be asked now", "The data is kept, and stored once the server can be used: mlfoundry sync", False
+)
 SILENT = Hindrance(
     "the process is stopped or cannot reach the store",
     "Look at what that process says (run.health); the data is kept, and stored as soon as it can be.",
@@ -93,6 +103,35 @@ def hindrance(journal: PendingJournal, tx: Transaction | None, *, has_store: boo
     if not all(map(_is_known, left.documents)):
         return NEWER
     return _in_store(journal, left, tx)
+
+
+def hindrance_on_server(journal: PendingJournal, backend: Backend) -> Hindrance | None:
+    """Return what keeps a journal from being stored on a server; None when nothing does.
+
+    Args:
+        journal: The journal.
+        backend: The way to the server.
+    """
+    try:
+        left = LeftJournal(journal.folder, journal.run_id, journal.journal_id, -1)
+    except FileNotFoundError:  # it is being stored this very moment
+        return None
+    except OSError as error:
+        return _unreadable(error)
+    if not all(map(_is_known, left.documents)):
+        return NEWER
+    try:
+        if left.origin.get("user") not in (None, backend.user):
+            return OTHERS
+        run = backend.get_run(journal.run_id)
+        permission = backend.get_project(run.owner, run.project_name).permission
+    except NotFound:
+        return HIDDEN if _was_made(left) else None
+    except MlfoundryError:
+        return None if journal.living else AWAY
+    if run.deleted_at is not None:
+        return DELETED
+    return DENIED if permission < Permission.WRITE else None
 
 
 def _unreadable(error: OSError) -> Hindrance:

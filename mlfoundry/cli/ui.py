@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import InvalidInput, MissingExtra
+from ..errors import InvalidInput, MissingExtra, MlfoundryError
 from . import output
 from .exits import Refused
 from .session import Session, StoreCommand
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+LOOK_EVERY_S = 5.0
+SYNC_S = 2.0
 
 
 @click.command(cls=StoreCommand)
@@ -50,5 +61,29 @@ def ui(session: Session, port: int | None, no_browser: bool) -> None:
         if not no_browser:
             webbrowser.open(link)
 
-    with listener:
+    client.list_projects()  # makes the folder of a new store, and stores what dead processes left
+    # Ctrl-C is how it is meant to end; uvicorn raises it again once it has closed all connections.
+    with contextlib.suppress(KeyboardInterrupt), listener, _storing_what_is_left(client):
         own.serve(client.backend, listener, on_started=started)
+
+
+@contextmanager
+def _storing_what_is_left(client: Client) -> Iterator[None]:
+    """Look now and then for journals whose process is gone, so that no run is shown as running that does not."""
+    from .. import recovery
+
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(LOOK_EVERY_S):
+            with contextlib.suppress(MlfoundryError, OSError):
+                if any(recovery.count_dead(root) for root in client.settings.journal_roots()):
+                    client.sync(timeout_s=SYNC_S)
+
+    thread = threading.Thread(target=look, name="mlfoundry-ui-left", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(SYNC_S * 2)

@@ -49,6 +49,11 @@ export function describe(key, runs) {
   return { key, title, full: key, kind: isNumeric ? "number" : "text", width: Math.round(width) };
 }
 
+/** Whether a param is one that people ask for before others: a learning rate, a model. */
+export function isAskedFor(param) {
+  return ASKED_FOR.test(param);
+}
+
 /** -1 when less is better, 1 when more is better, 0 when the name does not tell. */
 export function direction(metric) {
   if (LESS_IS_BETTER.test(metric)) return -1;
@@ -92,7 +97,7 @@ function varyingParams(runs) {
     const varies = distinct > 1 || (distinct === 1 && count < size);
     // A value of its own in every run (a seed, a path) tells runs apart no better than their names.
     const isLabel = distinct > 12 && distinct > count / 2;
-    if (varies) candidates.push({ key, rank: (ASKED_FOR.test(name) ? 100 : 0) + (isLabel ? -50 : 0) + Math.min(distinct, 12) });
+    if (varies) candidates.push({ key, rank: (isAskedFor(name) ? 100 : 0) + (isLabel ? -50 : 0) + Math.min(distinct, 12) });
   }
   candidates.sort((left, right) => right.rank - left.rank);
   return candidates.slice(0, SHOWN_PARAMS).map(({ key }) => key);

@@ -3,7 +3,7 @@
 
 import { LineCharts } from "./charts.js";
 import { RunColours, isDark, lineLook, onThemeChange, themeOf } from "./colours.js";
-import { rankedNames } from "./columns.js";
+import { isAskedFor, rankedNames } from "./columns.js";
 import { axisKeys, nameOf, parallel, scatter } from "./compare_figures.js";
 import { metricsTable, paramsTable, runLabel } from "./compare_tables.js";
 import { Comparison, MOST_COLOURED, MOST_RUNS } from "./comparison.js";
@@ -167,7 +167,9 @@ class CompareView {
     const known = (key, ...others) => [key, ...others].find((each) => each !== undefined && keys.includes(each)) ?? keys[0];
     const metrics = (state.metrics ?? names.slice(0, FIRST_CHARTS)).filter((name) => names.includes(name));
     const metric = names.length ? `metrics.${names[0]}` : undefined;
-    const numeric = keys.find((key) => key.startsWith("params.") && comparison.runs.every((run) => typeof comparison.value(run, key) === "number"));
+    const isNumeric = (key) => key.startsWith("params.") && comparison.runs.every((run) => typeof comparison.value(run, key) === "number");
+    const numbers = keys.filter(isNumeric);
+    const numeric = numbers.find((key) => isAskedFor(nameOf(key))) ?? numbers[0];
     const colours = names.map((name) => `metrics.${name}`);
     const colour = colours.includes(state.colour) ? state.colour : colours[0];
     return { ...state, metrics, x: known(state.x, numeric), y: known(state.y, metric), colour };

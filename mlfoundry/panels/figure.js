@@ -16,6 +16,8 @@ const HEADING = 26;
 const INNER = { left: 54, right: 12, top: 30, bottom: 24 };
 const LEGEND = 18;
 const HEADROOM = 1.25;
+/** A line at the very end of a fixed axis, such as 100 %, is drawn whole as well. */
+const FULL = 1.015;
 const SHORTEST = { step: 10, time: 30 };
 
 /** Places of charts in rows of equal height; a section begins a row below its heading. All in pixels. */
@@ -103,7 +105,7 @@ export function rangeOfX(all, settings, before) {
 
 /** The range of y of a chart; in powers of ten when it is logarithmic. */
 export function rangeOfY(chart, curves, settings, x, before) {
-  if (chart.axis && !settings.log) return { range: chart.axis.slice(), isLog: false };
+  if (chart.axis && !settings.log) return { range: [chart.axis[0], chart.axis[1] * FULL], isLog: false };
   let [least, greatest] = extentOf(curves, x, settings.log);
   const isLog = Boolean(settings.log) && least <= greatest;
   if (settings.log && !isLog) [least, greatest] = extentOf(curves, x, false);

@@ -11,6 +11,7 @@ export class RowOrder {
     this.words = "";
     this.sort = { key: "started_at", descending: true };
     this.isPaged = false;
+    this.filter = ""; // of the pages
     this._ask = ask;
     this._order = [];
     this._positions = null;

@@ -288,7 +288,7 @@ function numberOf(text) {
 }
 
 function section(title, ...content) {
-  return element("section", { class: "mlf-about-section" }, element("h3", {}, title), content);
+  return element("section", { class: `mlf-about-section mlf-about-${title}` }, element("h3", {}, title), content);
 }
 
 function table(rows) {

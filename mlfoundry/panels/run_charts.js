@@ -25,6 +25,8 @@ const SECONDARY = new Set([
   "GPU memory traffic",
   "GPU clock",
 ]);
+/** As people count: metric-9 before metric-10. */
+const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 /** The order of groups on the page; others follow. */
 const ORDER = [
   "GPU",
@@ -47,6 +49,7 @@ const ORDER = [
  */
 export function metricCharts(points, { place, cross }) {
   const logged = points.all().filter((series) => !series.system);
+  logged.sort((left, right) => collator.compare(left.name, right.name));
   const sizes = new Map();
   for (const { group } of logged) sizes.set(group, (sizes.get(group) ?? 0) + 1);
   const charts = logged.map((series) => {

@@ -1,9 +1,11 @@
 // The first lines of a run: its state, name, place and time, what it uses now, its params and latest values.
 
 import { button, cutText, element, freshId, replace, setText, statusMark } from "./dom.js";
+import { rankedNames } from "./columns.js";
+import { cutInTheMiddle } from "./table_cells.js";
 import { ago, bytes, clock, duration, elapsed, exact, figure, fromJson, percent } from "./numbers.js";
 
-const NAME_LENGTH = 44;
+const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 /** Whether a status is one of a run that still goes on. */
 export function isLive(status) {
@@ -34,7 +36,9 @@ export class RunHeader {
   /** Show what a snapshot says. */
   update(run) {
     if (run.status !== this._run?.status) replace(this._status, statusMark(run.status));
-    if (run.run_name !== this._run?.run_name) replace(this._name, cutText(run.run_name, NAME_LENGTH));
+    if (run.run_name !== this._run?.run_name) {
+      replace(this._name, element("span", { class: "mlf-cut", title: run.run_name }, cutInTheMiddle(run.run_name)));
+    }
     const place = `${run.owner}/${run.project}`;
     if (this._place.title !== place) replace(this._place, cutText(place, 40)).title = place;
     const params = Object.entries(run.params ?? {}).map(([name, [text]]) => ({ name, text, whole: text }));
@@ -118,7 +122,7 @@ class Values {
     });
     this.node = element("div", { class: `mlf-values mlf-values-${what}`, hidden: true }, this._list, this._more);
     this._isOpen = false;
-    this._count = 0;
+    this._order = "";
     new ResizeObserver(() => this._measure()).observe(this._list);
   }
 
@@ -130,23 +134,23 @@ class Values {
       setText(entry.change, change ?? "");
       if (entry.value.title !== whole) entry.value.title = whole;
     }
-    if (this._count === values.length) return;
-    this._count = values.length;
+    const order = values.map(({ name }) => name).join("\n");
+    if (this._order === order) return;
+    this._order = order;
+    for (const { name } of values) this._list.append(this._entries.get(name).node);
     this._measure();
   }
 
   _add(name) {
     const value = element("bdi", { class: "mlf-value" });
     const change = element("span", { class: "mlf-change", "aria-hidden": "true" });
-    this._list.append(
-      element(
-        "div",
-        { class: "mlf-value-entry" },
-        element("dt", { title: name }, element("bdi", {}, name)),
-        element("dd", {}, value, change),
-      ),
+    const node = element(
+      "div",
+      { class: "mlf-value-entry" },
+      element("dt", { title: name }, element("bdi", {}, name)),
+      element("dd", {}, value, change),
     );
-    this._entries.set(name, { value, change });
+    this._entries.set(name, { node, value, change });
     return this._entries.get(name);
   }
 
@@ -170,7 +174,7 @@ class Values {
   }
 }
 
-/** The latest value of each metric: from the points where they are newer than the snapshot. */
+/** The latest value of each metric, those first that a person asks for; from points where they are newer. */
 function metricsOf(run, points) {
   const told = new Map(
     Object.entries(run?.metrics ?? {}).map(([name, metric]) => [
@@ -187,16 +191,23 @@ function metricsOf(run, points) {
       change: changeOf(before, series.last),
     });
   }
-  const values = [...told].map(([name, { last, change }]) => ({
-    name,
-    text: figure(last),
-    whole: exact(last),
-    change,
-  }));
+  const values = ranked([...told.keys()]).map((name) => {
+    const { last, change } = told.get(name);
+    return { name, text: figure(last), whole: exact(last), change };
+  });
   const steps = [...told.values()].map((each) => each.step).filter(Number.isFinite);
   if (values.length && steps.length)
     values.unshift({ name: "step", text: figure(Math.max(...steps)), whole: exact(Math.max(...steps)) });
   return values;
+}
+
+let rankedBefore = { told: "", names: [] };
+
+/** Names in the order in which a person asks for them; ranked anew only when there are others than a second ago. */
+function ranked(names) {
+  const told = names.join("\n");
+  if (rankedBefore.told !== told) rankedBefore = { told, names: rankedNames(names.sort(collator.compare)) };
+  return rankedBefore.names;
 }
 
 function changeOf(before, last) {

@@ -57,6 +57,11 @@ export class RunSearch {
 
   _lookFor(words) {
     const { box, order, source } = this.options;
+    if (order.isPaged && words) {
+      this._filter(namesHolding(words), false, words);
+      return;
+    }
+    if (order.isPaged && order.filter) this._page("", this.options.runs.total);
     const found = words ? order.matching(words, null).length : 0;
     if (words && !found && this._isBeginning(words)) {
       box.say(`To filter, go on: ${words.split(/\s+/).at(-1)} < 0.1, or = a value.`, "hint");
@@ -78,7 +83,7 @@ export class RunSearch {
     return known.some((key) => key.toLowerCase().startsWith(last) || split(key).name.toLowerCase().startsWith(last));
   }
 
-  async _filter(text, isRepeat = false) {
+  async _filter(text, isRepeat = false, words = "") {
     const { box, order, source } = this.options;
     const asked = (this._asked += 1);
     const isStale = () => asked !== this._asked;
@@ -92,6 +97,10 @@ export class RunSearch {
       return;
     }
     if (isStale()) return;
+    if (answer.total !== undefined) {
+      this._take(text, words, answer);
+      return;
+    }
     const ids = Array.isArray(answer) ? answer : answer.runs;
     const hints = Array.isArray(answer) ? [] : (answer.hints ?? []);
     if (!ids.length && box.isCompleting) {
@@ -108,8 +117,33 @@ export class RunSearch {
     this.options.onResult(isRepeat);
   }
 
+  /** A source that holds more than it has sent filters its pages itself, and says how many runs there are. */
+  _take(text, words, { total, hints = [] }) {
+    const { box, runs } = this.options;
+    this._keep("filter", words ? "" : text);
+    this._keep("quick", words);
+    box.say(hints.length ? hints.join(" ") : `${count(total, "run")} of ${runs.total.toLocaleString("en")}${words ? " by name" : ""}`, hints.length ? "hint" : "");
+    this._page(text, total);
+    this.options.onResult(false);
+  }
+
+  _page(text, total) {
+    const { order } = this.options;
+    this._good = "";
+    order.matched = null;
+    order.words = "";
+    order.filter = text;
+    order.startPages(total);
+  }
+
   _keep(name, text) {
     const { source } = this.options;
     if ((source.get(name) ?? "") !== text) source.set(name, text);
   }
+}
+
+/** A filter for runs whose name holds every word. */
+function namesHolding(words) {
+  const plain = words.replaceAll(/['"`\\]/g, " ").split(/\s+/).filter(Boolean);
+  return plain.map((word) => `run_name ~ '${word}'`).join(" and ");
 }

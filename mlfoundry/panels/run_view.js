@@ -2,7 +2,7 @@
 
 import { button, codeToCopy, copyButton, element, replace, setText, statusWord, tabList } from "./dom.js";
 import { RunColours } from "./colours.js";
-import { duration, figure, percent, bytes } from "./numbers.js";
+import { duration, elapsed, figure, percent, bytes } from "./numbers.js";
 import { RunPoints } from "./series.js";
 import { RunHeader, isLive } from "./run_header.js";
 import { ChartsTab, bandsOf, firstMetrics, firstSystem, metricCharts, systemCharts } from "./run_charts.js";
@@ -12,6 +12,8 @@ import { AboutTab } from "./run_about.js";
 /** States of the tracker that a person should hear of. */
 const TROUBLES = new Set(["offline", "refused", "losing"]);
 const SETTLED_MS = 4000;
+/** A run that has logged nothing for so long, not even of its machine, may be stuck. */
+const SILENT_S = 60;
 const STATES = ["paused", "smoothing", "log", "x_axis", "selected_series", "tab"];
 
 /** Show a run in an element; `source` says what it is and hears what a person does. Returns {dispose}. */
@@ -28,6 +30,7 @@ class RunView {
     this._header = new RunHeader(source);
     this._makeTabs();
     this._makeControls();
+    this._fresh = element("span", { class: "mlf-run-fresh mlf-muted", hidden: true });
     this._health = element("div", { class: "mlf-run-health" });
     this._said = element("div", { class: "mlf-sr", role: "status" });
     this._whole = element(
@@ -193,6 +196,7 @@ class RunView {
     if (header.whole) this._isSettled = true;
     if (document.hidden) return;
     this._header.values(this._points);
+    this._showFresh();
     if (this._points.shape !== shape || this._tabs.selected === "details") this._show();
     else this._chartsTab()?.update({ isSettled: true });
   }
@@ -219,6 +223,7 @@ class RunView {
     const isTroubled = health && (health.lost > 0 || TROUBLES.has(health.state));
     replace(
       this._health,
+      this._fresh,
       element("span", { class: isTroubled ? "mlf-error" : "mlf-muted" }, words.join(" · ")),
       element("span", { class: "mlf-grow" }),
       copyButton("copy run id", run.run_id, { class: "mlf-button mlf-plain", title: run.run_id }),
@@ -294,7 +299,20 @@ class RunView {
   }
 
   _tick() {
-    if (!document.hidden) this._header.tick();
+    if (document.hidden) return;
+    this._header.tick();
+    this._showFresh();
+  }
+
+  /** Say how old the newest point of a run that lives is: a curve that stands still does not tell why. */
+  _showFresh() {
+    const { run, newest } = { run: this._run, newest: this._points.newest };
+    this._fresh.hidden = !run || !isLive(run.status) || !Number.isFinite(newest);
+    if (this._fresh.hidden) return;
+    const age = Math.max(0, this._source.now() - newest);
+    const isSilent = age > SILENT_S;
+    setText(this._fresh, isSilent ? `silent for ${elapsed(age)}` : `live · ${elapsed(age)} ago`);
+    this._fresh.classList.toggle("mlf-run-silent", isSilent);
   }
 }
 

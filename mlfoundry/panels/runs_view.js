@@ -231,7 +231,7 @@ class RunsView {
 
   async _askPage(offset) {
     const { sort } = this.order;
-    return this.source.ask("page", { filter: "", order_by: orderText(sort.key, sort.descending), offset });
+    return this.source.ask("page", { filter: this.order.filter, order_by: orderText(sort.key, sort.descending), offset });
   }
 
   // -- arranging -------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ class RunsView {
   _sortBy(key, descending) {
     this.order.sort = { key, descending };
     this.source.set("order_by", orderText(key, descending));
-    if (this.order.isPaged) this.order.startPages(this.runs.total);
+    if (this.order.isPaged) this.order.startPages(this.order.filter ? this.order.total : this.runs.total);
     this.order.arrange();
     this.table.setSort(this.order.sort);
     this.table.grid.scrollTop = 0;
@@ -341,6 +341,7 @@ class RunsView {
   _openCompare() {
     this.source.set("compare", true);
     this._compare = mountCompare(this._comparePlace, this.source);
+    this._setHeight(); // it may be lower while there is something to see below it
     this._comparePlace.scrollIntoView({ block: "nearest" });
   }
 
@@ -349,6 +350,7 @@ class RunsView {
     this.source.set("compare", false);
     this._compare.dispose();
     this._compare = null;
+    this._setHeight();
     this._actions.refresh();
   }
 
@@ -363,23 +365,31 @@ class RunsView {
     const rows = this.runs.rows();
     const running = rows.filter((row) => this.runs.value(row, "status") === "RUNNING").length;
     const total = Math.max(this.runs.total, rows.length);
-    const isNarrowed = Boolean(this.order.matched || this.order.words);
+    const isNarrowed = Boolean(this.order.matched || this.order.words || this.order.filter);
     setText(this._title, this._projectName());
     setText(this._counts, countsText({ total, running, shown: isNarrowed ? this.order.total : null }));
-    // As high as the whole list needs, so that a filter does not move what stands below.
-    this._stage.style.setProperty("--mlf-rows", String(Math.min(Math.max(total, 1), this.source.rowsHigh?.() ?? ROWS_HIGH)));
+    this._setHeight();
     this._showBest();
   }
 
+  /** As high as the whole list needs, so that a filter does not move what stands below. */
+  _setHeight() {
+    const total = Math.max(this.runs.total, this.runs.rows().length, 1);
+    const rows = Math.min(total, this.source.rowsHigh?.() ?? ROWS_HIGH);
+    this._stage.style.setProperty("--mlf-rows", String(rows));
+  }
+
   _showBest() {
-    this._best.refresh(this.order.shown);
+    // Of a list that has not come whole nobody here can say which run is the best.
+    this._best.element.classList.toggle("mlf-best-away", this.order.isPaged);
+    if (!this.order.isPaged) this._best.refresh(this.order.shown);
   }
 
   _showEmpty() {
     const isEmpty = this.runs.rows().length === 0;
     const isNoMatch = !isEmpty && this.table && this.order.total === 0;
     this._empty.hidden = !isEmpty && !isNoMatch;
-    this._best.element.classList.toggle("mlf-best-away", isEmpty);
+    this._best.element.classList.toggle("mlf-best-away", isEmpty || this.order.isPaged);
     if (this.table) this.table.grid.hidden = isEmpty;
     // Nothing to filter and nothing to tick yet.
     this._bar.hidden = isEmpty;

@@ -106,6 +106,11 @@ export class RunPoints {
     this.shape = 0;
   }
 
+  /** When the newest point was logged, in seconds since 1970; -Infinity without one. */
+  get newest() {
+    return Math.max(-Infinity, ...this._order.map((series) => (series.n ? series.times[series.n - 1] : -Infinity)));
+  }
+
   /** All series, logged ones first, in the order of the last whole frame. */
   all() {
     return this._order;

@@ -239,7 +239,9 @@ export class Table {
   _draw() {
     if (!this._places) return;
     const visible = Math.ceil(Math.max(this._height, ROW_HEIGHT) / this.rowHeight) + 1;
+    // Both are read before anything is written: reading them after makes the browser lay out the whole page at once.
     const first = Math.floor(this.grid.scrollTop / this.rowHeight);
+    this._aside = this.grid.scrollLeft;
     const from = Math.max(0, first - OVERSCAN);
     const to = Math.min(this.rows.total, first + visible + OVERSCAN);
     this._enlargePool(visible + 2 * OVERSCAN);
@@ -342,7 +344,7 @@ export class Table {
 
   _isInSight(index) {
     const { left, width } = this._places[index];
-    const from = this.grid.scrollLeft;
+    const from = this._aside;
     return this._isPinned(this.shownColumns[index], index) || (left + width > from - ASIDE && left < from + this._width + ASIDE);
   }
 

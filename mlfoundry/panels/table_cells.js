@@ -2,11 +2,12 @@
 // Cells are used again and again while scrolling: what stands in one already is not written again.
 
 import { NAME_WIDTH } from "./columns.js";
-import { element, statusMark } from "./dom.js";
+import { element, setText, statusMark } from "./dom.js";
 import { ABSENT, ago, clock, duration, exact, figure } from "./numbers.js";
 
 const TAIL = 9;
 const FROM_RIGHT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
+const ONE_EACH = /^[\x20-\x7e]*$/;
 const CELL_PADDING = 20;
 const SORT_MARK = 16;
 const SLACK = 2;
@@ -14,10 +15,15 @@ const segmenter = new Intl.Segmenter();
 
 /** Draw a value into a cell. `other(key)` gives the row's other values. */
 export function drawCell(cell, column, value, other, table) {
-  cell.classList.remove("mlf-waits");
+  setClass(cell, "mlf-waits", false);
   if (column.kind === "status") drawStatus(cell, value);
   else if (column.kind === "name") drawName(cell, value ?? "", other, table);
   else drawText(cell, shortText(column, value, other, table.options.now()), value === undefined);
+}
+
+/** Set a class only where it differs: to a class list, setting what is set is a change of the element as well. */
+function setClass(cell, name, is) {
+  if (cell.classList.contains(name) !== is) cell.classList.toggle(name, is);
 }
 
 /** Draw a cell whose row has not arrived. */
@@ -25,7 +31,7 @@ export function emptyCell(cell) {
   if (cell.mlfShown === null) return;
   cell.mlfShown = null;
   cell.replaceChildren();
-  cell.classList.add("mlf-waits");
+  setClass(cell, "mlf-waits", true);
 }
 
 /** The whole value: for people on hover, or `isData` for the clipboard (ISO times, seconds, nothing for absent). */
@@ -43,14 +49,20 @@ export function errorType(error) {
 
 /** Elements that show a text cut in its middle where there is no room for it. */
 export function cutInTheMiddle(text) {
+  const [head, tail] = headAndTail(text);
+  const end = tail ? [element("bdi", { class: "mlf-cut-tail" }, tail)] : [];
+  return [element("bdi", { class: "mlf-cut-head" }, head), ...end];
+}
+
+/** A text and its last characters, as a reader counts them; a short one is in one piece. */
+function headAndTail(text) {
   // Two pieces side by side would turn a text from right to left around: it is cut at its end.
-  if (FROM_RIGHT.test(text)) return [element("bdi", { class: "mlf-cut-head" }, text)];
-  const parts = [...segmenter.segment(text)].map(({ segment }) => segment);
-  if (parts.length <= TAIL * 2) return [element("bdi", { class: "mlf-cut-head" }, text)];
-  return [
-    element("bdi", { class: "mlf-cut-head" }, parts.slice(0, -TAIL).join("")),
-    element("bdi", { class: "mlf-cut-tail" }, parts.slice(-TAIL).join("")),
-  ];
+  if (FROM_RIGHT.test(text)) return [text, ""];
+  // Nearly all names: characters are what a string counts, and finding them costs nothing.
+  const parts = ONE_EACH.test(text) ? text : [...segmenter.segment(text)].map(({ segment }) => segment);
+  if (parts.length <= TAIL * 2) return [text, ""];
+  const join = (some) => (typeof some === "string" ? some : some.join(""));
+  return [join(parts.slice(0, -TAIL)), join(parts.slice(-TAIL))];
 }
 
 /** Columns as wide as their first rows need, within bounds; a width that a person chose stays. */
@@ -83,8 +95,8 @@ function shortText(column, value, other, now) {
 function drawText(cell, text, isAbsent) {
   if (cell.mlfShown === text) return;
   cell.mlfShown = text;
-  cell.textContent = text;
-  cell.classList.toggle("mlf-absent", isAbsent);
+  setText(cell, text);
+  setClass(cell, "mlf-absent", isAbsent);
 }
 
 function drawStatus(cell, status) {
@@ -100,14 +112,33 @@ function drawName(cell, name, other, table) {
   if (cell.mlfShown === shown) return;
   cell.mlfShown = shown;
   const href = table.options.link?.(other("run_id"));
-  const cut = cutInTheMiddle(name);
+  const [head, tail] = headAndTail(name);
+  const shape = `${Boolean(tail)} ${Boolean(error)} ${table.isNarrow} ${Boolean(href)}`;
+  // While scrolling a cell mostly gets a name of the same shape: then only its texts are written.
+  if (cell.mlfName?.shape !== shape || cell.mlfName.first !== cell.firstChild) cell.mlfName = nameParts(cell, shape, { tail, error, href, table });
+  const { texts, link } = cell.mlfName;
+  setText(texts.head, head);
+  if (tail) setText(texts.tail, tail);
+  if (error) setText(texts.error, error);
+  if (table.isNarrow) setText(texts.times, detail);
+  if (href) link.href = href;
+}
+
+function nameParts(cell, shape, { tail, error, href, table }) {
+  const texts = {
+    head: element("bdi", { class: "mlf-cut-head" }),
+    tail: element("bdi", { class: "mlf-cut-tail" }),
+    error: element("span", { class: "mlf-error-type" }),
+    times: element("span", { class: "mlf-card-times" }),
+  };
+  const failure = error ? [texts.error] : [];
+  const below = table.isNarrow ? [element("span", { class: "mlf-card-detail" }, ...failure, texts.times)] : failure;
+  const cut = [texts.head, tail ? texts.tail : null];
   // Not a stop of its own for the Tab key: the grid is one, and Enter opens its active row.
-  const line = element("span", { class: "mlf-cut" }, ...(href ? [element("a", { href, class: "mlf-row-link", tabindex: "-1", draggable: "false" }, ...cut)] : cut));
-  const failure = error ? [element("span", { class: "mlf-error-type" }, error)] : [];
-  const below = table.isNarrow
-    ? [element("span", { class: "mlf-card-detail" }, ...failure, element("span", { class: "mlf-card-times" }, detail))]
-    : failure;
-  cell.replaceChildren(line, ...below);
+  const link = href ? element("a", { href, class: "mlf-row-link", tabindex: "-1", draggable: "false" }, ...cut) : null;
+  const first = element("span", { class: "mlf-cut" }, ...(link ? [link] : cut));
+  cell.replaceChildren(first, ...below);
+  return { shape, first, texts, link };
 }
 
 function cardDetail(other, now) {

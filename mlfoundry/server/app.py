@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from .. import __version__
@@ -39,7 +40,7 @@ from .routes import artifacts, data, health, people, projects, runs
 
 RETRY_AFTER_S = 2.0
 DESCRIPTION_PATH = "/api/v1/openapi.json"
-_CODES = {400: "InvalidInput", 404: "NotFound", 405: "MethodNotAllowed"}
+_CODES = {400: "InvalidInput", 404: "NotFound", 405: "MethodNotAllowed", 416: "InvalidInput"}
 _UNLOGGED = ("/healthz", "/readyz", "/metrics")  # asked every few seconds; only what goes wrong with them is told
 
 _log = logging.getLogger("mlfoundry.server")
@@ -178,7 +179,11 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def _shape(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first.get("loc", ()))
+        place = ".".join(str(part)[:100] for part in first.get("loc", ()))
+        if first.get("type") == "json_invalid":
+            why = first.get("ctx", {}).get("error", "not understood")
+            told = f"the body is no JSON: {why}, at character {first['loc'][-1]}"
+            return answer(request, 400, _plain("InvalidInput", told, request))
         return answer(request, 400, _plain("InvalidInput", f"{place}: {first.get('msg', 'not understood')}", request))
 
     @app.exception_handler(HTTPException)
@@ -192,6 +197,10 @@ def _answer_errors(app: FastAPI) -> None:
         elif error.status_code == 400:
             message = "the body is no JSON that can be read: it is broken off, too deep, or no UTF-8"
         return answer(request, error.status_code, _plain(code, message, request), **headers)
+
+    @app.exception_handler(ClientDisconnect)
+    def _gone(request: Request, _: ClientDisconnect) -> Response:
+        return answer(request, 400, _plain("InvalidInput", "the client went away while it sent the body", request))
 
     @app.exception_handler(Exception)
     def _unexpected(request: Request, error: Exception) -> Response:

@@ -30,6 +30,7 @@ _SAYS = {
     413: "The body is larger than this takes.",
     415: "The body is of a media type that this does not take.",
     416: "The range begins behind the end.",
+    421: "The request is addressed to a host that this server does not go by.",
     422: "The journal holds records that this version of the server cannot read.",
     429: "Too many keys that are none came from this address.",
     503: "The store cannot be used now; try again after Retry-After.",
@@ -79,7 +80,7 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
 
 
 def _shared_errors(level: Needs | None, *, has_body: bool) -> list[int]:
-    statuses = [400, 408, 413, 503]
+    statuses = [400, 408, 413, 421, 503]
     if level is not Needs.NOTHING:
         statuses += [401, 429]
     if level in _LEVELS or level is Needs.SELF:

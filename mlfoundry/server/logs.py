@@ -40,8 +40,18 @@ class JsonLines(logging.Formatter):
         told |= {name: value for name, value in vars(record).items() if name not in _NOT_TOLD}
         if record.exc_info:
             told["traceback"] = self.formatException(record.exc_info)
-        safe = {name: masked(value) if isinstance(value, str) else value for name, value in told.items()}
-        return masked(json.dumps(safe, ensure_ascii=True, default=str))
+        return json.dumps(_safe(told), ensure_ascii=True)
+
+
+def _safe(value: object) -> object:
+    """Return a value as JSON can hold it, with its texts masked."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, dict):
+        return {str(name): _safe(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_safe(inner) for inner in value]
+    return masked(str(value))
 
 
 def begin(level: str, stream: TextIO | None = None) -> None:

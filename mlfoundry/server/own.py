@@ -28,6 +28,7 @@ HOSTS = ["127.0.0.1", "localhost"]
 FIRST_PORT = 8642
 PORTS_TRIED = 50
 LOCK_WAIT_S = 0.5
+BACKLOG = 128
 
 
 def bind(port: int | None) -> socket.socket:
@@ -43,6 +44,7 @@ def bind(port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, each))
+            listener.listen(BACKLOG)  # at once: until then another process could bind the same port
         except OSError as error:
             listener.close()
             failure = error

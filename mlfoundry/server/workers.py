@@ -17,6 +17,8 @@ import signal
 import socket
 import tempfile
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE_S = 75  # longer than a proxy in front keeps its connections, so that the proxy closes first
 BACKLOG = 2048
+LAST_WAIT_S = 2.0  # for threads whose request was broken off
 
 _log = logging.getLogger("mlfoundry.server")
 
@@ -69,7 +72,24 @@ def make_app(serving: Serving) -> FastAPI:
     if multiprocessing.parent_process() is not None:
         threading.Thread(target=_stop_with_parent, name="mlfoundry-parent", daemon=True).start()
     database = places.open_database(serving.database, pool_size=serving.pool_size)
-    return create_app(database, places.open_artifacts(serving.artifacts), hosts=list(serving.hosts))
+    app = create_app(database, places.open_artifacts(serving.artifacts), hosts=list(serving.hosts))
+    until_stopped = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with until_stopped(app):
+            yield
+        _end_soon()
+
+    app.router.lifespan_context = lifespan
+    return app
+
+
+def _end_soon() -> None:
+    """End the process even where a thread still waits for a database that does not answer: it would wait for that."""
+    timer = threading.Timer(LAST_WAIT_S, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 def _stop_with_parent() -> None:

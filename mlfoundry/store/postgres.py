@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendUnavailable, InvalidInput, StoreBusy
 from . import schema
-from .connections import Connections
 from .database import Row
+from .postgres_connections import Connections
 
 if TYPE_CHECKING:
     import psycopg
@@ -43,8 +43,9 @@ _MIGRATING = 0x6D6C666F756E6472  # the advisory lock of migrations: "mlfoundr" i
 class PostgresTransaction:
     """Statements on one connection, all of them or none; see `database.Transaction`."""
 
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], *, writes: bool) -> None:
         self._connection = connection
+        self._writes = writes
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return all rows of a statement."""
@@ -53,6 +54,15 @@ class PostgresTransaction:
     def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """Return the first row of a statement, None when it has none."""
         return self._execute(sql, values).fetchone()
+
+    def hold_rights(self, project_id: int, *, alone: bool = False) -> None:
+        """See `database.Transaction`.
+
+        Not by a lock on the row of the member: those who share one let nobody wait in line, so that a member who
+        writes all the time could keep off the one who removes them. This lock is fair.
+        """
+        if self._writes:
+            self.row(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}(?)", (project_id,))
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed."""
@@ -107,13 +117,13 @@ class PostgresDatabase:
         """
         # Faster by the wait for the disk; what a power cut takes, the client still has.
         with self._begun(_BEGIN if settle else f"{_BEGIN}; SET LOCAL synchronous_commit = off") as connection:
-            yield PostgresTransaction(connection)
+            yield PostgresTransaction(connection, writes=True)
 
     @contextmanager
     def read(self) -> Iterator[PostgresTransaction]:
         """Begin a transaction that reads one consistent state."""
         with self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
-            yield PostgresTransaction(connection)
+            yield PostgresTransaction(connection, writes=False)
 
     def close(self) -> None:
         """Close all connections; a later use opens them again."""
@@ -221,9 +231,9 @@ CREATE FUNCTION mlf_lower(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT
 
 
 def _version(connection: psycopg.Connection[Row]) -> int:
-    # Read from the catalogue itself: to_regclass may answer from a memory that is older than the lock of migrations.
-    known = "SELECT 1 FROM pg_catalog.pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid)"
-    if connection.execute(known).fetchone() is None:
+    # Not to_regclass: what it once did not find it does not find again, also when another server made it meanwhile.
+    asked = "SELECT 1 FROM pg_catalog.pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid)"
+    if connection.execute(asked).fetchone() is None:
         return 0
     row = connection.execute("SELECT version FROM schema_version").fetchone()
     assert row is not None

@@ -23,17 +23,17 @@ class Project:
 
 
 def make(tx: Transaction, owner: str, name: str, now_us: int) -> int:
-    """Make a project with its owner as ADMIN, or find the one of this owner and name; return its id."""
-    project_id = secrets.randbits(63)
-    claimed = tx.row(
-        "INSERT INTO project_name (owner, name, project_id) VALUES (?, ?, ?) "
-        "ON CONFLICT (owner, name) DO NOTHING RETURNING project_id",
-        (owner, name, project_id),
-    )
-    if claimed is None:
-        found = find(tx, owner, name)
-        assert found is not None
-        return found
+    """Make a project with its owner as ADMIN, or find the one of this owner and name; lock it and return its id."""
+    project_id, claimed = secrets.randbits(63), None
+    while claimed is None:
+        claimed = tx.row(
+            "INSERT INTO project_name (owner, name, project_id) VALUES (?, ?, ?) "
+            "ON CONFLICT (owner, name) DO NOTHING RETURNING project_id",
+            (owner, name, project_id),
+        )
+        found = find(tx, owner, name) if claimed is None else None
+        if found is not None and lock(tx, found):
+            return found  # else it was deleted between two of these statements
     tx.run(
         "INSERT INTO project (project_id, owner, name, created_at, changes) VALUES (?, ?, ?, ?, 0)",
         (project_id, owner, name, now_us),

@@ -252,16 +252,18 @@ def seen(tx: Transaction, run: RunKey, now_us: int) -> bool:
     """Note that the store heard of a run, which runs again if it was given up; others who add to it wait.
 
     Returns:
-        False when there is no such run any more.
+        False when there is no such run any more, or it was deleted.
     """
     where = (run.project_id, bytes.fromhex(run.run_id))
     changed = tx.run(
-        "UPDATE run SET last_seen_at = ? WHERE project_id = ? AND run_id = ? AND lost_at IS NULL", (now_us, *where)
+        "UPDATE run SET last_seen_at = ? "
+        "WHERE project_id = ? AND run_id = ? AND lost_at IS NULL AND deleted_at IS NULL",
+        (now_us, *where),
     )
     if not changed:
         changed = tx.run(
             "UPDATE run SET last_seen_at = ?, status = 'RUNNING', ended_at = NULL, error = '', lost_at = NULL "
-            "WHERE project_id = ? AND run_id = ?",
+            "WHERE project_id = ? AND run_id = ? AND lost_at IS NOT NULL AND deleted_at IS NULL",
             (now_us, *where),
         )
     return changed > 0

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ..errors import InvalidFilter, InvalidInput
+from ..errors import InvalidFilter, InvalidInput, shown
 from ..names import SYSTEM_PREFIX
 from ..query import parse_filter, parse_order
 from ..query_tree import And, Comparison, Field, Node, Not, Or, OrderTerm, attribute_value, find_attribute
@@ -56,7 +56,7 @@ def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
     if not 0 <= query.offset < 1 << 53:
         raise InvalidInput(f"offset is {query.offset}; it is a number of runs")
     if query.view not in _VIEWS:
-        raise InvalidInput(f"view is {query.view!r}; give one of {', '.join(_VIEWS)}")
+        raise InvalidInput(f"view is {shown(query.view)}; give one of {', '.join(_VIEWS)}")
     for wanted in (query.params, query.metrics, query.tags):
         if wanted is not None and len(wanted) > NAMES_LIMIT:
             raise InvalidInput(f"{len(wanted):,} names were asked for; give at most {NAMES_LIMIT:,}, or None for all")

@@ -16,6 +16,7 @@ from ..records import Account, ApiKey
 from ..store import accounts
 from ..store.database import Database, Transaction
 from ..values import plain_text
+from .attempts import done_again
 
 KEY_BITS = 160
 LABEL_LIMIT = 200
@@ -94,6 +95,7 @@ class AccountService:
         with self._database.read() as tx:
             return accounts.find_key(tx, digest_of(key))
 
+    @done_again
     def create_key(
         self, caller: Account, user: str, *, label: str = "", expires_in_s: float | None = None
     ) -> tuple[str, ApiKey]:
@@ -129,6 +131,7 @@ class AccountService:
             _find(tx, user)
             return accounts.keys_of(tx, user)
 
+    @done_again
     def revoke_key(self, caller: Account, user: str, key_id: int) -> None:
         """Revoke a key, at once and for good; twice is a no-op.
 
@@ -141,6 +144,7 @@ class AccountService:
             if not accounts.revoke_key(tx, user, key_id, self._now_us()):
                 raise _no_key(user, key_id)
 
+    @done_again
     def rotate_key(self, caller: Account, user: str, key_id: int) -> tuple[str, ApiKey]:
         """Make a key with the label and the remaining time of another, and revoke that one in the same step.
 
@@ -162,6 +166,7 @@ class AccountService:
 
     # -- users -----------------------------------------------------------------------------------
 
+    @done_again
     def create_first_admin(self, user: str) -> str:
         """Make an admin without being one, for whoever has the database in hand; return a key for them.
 
@@ -179,6 +184,7 @@ class AccountService:
         with self._database.read() as tx:
             return any(account.is_admin and account.disabled_at is None for account in accounts.all_of(tx))
 
+    @done_again
     def create_user(self, caller: Account, user: str, *, is_admin: bool = False) -> Account:
         """Make a user. Needs an admin of the server.
 
@@ -198,6 +204,7 @@ class AccountService:
         with self._database.read() as tx:
             return accounts.all_of(tx)
 
+    @done_again
     def change_user(
         self, caller: Account, user: str, *, is_admin: bool | None = None, is_disabled: bool | None = None
     ) -> Account:
@@ -238,7 +245,7 @@ def _require_admin(caller: Account) -> None:
 
 def _require_self_or_admin(caller: Account, user: str) -> None:
     if caller.user != user and not caller.is_admin:
-        raise PermissionDenied(f"these keys are {user!r}'s; only {user!r} and admins of the server manage them")
+        raise PermissionDenied(f"these are keys of {user!r}; only {user!r} and admins of the server manage them")
 
 
 def _no_key(user: str, key_id: int) -> InvalidInput:

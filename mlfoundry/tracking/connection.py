@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendUnavailable, InvalidInput, MlfoundryError
 from ..wire import errors as wire_errors
@@ -64,13 +64,12 @@ class Connection:
             session.close()
         self._own = threading.local()
 
-    def fetch(self, path: str, params: Json, file: BinaryIO) -> None:
-        """Write the body of an answer, which may be large, into a file."""
-        answer = self._request("GET", path, params=params)
-        if answer.status_code != 200:
+    def open(self, path: str, params: Json, headers: dict[str, str]) -> Response:
+        """Return an answer whose body, which may be large, was not read; whoever asked closes it."""
+        answer = self._request("GET", path, params=params, headers=headers)
+        if answer.status_code not in (200, 206):
             self._refused(self._whole(answer))
-        with self._translated(), closing(answer):
-            file.writelines(answer.iter_content(1 << 20))
+        return answer
 
     def json_of(self, answer: Answer) -> Json:
         """Return the JSON object that an answer holds."""
@@ -106,7 +105,7 @@ class Connection:
         A kept-alive connection that the server closed meanwhile is found out by using it.
         """
         self._own.was_again = False
-        with self._translated():
+        with self.translated():
             while True:
                 try:
                     return self._session().request(
@@ -127,7 +126,7 @@ class Connection:
     def _whole(self, answer: Response) -> Answer:
         """Return an answer with all of its body, which may come slowly, but not for ever."""
         blocks, deadline = [], time.monotonic() + WHOLE_S
-        with self._translated(), closing(answer):
+        with self.translated(), closing(answer):
             while block := answer.raw.read1(1 << 16, decode_content=True):
                 blocks.append(block)
                 if time.monotonic() > deadline:
@@ -154,7 +153,8 @@ class Connection:
         return self._own.session  # type: ignore[no-any-return]
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Turn the failures of reading an answer into our errors."""
         import requests as http
         from urllib3.exceptions import HTTPError
 

@@ -51,7 +51,7 @@ class EmbeddedBackend:
         self._owns_database = shares is None
         self.database: Database = Database(root / DATABASE_NAME) if shares is None else shares.database
         self.artifacts = ArtifactFolder(root / "artifacts")
-        self._service = TrackingService(self.database, self.artifacts)
+        self._service = TrackingService(self.database, self.artifacts, settles=False)
         self._made = False
 
     @property

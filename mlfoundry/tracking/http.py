@@ -6,9 +6,8 @@ ids of their own, and the others say what shall be, not what to change.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from .. import slots
 from ..errors import (
@@ -38,10 +37,13 @@ from ..records import (
 )
 from ..wire import frames, records, requests
 from ..wire.plain import Json
-from .connection import Answer, Connection
+from . import transfers
+from .connection import READ_S, Answer, Connection
+
+if TYPE_CHECKING:
+    from requests import Response
 
 BEGIN_S = 10.0  # a run begins offline when its server has not answered by then
-PART_BYTES = 8 * 1024 * 1024
 
 Read = TypeVar("Read")
 
@@ -209,21 +211,16 @@ class HttpBackend:
 
     def put_artifact(self, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
         """See `Backend`; sent in parts, so that a broken connection costs one part."""
-        import hashlib
-
-        digest, size = hashlib.sha256(), 0
-        source.seek(0)
-        while block := source.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-        sha256 = digest.hexdigest()
+        sha256, size = transfers.hash_of(source)
         place = f"{_run(run)}/blobs/{sha256}"
+
+        def send_part(part: bytes, offset: int, longer_s: float) -> int:
+            asked, headers = {"offset": offset, "size": size}, {"Content-Type": transfers.TYPE}
+            answer = self._send("PUT", place, data=part, params=asked, headers=headers, read_s=READ_S + longer_s)
+            return self._read(_offset, self._connection.json_of(answer))
+
         held = self._read(_offset, self._json("GET", place, params={"size": size}))
-        while held < size:
-            source.seek(held)
-            part = source.read(PART_BYTES)
-            answer = self._send("PUT", place, data=part, params={"offset": held, "size": size})
-            held = self._read(_offset, self._connection.json_of(answer))
+        transfers.upload(source, size, held, send_part)
         asked = {"path": path, "sha256": sha256, "size_bytes": size}
         return self._read(records.read_artifact, self._json("PUT", f"{_run(run)}/artifacts", asked))
 
@@ -232,15 +229,15 @@ class HttpBackend:
         return self._read(_each("artifacts", records.read_artifact), self._json("GET", f"{_run(run)}/artifacts"))
 
     def open_artifact(self, run: RunKey, path: str) -> BinaryIO:
-        """See `Backend`; it is fetched whole into a file without a name first, so that reading cannot fail midway."""
-        file = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
-        try:
-            self._connection.fetch(f"{_run(run)}/artifacts/content", {"path": path}, file)
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return file
+        """See `Backend`; the bytes come as they are read, and again from where a connection broke."""
+
+        def begin(start: int, version: str) -> Response:
+            headers = {"Accept-Encoding": "identity"}
+            if start:
+                headers |= {"Range": f"bytes={start}-", "If-Range": version}
+            return self._connection.open(f"{_run(run)}/artifacts/content", {"path": path}, headers)
+
+        return transfers.Download(begin, self._connection.translated).file
 
     def close(self) -> None:
         """See `Backend`."""

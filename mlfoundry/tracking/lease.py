@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ..store import runs
 from ..store.database import Database, Transaction
+from .attempts import done_again
 
 LEASE_S = 120.0
 
@@ -47,6 +48,7 @@ class Lease:
         """Return whether a project has runs to be given up."""
         return self._lease_s is not None and runs.has_unheard(tx, project_id, self._since_us())
 
+    @done_again
     def end_lost(self, project_id: int) -> None:
         """Give up the runs of a project of which nothing was heard for the length of the lease."""
         assert self._lease_s is not None

@@ -17,11 +17,13 @@ class Caller(NamedTuple):
         user: The name.
         is_admin: Whether the user is an admin of the server.
         key: What the server keeps of the key; None when it was not asked by key.
+        version: The server's version; None when it does not tell.
     """
 
     user: str
     is_admin: bool
     key: ApiKey | None
+    version: str | None = None
 
 
 class People:
@@ -39,7 +41,8 @@ class People:
         told = self._backend.ask("GET", "/whoami")
         with reading("caller"):
             key = told.get("key")
-            return Caller(str(told["user"]), bool(told["is_admin"]), None if key is None else wire.read_key(key))
+            read = None if key is None else wire.read_key(key)
+            return Caller(str(told["user"]), bool(told["is_admin"]), read, told.get("version"))
 
     def list_users(self) -> list[Account]:
         """See `AccountService.list_users`."""

@@ -1,7 +1,8 @@
 """What a user may see and do: each function gives what was asked for, or raises what this user is to be told.
 
 A project that one may not READ does not exist: the error is that of a missing one. A member who lacks a level is
-told which one.
+told which one. In a transaction that writes, the rights on the project stay as they were found until its end: whoever
+takes one away waits for that, so that nothing is written under a right once its withdrawal is answered.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ def require(tx: Transaction, user: str, project_id: int, level: Permission) -> P
         PermissionDenied: The user has a lower level.
     """
     exists = 0 <= project_id < 1 << 63
+    if exists:
+        tx.hold_rights(project_id)
     permission = members.permission(tx, project_id, user) if exists else None
     project = projects.get(tx, project_id) if permission is not None else None
     if project is None or permission is None:
@@ -35,6 +38,8 @@ def require_by_name(tx: Transaction, user: str, owner: str | None, name: str, le
     owner = user if owner is None else legal_name("owner", owner)
     name = legal_name("project name", name)
     project_id = projects.find(tx, owner, name)
+    if project_id is not None:
+        tx.hold_rights(project_id)
     permission = None if project_id is None else members.permission(tx, project_id, user)
     project = None if project_id is None else projects.get(tx, project_id)
     if project is None or permission is None:

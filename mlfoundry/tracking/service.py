@@ -47,6 +47,7 @@ from ..store.database import Database, Transaction
 from ..store.projects import Project
 from ..values import in_calendar, plain_text, tag_texts, utc
 from . import rights
+from .attempts import done_again
 from .lease import Lease
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class TrackingService:
         files: Where the bytes of artifacts are kept.
         knows_user: Tells whether there is a user, for stores that keep users; None lets any name collaborate.
         lease_s: After how long without a word a run is given up, see `lease`; None for never.
+        settles: Whether a change survives a power cut once it is answered, at the price of a wait for the disk. With
+            one user of the store the journals do without; of batches each says for itself.
         now_us: The clock: microseconds since 1970.
     """
 
@@ -74,11 +77,13 @@ class TrackingService:
         *,
         knows_user: Callable[[Transaction, str], bool] | None = None,
         lease_s: float | None = None,
+        settles: bool = True,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.database = database
         self._files = files
         self._knows_user = knows_user
+        self._settles = settles
         self._now_us = now_us
         self._lease = Lease(database, lease_s, now_us)
 
@@ -86,8 +91,8 @@ class TrackingService:
     def _on_run(self, user: str, run: RunKey, level: Permission) -> Iterator[tuple[Transaction, Project]]:
         """Begin a transaction on a run that the caller may use at this level."""
         rights.run_key(run)
-        begin = self.database.read if level is Permission.READ else self.database.write
-        with begin() as tx:
+        reads = level is Permission.READ
+        with self.database.read() if reads else self.database.write(settle=self._settles) as tx:
             project = rights.require_run(tx, user, run, level)
             yield tx, project
 
@@ -122,9 +127,11 @@ class TrackingService:
         assert record is not None
         return record
 
+    @done_again
     def delete_project(self, user: str, project_id: int) -> None:
         """See `Backend.delete_project`."""
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
+            self._hold_alone(tx, project_id)
             rights.require(tx, user, project_id, Permission.ADMIN)
             projects.delete(tx, project_id)
         self._files.drop_project(project_id)
@@ -167,13 +174,14 @@ class TrackingService:
             project = rights.require(tx, user, project_id, Permission.READ)
             return members.all_of(tx, project_id, owner=project.owner)
 
+    @done_again
     def set_permission(
         self, user: str, project_id: int, other: str, permission: Permission, *, new: bool | None
     ) -> None:
         """See `Backend.set_permission`."""
         other = legal_name("user name", other)
-        with self.database.write() as tx:
-            projects.lock(tx, project_id)  # so that two who change each other take turns
+        with self.database.write(settle=self._settles) as tx:
+            self._hold_alone(tx, project_id)
             project = rights.require(tx, user, project_id, Permission.ADMIN)
             held = members.permission(tx, project_id, other)
             if other == project.owner and permission is not Permission.ADMIN:
@@ -189,20 +197,28 @@ class TrackingService:
                 raise UserNotFound(f"this server has no user {other!r}. Ask an admin of the server to make one.")
             members.put(tx, project_id, other, permission, self._now_us())
 
+    @done_again
     def remove_collaborator(self, user: str, project_id: int, other: str) -> None:
         """See `Backend.remove_collaborator`."""
         other = legal_name("user name", other)
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
             level = Permission.READ if other == user else Permission.ADMIN
-            projects.lock(tx, project_id)
+            self._hold_alone(tx, project_id)
             project = rights.require(tx, user, project_id, level)
             if other == project.owner:
                 raise _owner_stays(project)
             if not members.remove(tx, project_id, other):
                 raise _no_collaborator(project, other)
 
+    def _hold_alone(self, tx: Transaction, project_id: int) -> None:
+        """Make others who change rights on a project, or use them, take turns with this transaction."""
+        if 0 <= project_id < 1 << 63:
+            tx.hold_rights(project_id, alone=True)
+            projects.lock(tx, project_id)
+
     # -- runs ------------------------------------------------------------------------------------
 
+    @done_again
     def create_run(self, user: str, new: NewRun) -> RunRecord:
         """See `Backend.create_run`."""
         name = legal_name("run name", new.run_name)
@@ -214,7 +230,9 @@ class TrackingService:
         plain_text("description", new.description)
         if not in_calendar(new.started_at_us):
             raise InvalidInput(f"started_at_us is {new.started_at_us}, outside of the years 1 to 9999")
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
+            if (known := projects.find(tx, owner, project_name)) is not None:
+                tx.hold_rights(known)  # before the project is locked, as whoever changes rights does
             if owner == user:
                 project_id = projects.make(tx, owner, project_name, self._now_us())
                 project = rights.require(tx, user, project_id, Permission.WRITE)
@@ -268,6 +286,7 @@ class TrackingService:
 
         return self._lease.look(read)
 
+    @done_again
     def update_run(self, user: str, run: RunKey, changes: RunChanges) -> RunRecord:
         """See `Backend.update_run`."""
         with self._on_run(user, run, Permission.WRITE) as (tx, project):
@@ -281,15 +300,17 @@ class TrackingService:
         assert record is not None
         return record
 
+    @done_again
     def delete_run(self, user: str, run: RunKey) -> None:
         """See `Backend.delete_run`."""
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
             rights.require_may_delete(tx, user, rights.run_key(run))
             runs.delete(tx, run, self._now_us())
 
+    @done_again
     def restore_run(self, user: str, run: RunKey) -> RunRecord:
         """See `Backend.restore_run`."""
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
             project = rights.require_may_delete(tx, user, rights.run_key(run))
             runs.restore(tx, run)
             record = runs.get(tx, project, run.run_id)
@@ -303,6 +324,7 @@ class TrackingService:
 
     # -- data ------------------------------------------------------------------------------------
 
+    @done_again
     def ingest(self, user: str, batch: Batch) -> Acknowledgement:
         """See `Backend.ingest`."""
         from ..store import points
@@ -325,9 +347,11 @@ class TrackingService:
             # First of all writes, so that the batches of one run take turns on every engine; and also for what is
             # held already, because only a commit that writes settles.
             if not runs.seen(tx, run, self._now_us()):
+                rights.require_open(tx, user, run)  # deleted a moment ago: says so
                 raise rights.no_run(run.run_id, user)
             if journals.advance(tx, batch):
                 points.write(tx, run, columns)
+                _note_names(tx, run, sound)
                 for document in sound:
                     self._apply(tx, run, document)
                 damaged = sum(count for _, count in decoded.damage) + nameless
@@ -408,13 +432,15 @@ class TrackingService:
         sha256, size = self._files.put(run.project_id, source)
         return self._name(user, run, path, sha256, size)
 
+    @done_again
     def _name(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
         """Make bytes that are held a file of a run."""
         now_us = self._now_us()
         record = ArtifactRecord(path, size, sha256, utc(now_us))
-        with self.database.write() as tx:
+        with self.database.write(settle=self._settles) as tx:
             rights.require_open(tx, user, run)
-            runs.seen(tx, run, now_us)  # so that files of one run take turns on every engine
+            if not runs.seen(tx, run, now_us):  # so that files of one run take turns on every engine
+                rights.require_open(tx, user, run)
             artifact_rows.require_room(tx, run, path)
             artifact_rows.record(tx, run, record, now_us)
         return record
@@ -451,13 +477,21 @@ class TrackingService:
         with self._on_run(user, run, Permission.READ) as (tx, _):
             return artifact_rows.all_of(tx, run)
 
-    def open_artifact(self, user: str, run: RunKey, path: str) -> BinaryIO:
-        """See `Backend.open_artifact`."""
+    def get_artifact(self, user: str, run: RunKey, path: str) -> ArtifactRecord:
+        """Return a file of a run. Raises ArtifactNotFound."""
         with self._on_run(user, run, Permission.READ) as (tx, _):
             record = artifact_rows.find(tx, run, legal_path(path))
         if record is None:
             raise ArtifactNotFound(f"run {run.run_id} has no artifact {path!r}; list_artifacts() shows those it has")
-        return self._files.open(run.project_id, record.sha256)
+        return record
+
+    def open_artifact(self, user: str, run: RunKey, path: str) -> BinaryIO:
+        """See `Backend.open_artifact`."""
+        return self.open_bytes(run, self.get_artifact(user, run, path))
+
+    def open_bytes(self, run: RunKey, artifact: ArtifactRecord, start: int = 0) -> BinaryIO:
+        """Open the bytes of a file that the caller was given just now, from the byte `start` on."""
+        return self._files.open(run.project_id, artifact.sha256, start)
 
 
 def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:
@@ -474,6 +508,14 @@ def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int
             sound[name] = (steps[fits], times[fits], values[fits])
             refused += fits.count(False)
     return sound, refused
+
+
+def _note_names(tx: Transaction, run: RunKey, sound: list[slots.Document]) -> None:
+    """Remember the names of all documents in one order: runs that bring the same names do not wait for each other."""
+    for kind in ("param", "tag"):
+        told = [each.content["values"] for each in sound if each.content["kind"] == f"{kind}s"]
+        if names := {name for values in told for name in values}:
+            keys.note(tx, run, kind, names)
 
 
 @lru_cache(maxsize=10_000)

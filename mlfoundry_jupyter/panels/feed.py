@@ -67,7 +67,9 @@ class Feed:
             self._unwatch_cells()
 
     def stop(self) -> None:
-        """Feed nobody any longer, and wait for the thread's end."""
+        """Feed nobody any longer, and wait for the thread's end; panels keep the pictures of this moment."""
+        for panel in self._fed():
+            self._guarded(panel.settle)
         with self._changed:
             thread = self._thread
             self._panels.clear()
@@ -116,10 +118,12 @@ class Feed:
             shell.events.unregister("post_run_cell", self._cell_has_ended)
 
     def _cell_has_ended(self, _: Any) -> None:
-        with self._changed:
-            panels = list(self._panels)
-        for panel in panels:
+        for panel in self._fed():
             self._guarded(panel.settle)
+
+    def _fed(self) -> list[Fed]:
+        with self._changed:
+            return list(self._panels)
 
 
 def _shell() -> Any:

@@ -88,6 +88,13 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def panel_server() -> Iterator[str]:
     """The address of the server, without a slash at its end."""
+    with serving_panels() as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving_panels() -> Iterator[str]:
+    """Serve the panels' modules and the pages of tests; give the address."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Files) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=functools.partial(server.serve_forever, 0.05), name="panel-server")

@@ -148,7 +148,7 @@ def test_percent_axes_go_from_0_to_100_and_every_axis_has_its_unit(run):
     titles = run.page.locator(".mlf-tabpanel:not([hidden]) .mlf-chart-name").all_inner_texts()
     assert titles[:4] == ["GPU", "GPU memory", "Process CPU", "CPU"]
     at = {title: place + 1 if place else "" for place, title in enumerate(titles)}
-    assert run.layout(f"yaxis{at['CPU']}.range", "system") == [0, 100]
+    assert run.layout(f"yaxis{at['CPU']}.range", "system") == pytest.approx([0, 101.5])  # 100 is drawn whole
     units = {"CPU": " %", "Process memory": " GiB", "Disk": " MiB/s", "GPU temperature": " °C", "GPU power": " W"}
     assert {title: run.layout(f"yaxis{at[title]}.ticksuffix", "system") for title in units} == units
 
@@ -243,11 +243,19 @@ def test_metrics_stand_in_sections_by_the_part_before_the_slash(run):
 @pytest.mark.parametrize(("width", "columns"), [(360, 1), (700, 2), (1000, 3), (2000, 3)])
 def test_charts_stand_in_rows_of_equal_height_as_wide_as_can_be_read(run, width, columns):
     run.page.set_viewport_size({"width": width, "height": 900})
-    run.show("{book: new Logbook({metrics: ['a', 'b', 'c', 'd']})}")
+    run.show("{book: new Logbook({metrics: ['a', 'b', 'c', 'd', 'e', 'f']})}")
     boxes = [each.bounding_box() for each in run.page.locator(".mlf-chart-title").all()]
     assert len({round(box["x"]) for box in boxes}) == columns
     assert min(box["width"] for box in boxes) >= (320 if columns > 1 else width - 40)
     assert run.get("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("metrics", ["['a', 'b', 'c', 'd']", "['a', 'b', 'val/a', 'val/b']"])
+def test_charts_leave_no_column_empty_that_saves_no_row(run, metrics):
+    run.show(f"{{book: new Logbook({{metrics: {metrics}}})}}")
+    boxes = [each.bounding_box() for each in run.page.locator(".mlf-chart-title").all()]
+    assert len({round(box["x"]) for box in boxes}) == 2
+    assert len({round(box["y"]) for box in boxes}) == 2
 
 
 # -- what a person does with them ----------------------------------------------------------------
@@ -359,6 +367,26 @@ def test_a_plain_list_of_names_chooses_charts_of_metrics_and_of_the_machine(run)
     run.wait("document.querySelectorAll('.mlf-tabpanel:not([hidden]) .mlf-chart-name').length === 1")
     run.page.get_by_role("tab", name="Metrics").click()
     assert run.page.locator(".mlf-tabpanel:not([hidden]) .mlf-chart-name").all_inner_texts() == ["accuracy"]
+
+
+def test_single_series_of_a_chart_are_chosen(run):
+    run.show("{book: new Logbook(), state: {tab: 'system'}}", drawn="system")
+    legend = run.page.locator(".mlf-tabpanel:not([hidden]) .mlf-legend-entry")
+    assert "written" in legend.all_inner_texts()
+    run.page.get_by_role("button", name="choose system charts").click()
+    run.page.get_by_role("checkbox", name="written").uncheck()
+    chosen = run.get("source.get('selected_series').system")
+    assert "system/disk/read_bytes_per_s" in chosen
+    assert "system/disk/written_bytes_per_s" not in chosen
+    assert "Disk" not in chosen
+    assert "Network" in chosen  # all of its series: by the name of the group, so that later ones come as well
+    assert run.page.get_by_role("checkbox", name="Disk", exact=True).evaluate("box => box.indeterminate")
+    run.wait("![...document.querySelectorAll('.mlf-legend-entry')].some(each => each.textContent === 'written')")
+    assert "Disk" in run.page.locator(".mlf-tabpanel:not([hidden]) .mlf-chart-name").all_inner_texts()
+    run.page.get_by_role("checkbox", name="read", exact=True).uncheck()
+    run.wait("![...document.querySelectorAll('.mlf-chart-name')].some(each => each.textContent === 'Disk')")
+    run.page.get_by_role("checkbox", name="Disk", exact=True).check()
+    assert "Disk" in run.get("source.get('selected_series').system")
 
 
 def test_charts_that_cannot_be_drawn_say_why(run):

@@ -124,6 +124,13 @@ def test_a_change_that_waits_for_the_kernel_says_queued(people: Page) -> None:
     expect(row(people, "bob")).to_contain_text("now READ")
 
 
+def test_a_list_that_waited_for_the_kernel_is_no_longer_called_queued_when_it_is_there(people: Page) -> None:
+    people.evaluate("showPeople({isToldBefore: true})")
+    expect(people.locator(".mlf-people-view")).to_contain_text("queued: the kernel is busy; the list comes")
+    people.evaluate("kernelIsFree()")
+    expect(people.locator(".mlf-people-view")).not_to_contain_text("queued")
+
+
 def test_a_list_that_is_pushed_is_shown_and_what_is_typed_stays(people: Page) -> None:
     people.evaluate("showPeople()")
     people.get_by_label("User to add").fill("half a na")

@@ -1,6 +1,7 @@
 """Panels in a real JupyterLab and a real Notebook 7: live while the kernel is busy, and told by the saved file."""
 
 import base64
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlfoundry.panels import frames
-from tests.browser.lab import running_lab
+from tests.browser.lab import ROOT, running_lab
 from tests.unit.test_panels_frames import PROJECT, metric, record, series
 
 SETUP = """
@@ -108,6 +109,44 @@ def test_a_run_is_live_while_its_cell_is_busy_and_leaves_its_picture(lab, page):
     assert output["data"]["text/html"].count("<img ") >= 3
     assert output["data"]["text/plain"].startswith("✓ finished  ann/demo/svm")
     assert "widgets" not in lab.read("busy.ipynb").metadata
+
+
+ELSEWHERE = """
+import math, mlfoundry, sys, time
+client = mlfoundry.get_client()
+with client.create_run("elsewhere", "script", capture=False, system_metrics_interval_s=0.2) as run:
+    step = 0
+    while not (client.settings.folder / "script-enough").exists():
+        run.log_metrics({"loss": math.exp(-step / 50)}, step=step)
+        step += 1
+        time.sleep(0.05)
+"""
+
+
+def test_a_run_of_another_process_is_attached_while_it_runs_and_followed_to_its_end(lab, page):
+    environment = {**os.environ, "MLFOUNDRY_HOME": str(lab.home), "MLFOUNDRY_USER": "ann", "PYTHONPATH": str(ROOT)}
+    script = subprocess.Popen([sys.executable, "-c", ELSEWHERE], env=environment)
+    try:
+        attach = "%load_ext mlfoundry_jupyter\n%mlfoundry_attach elsewhere/script"
+        lab.write("attach.ipynb", [SETUP, "while not client.search_runs('elsewhere'): time.sleep(0.1)", attach])
+        notebook = lab.open(page, "attach.ipynb")
+        notebook.run(0)
+        notebook.start(1, 2)
+        page.wait_for_selector(".mlf-run .js-plotly-plot")
+        assert "logged by another process" in page.locator(".mlf-run").inner_text()
+        count = "() => Number(document.querySelector('.mlf-values-metrics .mlf-value').textContent.replace(',', ''))"
+        before = page.evaluate(count)
+        see(page, f"before => ({count})() > before", before)
+        page.reload()
+        notebook.wait_until_ready()
+        see(page, f"before => document.querySelector('.mlf-values-metrics .mlf-value') && ({count})() > before", before)
+        see(page, "() => /live · /.test(document.querySelector('.mlf-run').innerText)")
+        (lab.home / "script-enough").touch()
+        see(page, "() => document.querySelector('.mlf-run').innerText.includes('finished')")
+        assert page.locator(".mlf-run-fresh").is_hidden()
+    finally:
+        (lab.home / "script-enough").touch()
+        script.wait(60)
 
 
 def test_a_panel_comes_back_when_the_page_is_loaded_again_and_says_when_the_kernel_is_gone(lab, page):

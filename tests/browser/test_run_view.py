@@ -45,6 +45,27 @@ def test_the_elapsed_time_ticks_in_the_browser_and_stops_at_the_end(run):
     expect(run.page.locator(".mlf-status-word")).to_have_text("finished")
 
 
+def test_a_run_that_lives_says_how_old_its_newest_point_is_and_when_it_has_gone_silent(run):
+    run.show("{book: new Logbook()}")
+    fresh = run.page.locator(".mlf-run-fresh")
+    expect(fresh).to_have_text("live · 1 s ago")
+    run.get("(clock += 5, null)")
+    expect(fresh).to_have_text("live · 6 s ago")
+    run.grow()
+    expect(fresh).to_contain_text("live")
+    run.get("(clock += 200, null)")
+    expect(fresh).to_contain_text("silent for 3 min")
+    run.get("source.send({kind: 'run', run: snapshot({status: 'KILLED', ended_at: NOW + 60})})")
+    expect(fresh).to_be_hidden()
+
+
+def test_tags_of_the_tracker_are_told_among_the_surroundings_where_nobody_edits_them(run):
+    run.show("{run: {tags: {'mlfoundry.cell': 'ab12', team: 'vision'}}, state: {tab: 'details'}}", drawn=None)
+    expect(run.page.locator(".mlf-tag")).to_have_count(1)
+    expect(run.page.locator(".mlf-tag")).to_contain_text("vision")
+    expect(run.page.locator(".mlf-about-section").filter(has_text="surroundings")).to_contain_text("mlfoundry.cell")
+
+
 @pytest.mark.parametrize(
     ("status", "sign"), [("RUNNING", "●"), ("FINISHED", "✓"), ("FAILED", "✕"), ("KILLED", "■"), ("SCHEDULED", "○")]
 )

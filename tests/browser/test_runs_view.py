@@ -354,6 +354,17 @@ def test_columns_are_chosen_with_a_search_and_counted(runs: RunsPage) -> None:
     expect(button).to_be_focused()
 
 
+def test_tags_that_the_tracker_set_are_neither_offered_nor_searched(runs: RunsPage) -> None:
+    runs.show("data.digits().map(run => ({...run, tags: {'mlfoundry.cell': 'ab12cd', team: 'vision'}}))")
+    runs.page.get_by_role("button", name="columns").click()
+    chooser = runs.page.get_by_role("dialog", name="Choose columns")
+    expect(chooser).to_contain_text("team")
+    expect(chooser).not_to_contain_text("mlfoundry.cell")
+    runs.page.keyboard.press("Escape")
+    runs.page.get_by_role("combobox").fill("ab12cd")
+    expect(runs.page.locator(".mlf-runs-empty")).to_contain_text("No run is like that.")
+
+
 def test_the_slash_key_goes_to_the_filter_and_arrow_down_back(runs: RunsPage) -> None:
     runs.grid.focus()
     runs.page.keyboard.press("/")
@@ -374,7 +385,10 @@ def test_an_empty_project_gives_the_line_to_copy_and_waits_for_the_first_run(run
     runs.show("[]")
     empty = runs.page.locator(".mlf-runs-empty")
     expect(empty).to_contain_text("No runs yet. The first one appears here by itself.")
-    expect(empty.locator("code")).to_have_text('run = mlfoundry.get_client().create_run("digits", owner="ann")')
+    expect(empty.locator("code")).to_contain_text('create_run("digits", owner="ann") as run:')
+    expect(empty.locator("code")).to_contain_text('run.log_metrics({"loss": 0.5}, step=1)')
+    expect(runs.page.get_by_role("combobox")).to_be_hidden()
+    expect(runs.page.get_by_role("toolbar")).to_be_hidden()
     runs.send("data.digits().slice(0, 1)", "{whole: true}")
     expect(runs.grid).to_have_attribute("aria-rowcount", "2")
     expect(empty).to_be_hidden()

@@ -33,6 +33,27 @@ def test_only_visible_rows_exist_of_ten_thousand_and_the_end_can_be_reached(runs
     assert runs.page.locator(".mlf-tr").count() < 60
 
 
+def test_scrolling_asks_where_the_table_stands_once_a_frame_and_not_once_a_cell(runs: RunsPage) -> None:
+    runs.show("data.many(2000)")
+    runs.grid.wait_for()
+    reads = runs.page.evaluate(
+        """async () => {
+            const grid = document.querySelector("[role=grid]");
+            const { get, set } = Object.getOwnPropertyDescriptor(Element.prototype, "scrollLeft");
+            let reads = 0;
+            const counted = { get() { reads += 1; return get.call(this); }, set, configurable: true };
+            Object.defineProperty(grid, "scrollLeft", counted);
+            const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+            for (let step = 1; step <= 10; step += 1) {
+                grid.scrollTop = step * 2000;
+                await frame();
+            }
+            return reads;
+        }"""
+    )
+    assert reads <= 40  # each makes the browser lay out what was written before it
+
+
 def test_a_click_on_a_head_sorts_and_a_second_click_reverses(runs: RunsPage) -> None:
     runs.show()
     runs.head("val_loss").click()
@@ -85,6 +106,42 @@ def test_the_first_columns_are_what_a_person_asks_for(runs: RunsPage) -> None:
     runs.show("data.many(50)")
     runs.grid.wait_for()
     assert runs.heads()[-1] == "by"
+
+
+@pytest.mark.parametrize("width", [700, 1000, 1440])
+def test_the_first_columns_are_seen_without_scrolling_sideways(runs: RunsPage, width: int) -> None:
+    runs.page.set_viewport_size({"width": width, "height": 800})
+    runs.show()
+    runs.grid.wait_for()
+    heads = runs.heads()
+    assert {"name", "val_loss", "model", "lr", "took", "started"} <= set(heads)
+    overflow = runs.grid.evaluate("grid => grid.scrollWidth - grid.clientWidth")
+    assert overflow <= (0 if width >= 1000 else 80)
+    runs.page.set_viewport_size({"width": 1600, "height": 800})
+    expect(runs.head("optimizer")).to_be_visible()  # what there was no room for
+
+
+def test_a_column_that_was_chosen_stays_however_narrow_the_table_is(runs: RunsPage) -> None:
+    runs.show("data.digits()", "{state: {columns: ['name', 'params.optimizer', 'params.dropout', 'params.seed']}}")
+    runs.page.set_viewport_size({"width": 600, "height": 800})
+    runs.grid.wait_for()
+    assert runs.heads() == ["name", "optimizer", "dropout", "seed"]
+
+
+def test_a_metric_that_few_runs_have_is_not_among_the_first_columns(runs: RunsPage) -> None:
+    runs.show("data.digits().map((run, i) => i < 2 ? {...run, metrics: {'val/loss': 0.1, loss: 1, accuracy: 1}} : run)")
+    runs.grid.wait_for()
+    assert runs.heads()[2:5] == ["val_loss", "loss", "accuracy"]
+
+
+def test_a_name_from_right_to_left_is_one_piece(runs: RunsPage) -> None:
+    name = "\u05e9\u05dc\u05d5\u05dd-\u05e2\u05d5\u05dc\u05dd-" * 6
+    runs.page.evaluate("name => show(data.digits().map((run, i) => i ? run : {...run, name}), {})", name)
+    runs.grid.wait_for()
+    runs.page.get_by_role("combobox").fill(name[:9])
+    row = runs.page.locator(".mlf-tr:not([hidden]) .mlf-td-name").first
+    expect(row.locator("bdi")).to_have_count(1)
+    expect(row.locator("bdi")).to_have_text(name)
 
 
 def test_numbers_have_four_digits_stand_right_and_show_the_whole_on_hover(runs: RunsPage) -> None:

@@ -236,6 +236,11 @@ REFUSED = {
     "facts that are no mapping": (slots.DOCUMENT, b'{"kind":"facts","values":["a"]}'),
     "a description that is no text": (slots.DOCUMENT, b'{"kind":"description","text":5}'),
     "a number of lost records that is none": (slots.DOCUMENT, b'{"kind":"lost","count":"many"}'),
+    "a count of the store's own that is none": (
+        slots.DOCUMENT,
+        b'{"kind":"carried","values":{"tracker.lost_records":"many"}}',
+    ),
+    "a fact that is not the store's own, carried": (slots.DOCUMENT, b'{"kind":"carried","values":{"git":"abc"}}'),
     "keys without numbers": (slots.DOCUMENT, b'{"kind":"keys","names":{"x":["loss"]}}'),
     "keys that are no lists": (slots.DOCUMENT, b'{"kind":"keys","names":{"1":5}}'),
     "an unknown end": (slots.DOCUMENT, b'{"kind":"end","status":"EXPLODED"}'),
@@ -416,6 +421,15 @@ def test_data_that_comes_after_the_end_is_stored_all_the_same(run, pen, backend)
     pen(run).point("loss", 2.0, 1).send()
     assert values(backend, run) == [1.0, 2.0]
     assert backend.get_run(run.key.run_id).status.value == "FINISHED"
+
+
+def test_what_another_store_counted_is_carried_over_once_and_counted_on(run, pen, backend):
+    carried = {"tracker.lost_records": "5", "tracker.refused": "why"}
+    for _ in range(2):
+        pen(run).document({"kind": "carried", "values": carried}).send()
+    pen(run).document({"kind": "lost", "count": 2}).send()
+    facts = backend.get_facts(run.key)
+    assert (facts["tracker.lost_records"], facts["tracker.refused"]) == ("7", "why")
 
 
 def test_records_that_were_lost_are_counted_together(run, pen, backend):

@@ -133,7 +133,7 @@ def _make_one(
 ) -> RunKey:
     long = "-with-a-long-name-that-says-everything-about-what-was-tried-on-this-day" if number % 9 == 0 else ""
     is_live = number in LIVE
-    began_us = now_us - (61 - number) * 3_700_000_000 if not is_live else now_us - 60_000_000
+    began_us = now_us - (61 - number) * 3_700_000_000 if not is_live else now_us - (61 - number) * 30_000_000
     steps = 60 if is_live else dice.randrange(40, 500)
     log = make_run(
         tracking, f"{model}-{number:02}{long}", at_us=began_us, tags={"baseline": "true"} if number % 10 == 0 else {}

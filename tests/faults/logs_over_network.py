@@ -1,7 +1,7 @@
-"""Logs points to a server until told to end: ``logs_over_network.py NAME PAUSE_S``.
+"""Logs points to a server until told to end: ``logs_over_network.py PROJECT NAME PAUSE_S``.
 
 It reads orders line by line: ``go`` logs until the next order, ``how`` says how long the calls of the last stretch
-took, ``end`` ends the run. The order of the points is that of their values: 0, 1, 2, …
+took, ``flush`` whether all is stored, ``end`` ends the run. The order of the points is that of their values: 0, 1, 2, …
 """
 
 import json
@@ -11,9 +11,9 @@ import time
 
 import mlfoundry
 
-name, pause_s = sys.argv[1], float(sys.argv[2])
+project, name, pause_s = sys.argv[1], sys.argv[2], float(sys.argv[3])
 began = time.perf_counter()
-run = mlfoundry.get_client(end_timeout_s=120).create_run("p", name)
+run = mlfoundry.get_client().create_run(project, name)
 print(json.dumps({"run_id": run.run_id, "took_s": time.perf_counter() - began}), flush=True)
 logged, took, lines, more = 0, [], [], threading.Condition()
 
@@ -47,6 +47,8 @@ while True:
                         "message": health.message}),
             flush=True,
         )  # fmt: skip
+    elif order == "flush":
+        print(json.dumps({"stored": run.flush(10.0), "state": run.health.state}), flush=True)
     elif order == "end":
         at = time.perf_counter()
         run.end()

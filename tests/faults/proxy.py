@@ -80,6 +80,12 @@ class Proxy:
                 return
             self._begin(self._serve, client)
 
+    def fail(self, fault: str) -> None:
+        """From now on this happens to every request."""
+        self._healed.clear()
+        self.times.clear()
+        self.choose = lambda method, path: fault
+
     def heal(self) -> None:
         """From now on everything passes; what hangs is let go."""
         self.choose = lambda method, path: PASS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from queue import Empty
 
@@ -75,9 +76,17 @@ class Kernel:
         """Wait until a cell has printed something."""
         self.shown(asked, lambda message: text in (message["content"].get("text") or ""))
 
-    def restart(self) -> None:
+    def wait_for_death(self) -> None:
+        """Wait until the kernel's process is gone."""
+        deadline = time.monotonic() + LIMIT_S
+        while self.manager.is_alive():
+            assert time.monotonic() < deadline, "the kernel lives on"
+            time.sleep(0.02)
+
+    def restart(self, *, now: bool = True) -> None:
+        """Start the kernel anew; it is killed for that, or with now=False asked to end."""
         self.client.stop_channels()
-        self.manager.restart_kernel(now=True)
+        self.manager.restart_kernel(now=now)
         self._connect()
 
     def close(self) -> None:

@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import time
 
 import pytest
 
 import mlfoundry
+from mlfoundry.panels import frames
 from tests.notebooks.kernel import Kernel
 
 numbers = itertools.count(1)
@@ -89,6 +91,31 @@ def test_a_restart_in_the_middle_leaves_nothing_running_and_the_cell_is_known_ag
     kernel.cell("run.client.sync()")
     assert statuses(store, project) == {"a": "FINISHED", "many": "KILLED", "b": "KILLED"}
     assert store.get_run(f"{project}/a").get_params() == {"lr": 2}
+
+
+def test_a_kernel_that_is_killed_leaves_a_killed_run_with_all_that_it_logged(kernel, store, project):
+    kernel.cell(f"%mlfoundry_run {project} --name many")
+    kernel.cell("first = 1")
+    body = (
+        "import os, signal\nfor step in range(100): run.log_metrics({'loss': step}, step=step)\nos.kill(os.getpid(), 9)"
+    )
+    kernel.begin(body)
+    kernel.wait_for_death()
+    began = time.time()
+    store.sync()
+    run = store.get_run(f"{project}/many")
+    assert run.status.value == "KILLED"
+    assert run.get_metrics("loss")["loss"].count == 100
+    first, second = frames.cells(run.record, run.get_facts())
+    assert (first["status"], second["status"]) == ("FINISHED", "KILLED")
+    assert second["started_at"] <= second["ended_at"] <= began
+    kernel.restart()
+
+
+def test_a_kernel_that_is_shut_down_in_order_ends_its_run_at_once(kernel, store, project):
+    kernel.cell(f"%mlfoundry_run {project} --name many")
+    kernel.restart(now=False)
+    assert statuses(store, project) == {"many": "KILLED"}
 
 
 def test_the_same_cell_id_in_another_notebook_is_another_cell(kernel, store, project):

@@ -526,6 +526,8 @@ def test_loading_is_cheap_and_unloading_takes_everything_back(tmp_path):
     shell.cell("import sys, time, mlfoundry")
     before = (
         "[len(get_ipython().input_transformers_cleanup), len(get_ipython().Completer.custom_matchers), "
+        "*[n for n in (*map(lambda c: type(c).__name__, get_ipython().configurables), "
+        "*get_ipython().magics_manager.registry) if 'Mlfoundry' in n], "
         "*[len(get_ipython().events.callbacks[e]) for e in ('pre_run_cell', 'post_run_cell')], "
         "sorted(n for kind in get_ipython().magics_manager.magics.values() for n in kind if 'mlfoundry' in n)]"
     )
@@ -547,6 +549,52 @@ def test_loading_is_cheap_and_unloading_takes_everything_back(tmp_path):
     shell.close()
     with mlfoundry.get_client(tmp_path / "store", user="ann") as client:
         assert client.get_run("p/same").status.value == "FAILED"
+
+
+def test_unloading_ends_what_panels_do_and_leaves_them_with_true_pictures(tmp_path):
+    shell = Shell(tmp_path)
+    shell.cell("import mlfoundry, threading\n%load_ext mlfoundry_jupyter")
+    hooks = "[len(each) for each in get_ipython().events.callbacks.values()]"
+    ours = "sorted(t.name for t in threading.enumerate() if t.name in ('mlfoundry-panels', 'mlfoundry-cell'))"
+    assert "running" in shell.cell("%mlfoundry_run p --name many --panel")["html"]
+    loaded = shell.value(hooks)
+    assert shell.value(ours) == ["mlfoundry-panels"]
+    shown = shell.cell("%unload_ext mlfoundry_jupyter")
+    assert "✓ finished" in shown["text"]  # the panel's last picture
+    assert shell.value(ours) == []
+    assert sum(shell.value(hooks)) == sum(loaded) - 3  # the extension's two and the panels' one
+    assert shell.cell("%load_ext mlfoundry_jupyter\n%mlfoundry_attach p/many")["error"] is None
+    shell.cell("%unload_ext mlfoundry_jupyter")
+    shell.close()
+
+
+def test_whoever_interrupts_the_end_of_a_cell_leaves_no_run_open(shell, store, project):
+    shell.cell(
+        "from mlfoundry_jupyter.cells import Cells\ndef interrupted(self, begun): raise KeyboardInterrupt\n"
+        "kept, Cells._changes = Cells._changes, interrupted"
+    )
+    shell.cell(f"%%mlfoundry_run {project} --name a\n1")
+    shell.cell("Cells._changes = kept")
+    assert store.get_run(f"{project}/a").status.value == "FINISHED"
+
+
+def test_whoever_interrupts_a_replacement_leaves_no_run_open(shell, store, project):
+    shell.cell(f"%%mlfoundry_run {project} --name a --rerun replace\n1", cell_id="cell-r")
+    shell.cell(
+        "from mlfoundry_jupyter import rerun\ndef interrupted(*_): raise KeyboardInterrupt\n"
+        "kept, rerun.replace_former = rerun.replace_former, interrupted"
+    )
+    shown = shell.cell(f"%%mlfoundry_run {project} --name a --rerun replace\n1", cell_id="cell-r")
+    shell.cell("rerun.replace_former = kept")
+    assert shown["error"] == "KeyboardInterrupt"
+    assert {run.run_name: run.status.value for run in store.list_runs(project)} == {"a": "FINISHED", "a-2": "KILLED"}
+
+
+def test_the_end_of_a_run_whose_panel_stands_elsewhere_is_said(shell, project):
+    shell.cell(f"%mlfoundry_run {project} --name many --panel")
+    shown = shell.cell("%mlfoundry_run --end")["text"]
+    assert shown.count(f"✓ finished  ann/{project}/many") == 2  # the line, and the picture of the panel
+    shell.cell("from mlfoundry_jupyter.panels.feed import feed; feed().stop()")
 
 
 def test_settings_turn_learning_off(tmp_path):

@@ -192,6 +192,20 @@ def test_every_route_answers_a_caller_as_it_declares(server: TeamServer, people:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("caller", [caller for caller in CALLERS if caller not in ("nobody", *KEYLESS)])
+def test_a_list_holds_what_its_caller_may_see_and_nothing_else(server: TeamServer, people: People, caller: str) -> None:
+    tracking = server.app.state.services.tracking
+    scene = Scene.make(tracking)
+    tracking.create_run("spare", new_run("of-nobody-else"))
+    answer = ask(server, "GET", "/api/v1/projects", people.keys[caller])
+    seen = {(told["owner"], told["name"], told["permission"]) for told in answer.json()["projects"]}
+    level = {"reader": "READ", "writer": "WRITE", "admin": "ADMIN", "owner": "ADMIN"}.get(caller)
+    assert seen == ({("owner", scene.name, level)} if level else set())
+    keys = ask(server, "GET", "/api/v1/keys", people.keys[caller]).json()["keys"]
+    assert {key["user"] for key in keys} == {caller}
+    assert ask(server, "GET", "/api/v1/whoami", people.keys[caller]).json()["user"] == caller
+
+
 @pytest.mark.parametrize("caller", CALLERS)
 def test_a_refused_request_changes_nothing(server: TeamServer, people: People, caller: str) -> None:
     scene = Scene.make(server.app.state.services.tracking)

@@ -243,10 +243,11 @@ def _takes_connections(server: ServerProcess) -> bool:
     return True
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_not_answered_in_time_is_broken_off_and_never_half_done(
-    begin: Begin, admin, schema: str, held_up
+    begin: Begin, admin, schema: str, held_up, workers: int
 ) -> None:
-    key, words = admin(schema), ("--stop-timeout", "1")
+    key, words = admin(schema), ("--stop-timeout", "1", "--workers", str(workers))
     server = begin(schema, *words)
     backend = HttpBackend(server.address, key)
     run = backend.create_run(new_run("iris")).key
@@ -265,8 +266,8 @@ def test_what_is_not_answered_in_time_is_broken_off_and_never_half_done(
     server.process.send_signal(signal.SIGTERM)
     sender.join(LIMIT_S)
     assert [type(error).__name__ for error in failed] == ["BackendUnavailable"]
+    assert server.process.wait(LIMIT_S) == 0  # though its statement still waits
     lock.close()
-    assert server.process.wait(LIMIT_S) == 0
     again = HttpBackend(begin(schema).address, key)
     held = again.acked(run, 7)
     assert held in (0, 3)

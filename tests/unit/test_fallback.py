@@ -204,6 +204,15 @@ def test_a_metric_of_one_point_has_no_chart_and_lines_that_lie_on_each_other_are
     assert "main memory" not in Reader(html).text
 
 
+def test_a_chart_of_several_lines_says_the_peak_of_them_all():
+    two = [
+        system(f"system/disk/{name}_bytes_per_s", [0.0, 1024.0 * peak]) for name, peak in (("read", 3), ("written", 7))
+    ]
+    told = Reader(fallback.run_picture(finished(), {}, [], two)[0]).text
+    assert "Diskpeak 7.0 KiB/s" in told
+    assert "3.0 KiB/s" not in told
+
+
 def test_cells_say_how_they_ended_and_have_no_column_of_numbers_that_none_has():
     facts = CELLS | {"cell.0002": '{"started_at": 1.0}', "cell.0002.source": "%%mlfoundry_run demo\nimport os\n\nfit()"}
     for picture in fallback.run_picture(finished(status=RunStatus.KILLED), facts, [], []):

@@ -159,9 +159,9 @@ def test_what_changed_is_told_in_a_line_and_kept_whole():
 
 def test_nothing_is_said_of_what_was_not_kept():
     unknown = Former("id", "a", None, {}, "")
-    assert compare(unknown, source="x", params={}, packages="numpy==1").summary() == "nothing"
+    assert compare(unknown, source="x", params={}, packages="numpy==1").summary() == "nothing changed"
     known = Former("id", "a", "x", {}, "numpy==1")
-    assert compare(known, source=None, params={}, packages="").summary() == "nothing"
+    assert compare(known, source=None, params={}, packages="").summary() == "nothing changed"
 
 
 def test_many_changes_stay_one_line():

@@ -69,3 +69,21 @@ def test_a_comparison_of_many_runs_stays_small_and_hostile_names_stay_text():
     assert len(html.encode()) < 50_000
     assert "script" not in Reader(html).tags
     assert "<script>" in Reader(html).text
+
+
+def test_the_table_of_runs_and_their_comparison_together_stay_below_50_kilobytes_whatever_was_logged():
+    random = np.random.default_rng(0)
+    params = {f"param-{i}" * 20: "v" * 200 for i in range(50)}
+    metrics = {f"metric-{i}" * 20: metric(0.123456789 + i) for i in range(50)}
+    runs = [
+        record(f"{i:032x}", run_name=f"run-{i}" * 40, params={**params, "C" * 100: "x" * i}, metrics=metrics)
+        for i in range(25)
+    ]
+    table, _ = list_pictures.runs_picture(PROJECT, runs, 1248)
+    some = [SimpleNamespace(record=run, run_id=run.key.run_id, run_name=run.run_name) for run in runs[:8]]
+    courses = {run.run_id: {name: series(name, random.random(5000)) for name in metrics} for run in some}
+    beside, text = list_pictures.comparison_picture(Comparison(some), courses)
+    assert len((table + beside).encode()) < 50_000
+    assert "rows are left out" in Reader(beside).text
+    assert images(beside)
+    assert "metric-49" in text

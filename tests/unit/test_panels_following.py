@@ -5,6 +5,7 @@ import math
 import pytest
 
 import mlfoundry
+from mlfoundry.store.database import Transaction
 from mlfoundry_jupyter.panels.following import Following, total_bytes
 from tests.unit.test_panels_frames import read
 
@@ -179,3 +180,21 @@ def test_an_update_of_32_traces_takes_at_most_2_kilobytes(run):
     run.log_metrics(metrics, step=1)
     run.flush()
     assert 0 < total_bytes(following.new(0.5)) <= 2000
+
+
+def test_an_update_of_many_metrics_is_small_and_asks_the_store_few_questions(run, monkeypatch):
+    names = [f"group-{number % 8}/metric-{number}" for number in range(32)]
+    log(run, 0, **dict.fromkeys(names, 1.0))
+    following = Following(run)
+    following.new(0.0)
+    log(run, 1, **dict.fromkeys(names, 0.5))
+    asked = []
+    for verb in ("rows", "row"):
+        ask = getattr(Transaction, verb)
+        monkeypatch.setattr(
+            Transaction, verb, lambda self, *given, ask=ask: asked.append(given[0]) or ask(self, *given)
+        )
+    messages = following.new(0.5)
+    assert kinds(messages) == ["frame"]
+    assert total_bytes(messages) <= 1500
+    assert len(asked) <= 8, asked

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mlfoundry import recovery, slots
 from mlfoundry import shipper as shipping
-from mlfoundry import slots
 from mlfoundry.errors import (
     BackendUnavailable,
     JournalGap,
@@ -433,3 +433,122 @@ def test_the_threads_say_what_they_are_and_keep_no_process_alive(shipper, shipme
     assert shipper.wait(lambda: len(shipper._threads) == 2, 10)
     assert {thread.name for thread in shipper._threads} == {"mlfoundry-shipper", "mlfoundry-disk"}
     assert all(thread.daemon for thread in shipper._threads)
+
+
+# -- lanes: one a backend ------------------------------------------------------------------------
+
+
+class Elsewhere(Store):
+    """Another store, which can be silent."""
+
+    uri = "elsewhere"
+    user_if_known = "ann"
+
+    def __init__(self):
+        super().__init__()
+        self.answers = threading.Event()
+        self.answers.set()
+        self.asked = []
+
+    def create_run(self, new):
+        assert self.answers.wait(30)
+        return super().create_run(new)
+
+    def ingest(self, batch):
+        assert self.answers.wait(30)
+        return super().ingest(batch)
+
+    def get_run(self, run_id):
+        self.asked.append(run_id)
+        if self.error is not None:
+            raise self.error
+        raise RunNotFound("there is none")
+
+    def on_behalf_of(self, user):
+        return self
+
+
+def another_journal(folder, number):
+    journal = Journal(folder / "journals", {"run_id": f"{number:032x}", "role": "owner", "user": "ann"})
+    journal.open()
+    journal.log({"a": 0.0}, None)
+    return journal
+
+
+def test_a_backend_that_does_not_answer_holds_up_no_other_and_no_flush_of_it(
+    shipper, shipment, journal, store, tmp_path
+):
+    silent, other = Elsewhere(), another_journal(tmp_path, 1)
+    silent.answers.clear()
+    stuck = Shipment(other, silent, NEW, run=KEY, fresh=True)
+    shipper.add(stuck)
+    shipper.add(shipment)
+    journal.log({"a": 0.0}, None)
+    began = []
+    shipper.later(lambda: began.append(True))
+    assert shipper.wait(lambda: shipment.pending == 0, 10, backend=store, sweep=True)
+    assert shipper.wait(lambda: bool(began), 10, backend=store)
+    assert stuck.pending == other.tail
+    assert shipper.wait(lambda: stuck.pending == 0, 0.05, backend=silent) is False
+    silent.answers.set()
+    assert shipper.wait(lambda: stuck.pending == 0, 10, backend=silent)
+    other.close(settled=True)
+
+
+def test_one_try_finds_out_for_all_that_a_backend_is_away_and_when_it_is_back(shipper, tmp_path, caplog):
+    away = Elsewhere()
+    away.error = BackendUnavailable("no route")
+    journals = [another_journal(tmp_path, number) for number in range(5)]
+    shipments = [Shipment(each, away, NEW, run=KEY, fresh=True) for each in journals]
+    for each in shipments:
+        shipper.add(each)
+    assert shipper.wait(lambda: all(each.trouble == "no route" for each in shipments), 10)
+    tries = len(away.calls)
+    assert not shipper.wait(lambda: False, 0.4)
+    assert len(away.calls) <= tries + 2  # the one that waiting asks for, and one of the back-off
+    assert shipper.away_s(away) > 0
+    away.error = None
+    monitored = threading.Event()
+    assert shipper.wait(lambda: all(each.pending == 0 for each in shipments) or monitored.is_set(), 10)
+    assert all(each.trouble == "" for each in shipments)
+    assert shipper.away_s(away) == 0
+    assert caplog.text.count("Not stored yet") <= 2, "said once, or once more for the try that waiting asked for"
+    for each in journals:
+        each.close(settled=True)
+
+
+def test_what_a_dead_process_left_is_not_read_again_while_its_backend_is_away(shipper, tmp_path, monkeypatch):
+    away = Elsewhere()
+    away.error = BackendUnavailable("no route")
+    left = another_journal(tmp_path, 7)
+    left.close(settled=False)
+    reads, take = [], recovery.take
+    monkeypatch.setattr(recovery, "take", lambda folder: (reads.append(folder), take(folder))[1])
+    monkeypatch.setattr("mlfoundry.shipment.BACK_OFF_S", (0.01, 0.01))
+    monkeypatch.setattr(shipping, "SWEEP_S", 0.01)
+    shipper.watch(away, [tmp_path / "journals"])
+    away.wait_for(lambda: True)
+    assert shipper.wait(lambda: len(away.asked) >= 5, 10)
+    assert len(reads) == 1
+    assert shipper.count_left(away, [tmp_path / "journals"]) == 1
+    away.error = None
+    assert shipper.wait(lambda: shipper.count_left(away, [tmp_path / "journals"]) == 0, 10, sweep=True)
+    assert away.data
+
+
+def test_a_journal_that_is_not_taken_is_told_of_once_and_looked_at_again_when_asked(
+    shipper, tmp_path, monkeypatch, caplog
+):
+    strict = Elsewhere()
+    strict.error = NotAuthenticated("the journal is bob's")
+    another_journal(tmp_path, 7).close(settled=False)
+    monkeypatch.setattr(shipping, "SWEEP_S", 0.01)
+    shipper.watch(strict, [tmp_path / "journals"])
+    assert shipper.wait(lambda: len(strict.asked) == 1, 10, sweep=True)
+    for _ in range(3):
+        shipper.wait(lambda: False, 0.05, sweep=True)
+    assert len(strict.asked) == 1
+    assert caplog.text.count("is left where it is: the journal is bob's") == 1
+    strict.error = None
+    shipper.reconsider(strict)
+    assert shipper.wait(lambda: shipper.count_left(strict, [tmp_path / "journals"]) == 0, 10, sweep=True)

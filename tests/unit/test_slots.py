@@ -293,6 +293,23 @@ def test_no_bytes_at_all_make_the_reader_raise(data):
     assert decoded.end <= len(data) // 32
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-(2**63), 2**63 - 1),
+            st.integers(-(2**63), 2**63 - 1),
+            st.floats(allow_nan=True, allow_infinity=True),
+        )
+    ),
+    st.integers(1, 2**31 - 1),
+    st.integers(0, 2**40),
+)
+def test_many_points_at_once_are_the_same_bytes_as_one_by_one(points, number, place):
+    steps, times, values = (np.array([each[i] for each in points], kind) for i, kind in enumerate(("i8", "i8", "f8")))
+    made = slots.points(number, steps, times, values, slots.seed(JOURNAL) + place)
+    assert made == b"".join(point(number, *each, place=place + i) for i, each in enumerate(points))
+
+
 def test_threads_that_are_the_first_to_read_do_not_disturb_each_other(monkeypatch):
     interval, errors, together = sys.getswitchinterval(), [], threading.Barrier(8)
     monkeypatch.setattr(threading, "excepthook", lambda told: errors.append(told.exc_value))

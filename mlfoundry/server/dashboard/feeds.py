@@ -48,11 +48,12 @@ class Wanted(BaseModel):
 
 
 class Known(BaseModel):
-    """What a page of a run knows: a mark, and its series as ``[name, number of points]``."""
+    """What a page of a run knows: a mark, the names of its series in its order, and how many points it has of each."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     seen: str = ""
-    series: list[tuple[str, int]] = []
+    names: list[str] = []
+    counts: list[int] = []
 
 
 @router.get("/projects", include_in_schema=False)
@@ -158,7 +159,10 @@ def people(has: Has, caller: Caller, project_id: ProjectId) -> Response:
 @needs(Needs.READ)
 def news(has: Has, caller: Caller, run: Run, body: Known) -> Response:
     """Give what a page does not know of a run yet."""
-    return bundle(Following(has.tracking, caller.user, run).news(body.seen, body.series))
+    if len(body.names) != len(body.counts) or len(set(body.names)) != len(body.names):
+        raise InvalidInput(f"{len(body.names)} names and {len(body.counts)} counts; give one count for each name, once")
+    known = list(zip(body.names, body.counts, strict=True))
+    return bundle(Following(has.tracking, caller.user, run).news(body.seen, known))
 
 
 @router.get(RUN + "/code", include_in_schema=False)

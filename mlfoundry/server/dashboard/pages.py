@@ -17,7 +17,7 @@ from ...records import Permission, ProjectRecord, RunQuery, RunRecord
 from ..context import Caller, Has, no_content, room
 from ..gates import drop_session, gate_of, require_own_origin, set_session
 from ..policy import Needs, needs
-from .rendering import base_of, page
+from .rendering import base_of, login_page, page
 from .sources import code_json
 
 router = room("dashboard")
@@ -36,7 +36,7 @@ async def login_by_link(request: Request, token: str = "", next: str = "/") -> R
     gate = gate_of(request)
     if token and not gate.takes_keys:
         return await run_in_threadpool(_let_in, request, token, next)
-    return page(request, "login", title="Log in", message="", wanted=_local(next))
+    return login_page(request, wanted=_local(next))
 
 
 @router.post("/login", include_in_schema=False)
@@ -59,9 +59,7 @@ def _let_in(request: Request, secret: str, wanted: str) -> Response:
         headers, status = {"WWW-Authenticate": "Bearer"}, 401
         if isinstance(error, TooManyAttempts):
             headers, status = {"Retry-After": f"{error.retry_after_s or 60:.0f}"}, 429
-        return page(
-            request, "login", title="Log in", status=status, headers=headers, message=str(error), wanted=_local(wanted)
-        )
+        return login_page(request, status=status, headers=headers, message=str(error), wanted=_local(wanted))
     response = RedirectResponse(base_of(request) + _local(wanted), 303)
     set_session(request, response, session)
     return response

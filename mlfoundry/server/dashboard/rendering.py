@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse, Response
 
 from ... import __version__, displays
-from ...records import Account, RunRecord
+from ...records import Account
 from ..gates import csrf_token, gate_of
 from . import assets
 
@@ -120,16 +120,15 @@ def error_page(request: Request, status: int, message: str, headers: Mapping[str
     return page(request, "error", title=f"{status}", status=status, headers=headers, message=message, code=status)
 
 
-def login_page(request: Request, *, status: int, message: str = "", headers: Mapping[str, str] = {}) -> Response:
+def login_page(
+    request: Request, *, status: int = 200, message: str = "", wanted: str = "", headers: Mapping[str, str] = {}
+) -> Response:
     """Return the page on which a person shows who they are, and from which they go on to where they wanted."""
+    # With no-referrer, browsers do not say where a form comes from, and the way in asks for it.
+    headers = {**headers, "Referrer-Policy": "same-origin"}
     query = request.url.query
-    wanted = path_of(request) + (f"?{query}" if query else "")
+    wanted = wanted or path_of(request) + (f"?{query}" if query else "")
     return page(request, "login", title="Log in", status=status, headers=headers, message=message, wanted=wanted)
-
-
-def duration(record: RunRecord) -> str:
-    """Return how long a run took, or takes so far."""
-    return displays.span(displays.duration_s(record))
 
 
 def _stamp(at: datetime | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from typing import Any
 
 from ...errors import NotFound
@@ -21,10 +20,10 @@ def code_json(tracking: TrackingService, user: str, run: RunKey) -> dict[str, An
     ``diff`` of a cell a list of ``[sign, line]`` with the signs ``" "``, ``"-"``, ``"+"`` and ``"@"``.
     """
     facts = tracking.get_facts(user, run)
-    before_facts, since = _former(tracking, user, facts.get("changes.since", ""))
-    before = [str(cell["source"]) for cell in frames.cells(before_facts)]
+    cells = frames.cells(tracking.get_run(user, run.run_id), facts)
+    before, since = _former(tracking, user, facts.get("changes.since", ""))
     told = []
-    for place, cell in enumerate(frames.cells(facts)):
+    for place, cell in enumerate(cells):
         source = str(cell["source"])
         former = before[place] if place < len(before) else None
         diff = None if former is None or not source else _diff(former, source)
@@ -42,14 +41,16 @@ def code_json(tracking: TrackingService, user: str, run: RunKey) -> dict[str, An
     }
 
 
-def _former(tracking: TrackingService, user: str, run_id: str) -> tuple[Mapping[str, str], dict[str, str] | None]:
+def _former(tracking: TrackingService, user: str, run_id: str) -> tuple[list[str], dict[str, str] | None]:
+    """Return the sources of the cells of the run before, and which run that is."""
     if not run_id:
-        return {}, None
+        return [], None
     try:
         record = tracking.get_run(user, run_id)
-        return tracking.get_facts(user, record.key), {"run_id": run_id, "run_name": record.run_name}
+        cells = frames.cells(record, tracking.get_facts(user, record.key))
     except NotFound:
-        return {}, None
+        return [], None
+    return [str(cell["source"]) for cell in cells], {"run_id": run_id, "run_name": record.run_name}
 
 
 def _diff(before: str, now: str) -> list[list[str]]:

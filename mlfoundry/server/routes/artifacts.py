@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from typing import Any, BinaryIO
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
+from ...records import ArtifactRecord
 from ...wire import records
 from .. import answers
 from ..context import Caller, Has, Run, answer, room
@@ -18,6 +21,8 @@ from ..fields import BodyPath, BodySha256, BodySize, Offset, PathSha256, QueryPa
 from ..policy import Needs, needs
 from .runs import RUN
 
+BLOCK_BYTES = 1 << 20
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 router = room("artifacts", "/api/v1")
 _BYTES: dict[str, Any] = {
     "requestBody": {
@@ -96,21 +101,61 @@ def list_artifacts(has: Has, caller: Caller, run: Run) -> Response:
     RUN + "/artifacts/content",
     summary="The bytes of a file",
     response_class=Response,
-    responses={200: answers.binary("application/octet-stream", "The bytes.")},
+    responses={
+        200: answers.binary("application/octet-stream", "The bytes."),
+        206: answers.binary("application/octet-stream", "The bytes from where Range says, on to the end."),
+        **errors(416),
+    },
 )
 @needs(Needs.READ)
-def open_artifact(has: Has, caller: Caller, run: Run, path: QueryPath) -> Response:
+def open_artifact(request: Request, has: Has, caller: Caller, run: Run, path: QueryPath) -> Response:
     """See `Backend.open_artifact`; never shown by a browser, because users wrote it."""
-    file = has.tracking.open_artifact(caller.user, run, path)
+    artifact = has.tracking.get_artifact(caller.user, run, path)
+    start = _start(request, artifact)
     headers = {
+        "Accept-Ranges": "bytes",
         "Content-Disposition": "attachment",
+        "Content-Length": str(artifact.size_bytes - start),
         "Content-Security-Policy": "sandbox; default-src 'none'",
+        "ETag": _etag(artifact),
         "X-Content-Type-Options": "nosniff",
     }
-    return StreamingResponse(_blocks(file), media_type="application/octet-stream", headers=headers)
+    if start:
+        headers["Content-Range"] = f"bytes {start}-{artifact.size_bytes - 1}/{artifact.size_bytes}"
+    file = has.tracking.open_bytes(run, artifact, start)
+    status = 206 if start else 200
+    return _FileBytes(file, status, headers)
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while block := file.read(1 << 20):
-            yield block
+class _FileBytes(StreamingResponse):
+    """The bytes of a file, which is closed also when the client breaks off."""
+
+    def __init__(self, file: BinaryIO, status: int, headers: dict[str, str]) -> None:
+        blocks = iter(lambda: file.read(BLOCK_BYTES), b"")
+        super().__init__(blocks, status, media_type="application/octet-stream", headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+
+def _etag(artifact: ArtifactRecord) -> str:
+    return f'"{artifact.sha256}"'
+
+
+def _start(request: Request, artifact: ArtifactRecord) -> int:
+    """Return from which byte on a download is wanted; other ranges than to the end are answered with all of it."""
+    found = _RANGE.fullmatch(request.headers.get("range", "").strip())
+    if found is None or request.headers.get("if-range", _etag(artifact)) != _etag(artifact):
+        return 0
+    start = int(found[1])
+    if start and start >= artifact.size_bytes:
+        raise HTTPException(
+            416,
+            f"{artifact.path!r} has {artifact.size_bytes:,} bytes; a range cannot begin at {start:,}",
+            {"Content-Range": f"bytes */{artifact.size_bytes}"},
+        )
+    return start

@@ -35,7 +35,7 @@ def ready(has: Has) -> Response:
     response_class=Response,
     responses={200: {"description": "Counters.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-@needs(Needs.SERVER_ADMIN)
+@needs(Needs.KEY)
 def metrics(request: Request) -> Response:
     """Return counters of all workers of this server."""
     return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4")

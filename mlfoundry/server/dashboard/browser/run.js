@@ -45,8 +45,12 @@ function take(frame) {
   source.tell(frame);
 }
 
+function known() {
+  return { seen, names: series.map(([name]) => name), counts: series.map(([, count]) => count) };
+}
+
 async function read() {
-  for (const frame of await request("POST", `${place}/news`, { body: { seen, series } })) take(frame);
+  for (const frame of await request("POST", `${place}/news`, { body: known() })) take(frame);
 }
 
 async function changed(body) {

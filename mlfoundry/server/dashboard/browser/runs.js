@@ -51,8 +51,27 @@ async function readChanges() {
   for (const frame of frames ?? []) take(frame);
 }
 
-// As many rows as the window has room for, and never fewer than in a notebook.
-source.rowsHigh = () => Math.max(16, Math.floor((innerHeight - 300) / 28));
+// As many rows as the window has room for, and never fewer than in a notebook; a few while runs are compared below.
+source.rowsHigh = () => (source.get("compare") ? 8 : Math.max(16, Math.floor((innerHeight - 300) / 28)));
+
+const grid = () => document.querySelector("[role=grid]");
+
+// The content that a keyboard skips to is the table; its keys work wherever nothing else has the focus.
+document.querySelector(".dash-skip").addEventListener("click", (event) => {
+  if (!grid()) return;
+  event.preventDefault();
+  grid().focus();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.target !== document.body || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/") {
+    event.preventDefault();
+    document.querySelector(".mlf-runs-bar input")?.focus();
+  } else if (["j", "k", "ArrowDown"].includes(event.key) && grid()) {
+    event.preventDefault();
+    grid().focus();
+  }
+});
 
 mountRuns(viewPlace(), source);
 readAll().then(

@@ -1,0 +1,97 @@
+"""Files of runs on their way to this machine: whole under their name, or not at all.
+
+What a server says is a stranger's word: the path is checked again here, no link is followed, no more is written than
+the file was said to have, and the bytes must have the hash that it was logged with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from . import progress
+from .below import opened_parent
+from .errors import BackendUnavailable, InvalidInput
+from .names import legal_path
+from .records import ArtifactRecord
+
+BLOCK_BYTES = 1 << 20
+
+
+def download(
+    artifact: ArtifactRecord,
+    folder: Path,
+    open_source: Callable[[], BinaryIO],
+    *,
+    on_bytes: Callable[[int], object] | None = None,
+) -> Path:
+    """Copy a file of a run below a folder; return where it lies.
+
+    Args:
+        artifact: The file.
+        folder: Made when it is missing.
+        open_source: Opens its bytes.
+        on_bytes: Told how many bytes each step brought. How far it is, is shown where a person waits when not given.
+
+    Raises:
+        InvalidInput: A link or a folder is where it belongs, or its path leads elsewhere; nothing is written.
+        BackendUnavailable: The bytes cannot be fetched, or are others than were logged; nothing is kept of them.
+    """
+    path = legal_path(artifact.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    with opened_parent(folder, path, make=True) as (parent, name):
+        if _is_taken(parent, name):
+            raise InvalidInput(
+                f"{folder / path} is a link or a folder; nothing was written there. Choose another dest."
+            )
+        part = f".mlf-{secrets.token_hex(8)}"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file, open_source() as source:
+                if on_bytes is None:
+                    with progress.shown(f"Fetching {artifact.path}", artifact.size_bytes) as meter:
+                        _copy(source, file, artifact, meter.add)
+                else:
+                    _copy(source, file, artifact, on_bytes)
+            os.replace(part, name, src_dir_fd=parent, dst_dir_fd=parent)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part, dir_fd=parent)
+    return folder / path
+
+
+def _copy(source: BinaryIO, file: BinaryIO, artifact: ArtifactRecord, on_bytes: Callable[[int], object]) -> None:
+    import hashlib
+
+    digest, left = hashlib.sha256(), artifact.size_bytes
+    while block := source.read(min(BLOCK_BYTES, left + 1)):
+        left -= len(block)
+        if left < 0:
+            break
+        digest.update(block)
+        file.write(block)
+        on_bytes(len(block))
+    if left or digest.hexdigest() != artifact.sha256:
+        raise BackendUnavailable(f"{artifact.path} did not arrive as it was logged; nothing was kept of it")
+
+
+def _is_taken(parent: int, name: str) -> bool:
+    """Return whether something is there that must not be replaced: a link, a folder."""
+    try:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(found.st_mode)
+
+
+def are_one_file(first: Path, second: Path) -> bool:
+    """Return whether two names are one file, as on disks that know no difference between a and A."""
+    try:
+        return first != second and first.samefile(second)
+    except OSError:
+        return False
