@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,14 +32,14 @@ class Team:
         uri: The database; a path when it is SQLite.
         address: Of the server.
         key: An API key of `USER`.
-        server: Its first process.
+        servers: Its first process, and what stands between it and the database.
         postmaster: PostgreSQL; None with SQLite.
     """
 
     uri: str
     address: str
     key: str
-    server: psutil.Process
+    servers: tuple[psutil.Process, ...]
     postmaster: psutil.Process | None
 
     def backend(self) -> HttpBackend:
@@ -50,7 +50,7 @@ class Team:
 
     def cpu_s(self) -> tuple[float, float]:
         """Return the CPU time so far of the server's processes, and of PostgreSQL."""
-        return _cpu_s(self.server), 0.0 if self.postmaster is None else _cpu_s(self.postmaster)
+        return sum(map(_cpu_s, self.servers)), 0.0 if self.postmaster is None else _cpu_s(self.postmaster)
 
 
 def _cpu_s(process: psutil.Process) -> float:
@@ -78,24 +78,35 @@ def postgres(**options: object) -> Iterator[tuple[str, Path]]:
 
 
 @contextmanager
-def on_postgres(folder: Path, *, workers: int = 1) -> Iterator[Team]:
-    """Run a server before a PostgreSQL of its own."""
+def on_postgres(folder: Path, *, workers: int = 1, partitions: int = 0, is_pooled: bool = False) -> Iterator[Team]:
+    """Run a server before a PostgreSQL of their own, with a pgbouncer between them when `is_pooled`."""
     import psutil
+
+    from tests.pgbouncer import Pooler
 
     with postgres() as (uri, home):
         postmaster = psutil.Process(int((home / "data" / "postmaster.pid").read_text().split()[0]))
-        with serving(uri, folder, workers=workers, postmaster=postmaster) as team:
-            yield team
+        pooler = Pooler(uri) if is_pooled else None
+        try:
+            own = uri if pooler is None else pooler.uri
+            with serving(own, folder, workers=workers, partitions=partitions, postmaster=postmaster) as team:
+                pooling = () if pooler is None else (psutil.Process(pooler.process.pid),)
+                yield replace(team, servers=(*team.servers, *pooling))
+        finally:
+            if pooler is not None:
+                pooler.stop()
 
 
 @contextmanager
-def serving(uri: str, folder: Path, *, workers: int = 1, postmaster: psutil.Process | None = None) -> Iterator[Team]:
+def serving(
+    uri: str, folder: Path, *, workers: int = 1, partitions: int = 0, postmaster: psutil.Process | None = None
+) -> Iterator[Team]:
     """Run ``mlfoundry server`` before a database that is there."""
     import psutil
 
     from tests.postgres import free_port
 
-    key, port = _key(uri), free_port()
+    key, port = _key(uri, partitions), free_port()
     address = f"http://127.0.0.1:{port}"
     given = {"database": uri, "artifacts": folder / "artifacts", "port": port, "workers": workers}
     words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
@@ -103,18 +114,18 @@ def serving(uri: str, folder: Path, *, workers: int = 1, postmaster: psutil.Proc
         process = subprocess.Popen([*COMMAND, *words], cwd=ROOT, stdout=log, stderr=log)
     try:
         _wait(address)
-        yield Team(uri, address, key, psutil.Process(process.pid), postmaster)
+        yield Team(uri, address, key, (psutil.Process(process.pid),), postmaster)
     finally:
         process.terminate()
         process.wait(START_S)
 
 
-def _key(uri: str) -> str:
+def _key(uri: str, partitions: int) -> str:
     from mlfoundry.store.database import Database
     from mlfoundry.store.postgres import PostgresDatabase
     from mlfoundry.tracking.accounts import AccountService
 
-    database = PostgresDatabase(uri) if "://" in uri else Database(Path(uri))
+    database = PostgresDatabase(uri, partitions=partitions) if "://" in uri else Database(Path(uri))
     try:
         return AccountService(database).create_first_admin(USER)  # type: ignore[arg-type]
     finally:

@@ -48,16 +48,21 @@ class Source:
     """Rows of another table that hold what the first terms of an order are made of, one a run at most.
 
     Attributes:
-        table: With its alias.
-        of_run: What makes a row that of a run, project first.
+        table: Its name.
+        alias: What it is called in a statement.
         condition: What tells its rows from others of the project.
         columns: Those of the terms, the first ones of the order.
     """
 
     table: str
-    of_run: str
+    alias: str
     condition: Compiled
     columns: tuple[str, ...]
+
+    @property
+    def of_run(self) -> str:
+        """What makes a row that of a run of the same project."""
+        return f"{self.alias}.project_id = run.project_id AND {self.alias}.run_id = run.run_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +118,11 @@ def whole(terms: Sequence[Term]) -> list[Stretch]:
     return [Stretch("run", EVERYTHING, 0, terms)]
 
 
-def stretches(terms: Sequence[Term], source: Source) -> list[Stretch]:
+def stretches(terms: Sequence[Term], project_id: int, source: Source) -> list[Stretch]:
     """Return the stretches of a list that is ordered by columns of a source: by the first that has a value."""
-    tables = f"{source.table} JOIN run ON {source.of_run}"
-    condition, values = source.condition
+    table, alias = source.table, source.alias
+    tables = f"{table} {alias} JOIN run ON {source.of_run}"
+    condition, values = f"{alias}.project_id = ? AND {source.condition[0]}", [project_id, *source.condition[1]]
     found, absent = [], ""
     for at, column in enumerate(source.columns):
         rest = [replace(terms[at], expression=column, values=[], may_be_null=False)]
@@ -128,7 +134,10 @@ def stretches(terms: Sequence[Term], source: Source) -> list[Stretch]:
         found.append(Stretch(tables, (f"{condition}{absent} AND {column} IS NOT NULL", values), at, rest))
         absent += f" AND {column} IS NULL"
     some = " OR ".join(f"{column} IS NOT NULL" for column in source.columns)
-    without = f"NOT EXISTS (SELECT 1 FROM {source.table} WHERE {source.of_run} AND {condition} AND ({some}))"
+    without = (
+        f"NOT EXISTS (SELECT 1 FROM {table} {alias} WHERE {alias}.project_id = ? AND {alias}.run_id = run.run_id "
+        f"AND {source.condition[0]} AND ({some}))"
+    )
     none = len(source.columns)
     return [*found, Stretch("run", (without, values), none, terms[none:])]
 

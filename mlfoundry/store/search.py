@@ -65,7 +65,11 @@ def page(tx: Transaction, project: Project, query: RunQuery) -> RunPage:
     order, source = compiler.order(query.order_by)
     last = ordering.read_cursor(query.cursor, len(order))
     # Where few runs match, they are found by what they match, and then put in order.
-    parts = ordering.whole(order) if source is None or compiler.few else ordering.stretches(order, source)
+    parts = (
+        ordering.whole(order)
+        if source is None or compiler.few
+        else ordering.stretches(order, project.project_id, source)
+    )
     matching = f"run.project_id = ? AND {_VIEWS[query.view]} AND {condition}"
     rows = _rows(tx, query, ordering.from_cursor(parts, last), last, (matching, [project.project_id, *values]))
     more = len(rows) > query.limit
@@ -85,18 +89,21 @@ def _rows(
         columns, column_values = part.columns()
         after, after_values = part.after(None if number else last)
         condition, values = part.condition
-        where = f"run.project_id = ? AND {condition} AND {matching[0]}"
-        found = f"(SELECT run.*{columns} FROM {part.tables} WHERE {where}) found WHERE {after}"
         bound = [*column_values, matching[1][0], *values, *matching[1], *after_values]
         terms = "".join(f", o{i}" for i in range(part.nulls + len(part.terms)))
         rows += tx.rows(
-            f"SELECT {runs.COLUMNS}{terms} FROM {found} ORDER BY {part.ways()} LIMIT ? OFFSET ?",
+            f"SELECT {runs.COLUMNS}{terms} FROM (SELECT run.*{columns} FROM {part.tables} WHERE run.project_id = ? "
+            f"AND {condition} AND {matching[0]}) found WHERE {after} ORDER BY {part.ways()} LIMIT ? OFFSET ?",
             [*bound, query.limit + 1 - len(rows), skip],
         )
         if len(rows) > query.limit or number == len(parts) - 1:
             break
         if skip and not rows:
-            row = tx.row(f"SELECT COUNT(*) FROM {found}", bound)
+            row = tx.row(
+                f"SELECT COUNT(*) FROM (SELECT run.*{columns} FROM {part.tables} WHERE run.project_id = ? "
+                f"AND {condition} AND {matching[0]}) found WHERE {after}",
+                bound,
+            )
             assert row is not None
             skip -= int(row[0])
         else:
@@ -154,23 +161,16 @@ class _Compiler:
                 order.append(Term(_ATTRIBUTES[field.name], [], term.descending, may_be_null=is_nullable))
                 sources.append(None)
                 continue
-            source = self._source(field)
+            source = _source(field)
             condition, values = source.condition
             for column in source.columns:
-                expression = f"(SELECT {column} FROM {source.table} WHERE {source.of_run} AND {condition})"
-                order.append(Term(expression, values, term.descending, may_be_null=True))
+                expression = (
+                    f"(SELECT {column} FROM {source.table} {source.alias} WHERE {source.alias}.project_id = ? "
+                    f"AND {source.alias}.run_id = run.run_id AND {condition})"
+                )
+                order.append(Term(expression, [self._project_id, *values], term.descending, may_be_null=True))
             sources.append(source)
         return [*order, Term("run.run_id", [], order[-1].descending, may_be_null=False)], sources[0]
-
-    def _source(self, field: Field) -> Source:
-        if field.kind == "metrics":
-            system = int(field.name.startswith(SYSTEM_PREFIX))
-            condition = "s.project_id = ? AND s.system = ? AND s.key_id = ?"
-            values: list[Any] = [self._project_id, system, keys.key_id(field.name)]
-            return Source("series s", _of_run("s"), (condition, values), (f"s.{_AGGREGATES[field.aggregate]}",))
-        condition = "a.project_id = ? AND a.kind = ? AND a.name = ?"
-        values = [self._project_id, "param" if field.kind == "params" else "tag", field.name]
-        return Source("attr a", _of_run("a"), (condition, values), ("a.num", "a.text"))
 
     def _node(self, node: Node, *, decides: bool = False) -> Compiled:
         """Compile a condition; one that `decides` must hold for every run that is found."""
@@ -222,9 +222,12 @@ class _Compiler:
                 return self._attribute(field.name, node)
             except InvalidFilter as error:
                 raise InvalidFilter(str(error.args[0]), position=node.position, length=node.length) from None
-        source = self._source(field)
-        condition, values = source.condition
-        exists = f"EXISTS (SELECT 1 FROM {source.table} WHERE {source.of_run} AND {condition}"
+        source = _source(field)
+        condition, values = f"{source.alias}.run_id = run.run_id AND {source.condition[0]}", source.condition[1]
+        values = [self._project_id, *values]
+        exists = (
+            f"EXISTS (SELECT 1 FROM {source.table} {source.alias} WHERE {source.alias}.project_id = ? AND {condition}"
+        )
         if node.operator in ("IS NULL", "IS NOT NULL"):
             return f"{'NOT ' if node.operator == 'IS NULL' else ''}{exists})", values
         if field.kind == "metrics":
@@ -241,12 +244,12 @@ class _Compiler:
     def _few(self, source: Source, choices: list[Compiled]) -> list[bytes] | None:
         """Return the runs that match one of the choices, None when they are many."""
         condition, values = source.condition
-        alias = source.table[-1]
         found: set[bytes] = set()
         for choice, bound in choices:
             rows = self._tx.rows(
-                f"SELECT {alias}.run_id FROM {source.table} WHERE {condition} AND {choice} LIMIT ?",
-                [*values, *bound, FEW + 1],
+                f"SELECT {source.alias}.run_id FROM {source.table} {source.alias} "
+                f"WHERE {source.alias}.project_id = ? AND {condition} AND {choice} LIMIT ?",
+                [self._project_id, *values, *bound, FEW + 1],
             )
             found.update(run_id for (run_id,) in rows)
         if len(found) > min(FEW, self._to_name):
@@ -294,8 +297,13 @@ def _stored(name: str, literal: Any) -> Any:
     return value * 1_000_000 if name == "duration" and isinstance(value, float) else value
 
 
-def _of_run(alias: str) -> str:
-    return f"{alias}.project_id = run.project_id AND {alias}.run_id = run.run_id"
+def _source(field: Field) -> Source:
+    """Return what holds a metric, param or tag of a project's runs."""
+    if field.kind == "metrics":
+        values = [int(field.name.startswith(SYSTEM_PREFIX)), keys.key_id(field.name)]
+        return Source("series", "s", ("s.system = ? AND s.key_id = ?", values), (f"s.{_AGGREGATES[field.aggregate]}",))
+    kind = "param" if field.kind == "params" else "tag"
+    return Source("attr", "a", ("a.kind = ? AND a.name = ?", [kind, field.name]), ("a.num", "a.text"))
 
 
 def _run_id(node: Comparison) -> Compiled:
