@@ -53,8 +53,9 @@ def read_run_query(project_id: int, told: Json) -> RunQuery:
                 text(name, given[name])
         if given.get("cursor") is not None:
             text("cursor", given["cursor"])
-        if "limit" in given:
-            whole("limit", given)
+        for name in ("limit", "offset"):
+            if name in given:
+                whole(name, given)
         return RunQuery(**{**given, "project_id": project_id})
 
 

@@ -17,7 +17,7 @@ FILES = sorted(path for path in FOLDER.glob("*.py") if path.name not in ENGINES)
 STATEMENT = re.compile(r"\s*((NOT )?EXISTS )?\(?\s*(SELECT|INSERT|UPDATE|DELETE|WITH|REPLACE|CREATE|ALTER|DROP)\s+\S")
 # The look-ups that lead to a project: by its owner and name, by a member of it, by a run of it. And what belongs to
 # the whole server: its users and their keys.
-OF_NO_PROJECT = ("project_name", "member_of", "run_home", "account", "api_key")
+OF_NO_PROJECT = ("project_name", "member_of", "run_home", "account", "api_key", "session")
 LOOK_UPS = re.compile(rf"\b(FROM|INTO|UPDATE) ({'|'.join(OF_NO_PROJECT)})\b")
 # What SQLite understands and PostgreSQL does not, or not so.
 ONLY_SQLITE = (

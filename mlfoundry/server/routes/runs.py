@@ -41,6 +41,7 @@ class RunQueryBody(BaseModel):
     params: list[str] | None = None
     metrics: list[str] | None = None
     tags: list[str] | None = None
+    offset: int = 0
 
 
 class ChangesBody(BaseModel):
