@@ -21,7 +21,7 @@ def test_each_page_has_one_script_without_imports_and_with_every_module_once() -
 
 def test_names_whole_modules_and_other_names_are_linked() -> None:
     sources = {
-        "a/one.js": 'import { two, other as three } from "./two.js";\nimport * as all from "../b/four.js";\nall(two);\n',
+        "a/one.js": 'import { two, other as three } from "./two.js";\nimport * as all from "../b/four.js";\ntwo();\n',
         "a/two.js": "export function two() {}\nexport const other = 1;\n",
         "b/four.js": "export async function four() {}\nclass Hidden {}\n",
     }
