@@ -107,6 +107,18 @@ def test_pages_of_any_size_give_each_run_once_in_the_order_of_one_big_page(make_
             assert pages(backend, project_id, order, size) == whole, (order, size)
 
 
+def test_an_offset_leaves_out_as_many_runs_of_the_order(make_run, pen, backend):
+    project_id = sixty(make_run, pen)[0].key.project_id
+    for order in ORDERS[:3]:
+        whole = pages(backend, project_id, order, 10_000)
+        for offset in (0, 1, 30, 59, 60, 1000):
+            page = backend.search_runs(RunQuery(project_id, order_by=order, limit=5, offset=offset))
+            assert [run.run_name for run in page.runs] == whole[offset : offset + 5], (order, offset)
+    for wrong in (-1, 1 << 53):
+        with pytest.raises(InvalidInput, match="it is a number of runs"):
+            backend.search_runs(RunQuery(project_id, offset=wrong))
+
+
 @pytest.mark.parametrize("order", ORDERS, ids=" ".join)
 def test_runs_that_come_in_between_neither_repeat_nor_hide_those_that_were_there(make_run, pen, backend, order):
     project_id = sixty(make_run, pen)[0].key.project_id
