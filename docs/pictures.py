@@ -48,14 +48,13 @@ def cell(path: Path, beginning: str) -> int:
 
 
 def photograph(
-    notebook: Notebook, place: int, name: str, *, part: str = "", room: int = 0, width: int = 2000, height: int = 2000
+    notebook: Notebook, place: int, name: str, *, part: str = "", width: int = 2000, height: int = 2000
 ) -> None:
-    """Write a picture of a cell, or of a part of its output with some room around it; of its first pixels at most."""
+    """Write a picture of a cell, or of a part of its output; of its first pixels at most."""
     seen = notebook.cell(place).locator(part).first if part else notebook.cell(place)
     seen.evaluate("element => { element.style.scrollMarginTop = '24px'; element.scrollIntoView({block: 'start'}); }")
     box = seen.bounding_box()
-    clip = {"x": box["x"] - room, "y": box["y"] - room}
-    clip |= {"width": min(width, box["width"] + 2 * room), "height": min(height, box["height"] + 2 * room)}
+    clip = {**box, "width": min(width, box["width"]), "height": min(height, box["height"])}
     write(notebook.page.screenshot(clip=clip, animations="disabled", caret="hide"), FOLDER / f"{name}.png")
 
 
@@ -114,7 +113,7 @@ def collaborators(notebook: Notebook, path: Path, suffix: str) -> None:
     notebook.run(*(place for place in code_cells(path) if place <= shown), limit_ms=WAIT_MS)
     notebook.page.locator(".mlf-people").get_by_text("bob").first.wait_for()
     notebook.page.wait_for_function("() => !document.querySelector('.mlf-people-view').innerText.includes('queued')")
-    photograph(notebook, shown, f"collaborators{suffix}", part=".mlf-people-view", room=5, width=620)
+    photograph(notebook, shown, f"collaborators{suffix}", part=".mlf-people-view", width=610)
 
 
 PICTURES: dict[str, tuple[str, Callable[[Notebook, Path, str], None]]] = {
