@@ -7,9 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from benchmarks import team
 from benchmarks.http_ingest import large, small, take
