@@ -41,7 +41,7 @@ def _database(command: Callable[..., Any]) -> Callable[..., Any]:
     "--artifacts",
     envvar=ARTIFACTS,
     metavar="PLACE",
-    help=f"Where the bytes of files lie: a folder; else {ARTIFACTS}, else beside a SQLite file.",
+    help=f"Where the bytes of files lie: a folder, or s3://BUCKET/FOLDER; else {ARTIFACTS}, else beside a SQLite file.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="The port; 0 for any.")
