@@ -495,7 +495,8 @@ def test_a_backend_that_does_not_answer_holds_up_no_other_and_no_flush_of_it(
     other.close(settled=True)
 
 
-def test_one_try_finds_out_for_all_that_a_backend_is_away_and_when_it_is_back(shipper, tmp_path, caplog):
+def test_one_try_finds_out_for_all_that_a_backend_is_away_and_when_it_is_back(shipper, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("mlfoundry.shipment.BACK_OFF_S", (30.0, 30.0))
     away = Elsewhere()
     away.error = BackendUnavailable("no route")
     journals = [another_journal(tmp_path, number) for number in range(5)]
@@ -505,12 +506,10 @@ def test_one_try_finds_out_for_all_that_a_backend_is_away_and_when_it_is_back(sh
     assert shipper.wait(lambda: all(each.trouble == "no route" for each in shipments), 10)
     tries = len(away.calls)
     assert not shipper.wait(lambda: False, 0.4)
-    assert len(away.calls) <= tries + 2  # the one that waiting asks for, and one of the back-off
+    assert len(away.calls) == tries + 1  # the one that waiting asks for
     assert shipper.away_s(away) > 0
     away.error = None
-    monitored = threading.Event()
-    assert shipper.wait(lambda: all(each.pending == 0 for each in shipments) or monitored.is_set(), 10)
-    assert all(each.trouble == "" for each in shipments)
+    assert shipper.wait(lambda: all(each.pending == 0 and not each.trouble for each in shipments), 10)
     assert shipper.away_s(away) == 0
     assert caplog.text.count("Not stored yet") <= 2, "said once, or once more for the try that waiting asked for"
     for each in journals:
