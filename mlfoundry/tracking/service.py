@@ -429,6 +429,8 @@ class TrackingService:
         with self.database.read() as tx:  # before the bytes are taken
             rights.require_open(tx, user, run)
             artifact_rows.require_room(tx, run, path)
+        if source.seekable():
+            source.seek(0)  # wherever it stands, as over HTTP, where it is read twice
         sha256, size = self._files.put(run.project_id, source)
         return self._name(user, run, path, sha256, size)
 

@@ -17,10 +17,11 @@ from mlfoundry.errors import (
     BackendUnavailable,
     InvalidInput,
     InvalidName,
+    PermissionDenied,
     RunDeleted,
     RunNotFound,
 )
-from mlfoundry.records import RunKey
+from mlfoundry.records import Permission, RunKey
 from mlfoundry.store import artifact_rows
 
 
@@ -276,3 +277,58 @@ def test_a_file_that_the_disk_takes_for_another_is_named_and_overwrites_nothing(
         client.get_run(run.run_id).download_artifact(dest=tmp_path / "copy")
     found = {path.name: path.read_text() for path in (tmp_path / "copy").iterdir()}
     assert found == {"Model.txt": "Model.txt", "other.txt": "other.txt"}
+
+
+# -- large and many ------------------------------------------------------------------------------
+
+
+def test_a_file_of_several_parts_comes_back_and_replaces_one_before(run, backend, monkeypatch):
+    monkeypatch.setattr("mlfoundry.tracking.transfers.PART_BYTES", 1 << 20)
+    for seed in (b"one", b"two"):
+        data = b"".join(hashlib.sha256(seed + bytes([n])).digest() * 32_768 for n in range(5)) + seed
+        record = backend.put_artifact(run.key, "large.bin", io.BytesIO(data))
+        assert (record.size_bytes, record.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        assert content(backend, run, "large.bin") == data
+    assert [each.path for each in backend.list_artifacts(run.key)] == ["large.bin"]
+
+
+def test_many_files_from_many_threads_are_all_there(make_run, backend, scale):
+    run = make_run()
+    paths = [f"plots/{number:04d}/loss.txt" for number in range(scale(1000, 40))]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda path: backend.put_artifact(run.key, path, io.BytesIO(path.encode())), paths))
+    assert [each.path for each in backend.list_artifacts(run.key)] == paths
+    for path in paths[:: len(paths) // 5]:
+        assert content(backend, run, path) == path.encode()
+
+
+def test_a_source_is_stored_from_its_beginning_to_its_end_wherever_it_stands(run, backend):
+    source = io.BytesIO(b"0123456789")
+    source.seek(4)
+    backend.put_artifact(run.key, "a.txt", source)
+    assert content(backend, run, "a.txt") == b"0123456789"
+
+
+def test_bytes_are_read_in_pieces_of_any_size(run, backend):
+    backend.put_artifact(run.key, "a.txt", io.BytesIO(b"0123456789"))
+    with backend.open_artifact(run.key, "a.txt") as file:
+        assert [file.read(3), file.read(0), file.read(1), file.read(-1), file.read(5)] == [
+            b"012",
+            b"",
+            b"3",
+            b"456789",
+            b"",
+        ]
+
+
+def test_a_collaborator_who_reads_gets_files_and_stores_none(as_user, make_run, backend):
+    run = make_run()
+    backend.put_artifact(run.key, "a.txt", io.BytesIO(b"shared"))
+    backend.set_permission(run.key.project_id, "rob", Permission.READ, new=True)
+    reader = as_user("rob").backend
+    assert content(reader, run, "a.txt") == b"shared"
+    with pytest.raises(PermissionDenied, match="needs WRITE"):
+        reader.put_artifact(run.key, "b.txt", io.BytesIO(b"x"))
+    backend.remove_collaborator(run.key.project_id, "rob")
+    with pytest.raises(RunNotFound):
+        reader.open_artifact(run.key, "a.txt")
