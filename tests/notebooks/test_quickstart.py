@@ -42,6 +42,7 @@ def demo(tmp_path_factory):
     command = [sys.executable, str(NOTEBOOKS / "demo.py"), "--folder", str(folder)]
     # Threads that wait for each other take ten times as long on a busy machine.
     environment = {"MLFOUNDRY_USER": "ann", "PATH": "/usr/bin:/bin", "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(NOTEBOOKS.parent)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+import mlfoundry
 from mlfoundry.records import Collaborator, Permission
 from mlfoundry.results import Comparison
 from mlfoundry_jupyter import list_pictures
@@ -87,3 +88,15 @@ def test_the_table_of_runs_and_their_comparison_together_stay_below_50_kilobytes
     assert "rows are left out" in Reader(beside).text
     assert images(beside)
     assert "metric-49" in text
+
+
+def test_what_a_client_shows_as_html_can_be_kept_as_well(tmp_path):
+    with mlfoundry.get_client(tmp_path, user="ann") as client:
+        run = client.create_run("demo", "a", log_system_metrics=False, capture=False)
+        run.log_text("x", "x.txt")
+        run.end()
+        shown = [run, client.get_run("demo/a"), client.list_runs("demo"), client.list_projects()]
+        shown += [client.list_collaborators("demo"), run.list_artifacts(), client.get_project("demo")]
+        for each in shown:
+            assert not AGES.search(each._repr_html_()), each
+            assert f"{run.started_at:%Y-%m-%d}" in each._repr_html_()
