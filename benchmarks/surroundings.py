@@ -7,9 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from benchmarks import team
 from benchmarks.http_ingest import large, small, take
@@ -78,7 +76,7 @@ def replicated() -> Iterator[tuple[str, str]]:
             capture_output=True,
             **installed.as_owner(place),
         )
-        replica = installed.serve(place)
+        replica = installed.serve(place, max_connections=200)  # no fewer than what it follows
         try:
             yield uri, replica
         finally:
