@@ -76,7 +76,7 @@ def replicated() -> Iterator[tuple[str, str]]:
             capture_output=True,
             **installed.as_owner(place),
         )
-        replica = installed.serve(place)
+        replica = installed.serve(place, max_connections=200)  # no fewer than what it follows
         try:
             yield uri, replica
         finally:
