@@ -296,7 +296,7 @@ def test_pointing_at_a_line_shows_its_value_while_it_lives_and_new_points_leave_
     run.wait("document.querySelector('.mlf-figure').layout.hovermode === 'x'")
     run.page.mouse.move(box["x"] + 80, box["y"] + 60, steps=3)
     step = run.get("(given) => Math.round((80 / given) * mounted.view._metrics._view._drawn.x[1])", box["width"])
-    value = f"{run.get('(given) => book.series[0].values[given]', step):.4g}"
+    value = f"{run.get('(given) => book.series[1].values[given]', step):.4g}"
     shown = "document.querySelector('.mlf-figure .hovertext text')?.textContent"
     run.wait(f"{shown} === given", value)
     light = run.drawn()["light"]
