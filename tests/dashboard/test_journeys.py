@@ -59,7 +59,7 @@ def test_compare_three_and_send_the_comparison_to_somebody(open_page: Opener, si
     expect(view.get_by_role("table", name="Params by run")).to_contain_text("model")
     expect(view).to_contain_text(re.compile(r"\d same hidden"))
     expect(view.locator(".mlf-compare-curves .scatterlayer .trace").first).to_be_visible(timeout=PLOTLY_MS)
-    page.wait_for_function("location.search.includes('compare=1')")
+    expect(page).to_have_url(re.compile("compare=1"))
     link = page.url
     assert len(link) <= 300, link
     other = open_page(link.removeprefix(site.address), "ann")
@@ -90,26 +90,27 @@ def test_follow_a_live_run_to_its_end_without_reloading(open_page: Opener, site:
 
 def test_a_collaborator_sees_the_project_appear_and_disappear(open_page: Opener, site: Site) -> None:
     make_run(site.tracking, "first", project="shared", owner="ann").end("FINISHED", 1_000_000).send()
+    site.add_user("carl")
     ann = open_page("/p/ann/shared")
-    bob = open_page("/", "bob")
-    expect(bob.locator("main")).to_contain_text("No projects yet")
+    carl = open_page("/", "carl")
+    expect(carl.locator("main")).to_contain_text("No projects yet")
     ann.get_by_role("link", name="Collaborators").click()
-    ann.get_by_label("User to add").fill("bob")
+    ann.get_by_label("User to add").fill("carl")
     ann.get_by_role("button", name="add").click()
-    expect(ann.locator(".mlf-people-line")).to_contain_text("bob is in, with READ.")
-    bob.reload()
-    bob.get_by_role("link", name="Open ann/shared").click()
-    expect(bob.locator(".mlf-tr:not([hidden])")).to_contain_text("first")
-    bob.get_by_role("link", name="Collaborators").click()
-    expect(bob.locator(".mlf-people-foot")).to_contain_text("Your permission here is READ.")
-    ann.get_by_role("button", name="Remove bob").click()
+    expect(ann.locator(".mlf-people-line")).to_contain_text("carl is in, with READ.")
+    carl.reload()
+    carl.get_by_role("link", name="Open ann/shared").click()
+    expect(carl.locator(".mlf-tr:not([hidden])")).to_contain_text("first")
+    carl.get_by_role("link", name="Collaborators").click()
+    expect(carl.locator(".mlf-people-foot")).to_contain_text("Your permission here is READ.")
+    ann.get_by_role("button", name="Remove carl").click()
     ann.get_by_role("button", name="remove", exact=True).click()
-    expect(ann.locator(".mlf-people-line")).to_contain_text("bob was removed.")
-    bob.watch.expected.append("404")  # type: ignore[attr-defined]
-    bob.goto(f"{site.address}/p/ann/shared")
-    expect(bob.locator("main")).to_contain_text("Not here")
-    bob.goto(site.address)
-    expect(bob.locator("main")).to_contain_text("No projects yet")
+    expect(ann.locator(".mlf-people-line")).to_contain_text("carl was removed.")
+    carl.watch.expected.append("404")  # type: ignore[attr-defined]
+    carl.goto(f"{site.address}/p/ann/shared")
+    expect(carl.locator("main")).to_contain_text("Not here")
+    carl.goto(site.address)
+    expect(carl.locator("main")).to_contain_text("No projects yet")
 
 
 def test_make_a_key_use_it_and_revoke_it(open_page: Opener, site: Site) -> None:
