@@ -68,10 +68,10 @@ KEY = new_key()
 @pytest.mark.parametrize(
     "text",
     [
-        f"the key {KEY} is wrong",
-        f"GET /api?token={KEY}&x=1",
-        f"Authorization: Bearer {KEY}",
-        KEY[:30],
+        "the key KEY is wrong",
+        "GET /api?token=KEY&x=1",
+        "Authorization: Bearer KEY",
+        "KEY_BEGINNING",
         "connection to postgresql://me:S3cret@db/runs failed",
         "connection to postgresql://S3cret@db/runs failed",
         "host=db password=S3cret dbname=x",
@@ -80,6 +80,7 @@ KEY = new_key()
     ],
 )
 def test_what_looks_like_a_key_or_a_password_is_masked_wherever_it_stands(stream: io.StringIO, text: str) -> None:
+    text = text.replace("KEY_BEGINNING", KEY[:30]).replace("KEY", KEY)
     try:
         raise ValueError(text)
     except ValueError:
