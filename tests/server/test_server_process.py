@@ -70,6 +70,16 @@ def admin(cli, tmp_path: Path) -> Callable[..., str]:
     return make
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_answer_on_a_kept_alive_connection_is_not_held_back(begin: Begin, workers: str) -> None:
+    server = begin(None, "--workers", workers)
+    took_s = []
+    with requests.Session() as session:
+        for _ in range(30):
+            took_s.append(session.get(f"{server.address}/healthz", timeout=LIMIT_S).elapsed.total_seconds())
+    assert min(took_s) < 0.03, "Nagle's algorithm costs every request 40 ms"
+
+
 # -- beginning -----------------------------------------------------------------------------------
 
 
