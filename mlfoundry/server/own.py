@@ -22,6 +22,7 @@ from ..tracking.embedded import EmbeddedBackend
 from ..tracking.own_address import FILE_NAME
 from .app import create_app
 from .gates import OwnGate
+from .workers import without_delay
 
 HOST = "127.0.0.1"
 HOSTS = ["127.0.0.1", "localhost"]
@@ -49,6 +50,7 @@ def bind(port: int | None) -> socket.socket:
             listener.close()
             failure = error
             continue
+        without_delay(listener)
         return listener
     assert failure is not None
     raise failure
