@@ -166,7 +166,7 @@ def test_a_login_from_another_site_is_refused(site: Site) -> None:
 def test_another_host_name_is_not_answered(site: Site, host: str) -> None:
     for path in ("/", "/login", "/static/x/panels/style.css", "/api/v1/whoami"):
         answer = site.ask("GET", path, headers={"Host": host})
-        assert answer.status_code == 400, path
+        assert answer.status_code == 421, path
 
 
 def test_pages_tell_browsers_to_run_and_frame_nothing_foreign(site: Site) -> None:
