@@ -12,7 +12,12 @@ from tests.notebooks.test_readme import settled, shown_by
 from tests.places import PLACES, ann_in
 
 ROOT = Path(__file__).parents[2]
-PAGES = [path for path in sorted((ROOT / "docs").glob("*.md")) if "```python" in path.read_text(encoding="utf-8")]
+OF_THE_SERVER = {"http.md", "server.md"}  # tests/server executes these
+PAGES = [
+    path
+    for path in sorted((ROOT / "docs").glob("*.md"))
+    if "```python" in path.read_text(encoding="utf-8") and path.name not in OF_THE_SERVER
+]
 BLOCK = re.compile(r"```(python|console)\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.DOTALL)
 
 

@@ -362,7 +362,7 @@ def test_a_filter_that_cannot_be_read_is_an_error_at_once(client, ended):
     [
         ({"page_size": 0}, "a page has 1 to 10,000 runs"),
         ({"page_size": 10_001}, "a page has 1 to 10,000 runs"),
-        ({"view": "every"}, "view is 'every'; give one of active, deleted, all"),
+        ({"view": "every"}, "view is 'every' (str); give one of active, deleted, all"),
     ],
 )
 def test_a_wrong_way_to_search_is_an_error_at_once(client, ended, how, message):
