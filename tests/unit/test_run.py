@@ -680,7 +680,7 @@ def test_a_thing_in_the_way_of_a_download_is_named_and_kept(run, tmp_path, in_th
         place.write_text("a file where a folder goes")
     else:
         place.mkdir(parents=True)
-    with pytest.raises(InvalidInput, match="nothing (was|is read or) written there"):
+    with pytest.raises(InvalidInput, match=r"nothing (was|is read or) written there"):
         run.download_artifact("a", tmp_path)
     assert place.exists()
 
