@@ -666,7 +666,7 @@ def test_a_download_follows_no_link_out_of_its_folder(run, tmp_path):
     run.log_text("x", "link/deep/note.txt")
     run.log_text("x", "note.txt")
     for path in ("link", "note.txt"):
-        with pytest.raises(InvalidInput, match="nothing is read or written there"):
+        with pytest.raises(InvalidInput, match=r"nothing (was|is read or) written there"):
             run.download_artifact(path, dest)
     assert [p.name for p in outside.iterdir()] == ["mine.txt"]
     assert (outside / "mine.txt").read_text() == "mine"
