@@ -177,8 +177,9 @@ class Client:
             journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
         except BackendUnavailable:
             record, made = self._offline(new), False
-        except BaseException:
-            journal.close(settled=True)
+        except BaseException as error:
+            # What failed left no run; after an interrupt there may be one, which recovery then ends.
+            journal.close(settled=isinstance(error, Exception))
             raise
         journal.write({"kind": "created", "project_id": record.key.project_id if made else None})
         return self._run(record, journal, new, owns_end=True, made=made)

@@ -19,6 +19,7 @@ from .errors import (
     NotFound,
     PermissionDenied,
     RunDeleted,
+    StoreBusy,
 )
 from .journal.spool import Spool
 from .records import Batch, NewRun, RunKey, RunRecord
@@ -152,7 +153,8 @@ class Shipment:
             self.gone = isinstance(error, (RunDeleted, NotFound, JournalUnreadable))
             self._failed(f"the store does not take it: {error}", delay_s=REFUSED_S)
         except BackendUnavailable as error:
-            self.unavailable = error
+            # A lock that another holds is about this run's project; the backend itself can be used.
+            self.unavailable = None if isinstance(error, StoreBusy) else error
             self._failed(str(error), delay_s=back_off_s(self._failures, error.retry_after_s))
         except Exception as error:
             _log.debug("shipping failed", exc_info=True)

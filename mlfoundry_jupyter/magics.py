@@ -212,7 +212,7 @@ class MlfoundryMagics(Magics):
         from .dashboard import DashboardLink
 
         if args.run or self.cells.last is not None:
-            run = self._run(args.run, args.client)
+            run = self._run(args.run, args.client) if args.run else self.cells.last
             return DashboardLink(run.dashboard_link, run.fqn, run.client.backend.uri)
         backend = self.cells.client(args.client).backend
         return DashboardLink(backend.dashboard_address, "your projects", backend.uri)

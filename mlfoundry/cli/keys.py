@@ -185,7 +185,7 @@ def tell_new(session: Session, key: str, record: ApiKey) -> None:
 
 def tell_key(key: str, user: str, place: str | None, *, expires_at: datetime | None = None) -> None:
     """Print a key and how it is used."""
-    output.echo(output.safe(f"\nThe API key of {user}, shown this once:").strip())
+    output.echo(output.safe(f"The API key of {user}, shown this once:"))
     output.echo(f"\n  {output.coloured(key, bold=True)}\n")
     if expires_at is not None:
         left_d = (expires_at - datetime.now(UTC)).total_seconds() / 86400

@@ -44,7 +44,8 @@ def ui(session: Session, port: int | None, no_browser: bool) -> None:
     from ..client import Client
     from ..tracking.embedded import EmbeddedBackend
 
-    client = Client(session.settings)
+    # A place that was named holds a store; the usual one may get its first run while the dashboard runs.
+    client = Client(session.settings) if session.is_new else session.client
     if not isinstance(client.backend, EmbeddedBackend):
         raise InvalidInput(f"{client.backend.uri} is a server with a dashboard of its own: open it in a browser")
     try:

@@ -68,7 +68,15 @@ def serve(backend: EmbeddedBackend, listener: socket.socket, *, on_started: Call
     address, token = f"http://{HOST}:{port}", secrets.token_urlsafe(32)
     gate = OwnGate(backend.user, token, port=port)
     app = create_app(backend.database, backend.artifacts, hosts=HOSTS, gate=gate)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        proxy_headers=False,  # nobody stands before it, and everybody on this machine could say so
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
     server = _Server(config, lambda: on_started(address, token))
     with announced(backend.root, address):
         server.run(sockets=[listener])

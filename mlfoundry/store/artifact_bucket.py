@@ -176,11 +176,10 @@ class ArtifactBucket:
         chain = self._chain(project_id, sha256, size)
         try:
             self._write(project_id, sha256, size, _read_elsewhere(self._blocks(folder, chain)))
-        except InvalidInput:
-            self._delete(folder)
-            raise
-        except BackendUnavailable:
-            if not self.is_whole(project_id, sha256, size):  # else another server was first and took the parts away
+        except (InvalidInput, BackendUnavailable) as error:
+            if not self.is_whole(project_id, sha256, size):  # else another was first and took the parts away
+                if isinstance(error, InvalidInput):
+                    self._delete(folder)
                 raise
         self._delete(folder)
 

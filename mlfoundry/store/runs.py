@@ -269,6 +269,15 @@ def seen(tx: Transaction, run: RunKey, now_us: int) -> bool:
     return changed > 0
 
 
+def lock(tx: Transaction, run: RunKey) -> bool:
+    """Let others who add to a run wait for this transaction; False when there is no such run, or it was deleted."""
+    changed = tx.run(
+        "UPDATE run SET last_seen_at = last_seen_at WHERE project_id = ? AND run_id = ? AND deleted_at IS NULL",
+        (run.project_id, bytes.fromhex(run.run_id)),
+    )
+    return changed > 0
+
+
 def has_unheard(tx: Transaction, project_id: int, since_us: int) -> bool:
     """Return whether a project has a running run of which the store has not heard since."""
     row = tx.row(

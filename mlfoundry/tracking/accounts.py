@@ -9,8 +9,9 @@ import time
 import zlib
 from base64 import b32encode
 from collections.abc import Callable
+from contextlib import suppress
 
-from ..errors import InvalidInput, LastAdmin, NotAuthenticated, PermissionDenied, UserNotFound
+from ..errors import BackendUnavailable, InvalidInput, LastAdmin, NotAuthenticated, PermissionDenied, UserNotFound
 from ..names import legal_name
 from ..records import Account, ApiKey
 from ..store import accounts
@@ -86,7 +87,8 @@ class AccountService:
             raise NotAuthenticated(f"the account {account.user!r} is disabled; an admin of the server can enable it")
         last_us = 0.0 if found.last_used_at is None else found.last_used_at.timestamp() * 1e6
         if now_us - last_us > USE_NOTED_EVERY_US:
-            with self._database.write() as tx:
+            # A store that cannot be written just now can still be read.
+            with suppress(BackendUnavailable), self._database.write() as tx:
                 accounts.note_use(tx, digest, now_us)
         return account
 

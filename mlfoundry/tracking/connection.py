@@ -62,7 +62,7 @@ class Connection:
         session = getattr(self._own, "session", None)
         if session is not None and self._own.pid == os.getpid():
             session.close()
-        self._own = threading.local()
+        vars(self._own).clear()  # what other threads have of it is theirs
 
     def open(self, path: str, params: Json, headers: dict[str, str]) -> Response:
         """Return an answer whose body, which may be large, was not read; whoever asked closes it."""
@@ -98,12 +98,22 @@ class Connection:
         return renewed if renewed != self._api_key else None
 
     def _request(
-        self, method: str, path: str, *, headers: dict[str, str] | None = None, read_s: float = READ_S, **given: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        read_s: float = READ_S,
+        is_repeatable: bool = True,
+        **given: Any,
     ) -> Response:
         """Send a request, and once more when the connection broke before anything of the answer came.
 
-        A kept-alive connection that the server closed meanwhile is found out by using it.
+        A kept-alive connection that the server closed meanwhile is found out by using it. What must not be done twice
+        goes on a new connection, and once.
         """
+        if not is_repeatable:
+            self.close()
         self._own.was_again = False
         with self.translated():
             while True:
@@ -119,7 +129,7 @@ class Connection:
                         **given,
                     )
                 except OSError as error:  # that of requests is one
-                    if self._own.was_again or not _is_broken(error):
+                    if self._own.was_again or not is_repeatable or not _is_broken(error):
                         raise
                     self._own.was_again = True
 

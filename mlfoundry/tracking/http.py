@@ -245,9 +245,18 @@ class HttpBackend:
 
     # -- requests --------------------------------------------------------------------------------
 
-    def ask(self, method: str, path: str, body: Json | None = None, *, params: Json | None = None) -> Json:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        params: Json | None = None,
+        is_repeatable: bool = True,
+    ) -> Json:
         """Return what the server answers to a request that is no verb of `Backend`; see `people`."""
-        return self._json(method, path, body, params=params)
+        answer = self._send(method, path, json=body, params=params, is_repeatable=is_repeatable)
+        return self._connection.json_of(answer)
 
     def tell(self, method: str, path: str, body: Json) -> None:
         """Send a request that has no answer but that it was done."""

@@ -50,7 +50,9 @@ class People:
 
     def create_user(self, user: str, *, is_admin: bool = False) -> Account:
         """See `AccountService.create_user`."""
-        return wire.read_account(self._backend.ask("POST", "/users", {"user": user, "is_admin": is_admin}))
+        return wire.read_account(
+            self._backend.ask("POST", "/users", {"user": user, "is_admin": is_admin}, is_repeatable=False)
+        )
 
     def change_user(self, user: str, *, is_admin: bool | None = None, is_disabled: bool | None = None) -> Account:
         """See `AccountService.change_user`."""
@@ -67,11 +69,12 @@ class People:
     ) -> tuple[str, ApiKey]:
         """See `AccountService.create_key`; for the caller when no user is named."""
         asked = {"user": user, "label": label, "expires_in_s": expires_in_s}
-        return _made(self._backend.ask("POST", "/keys", asked))
+        return _made(self._backend.ask("POST", "/keys", asked, is_repeatable=False))
 
     def rotate_key(self, key_id: int, user: str | None = None) -> tuple[str, ApiKey]:
         """See `AccountService.rotate_key`."""
-        return _made(self._backend.ask("POST", "/keys/rotate", {"key_id": key_id, "user": user}))
+        asked = {"key_id": key_id, "user": user}
+        return _made(self._backend.ask("POST", "/keys/rotate", asked, is_repeatable=False))
 
     def revoke_key(self, key_id: int, user: str | None = None) -> None:
         """See `AccountService.revoke_key`."""

@@ -55,7 +55,7 @@ def upload(source: BinaryIO, size: int, held: int, send_part: Callable[[bytes, i
         if not 0 <= held < size or stuck == TRIES:
             raise BackendUnavailable(f"the server says that it holds {held:,} bytes of a file of {size:,}; try again")
         source.seek(held)
-        part = source.read(PART_BYTES)
+        part = source.read(min(PART_BYTES, size - held))  # a log may grow while it is sent
         is_last = held + len(part) >= size
         now = send_part(part, held, size / HASHED_BYTES_PER_S if is_last else 0.0)
         stuck = 0 if now > held else stuck + 1
@@ -123,6 +123,8 @@ class Download(io.RawIOBase):
             return b""
         if self._answer is None:
             self._answer = self._begin(self._at, self._version)
+            if not self._at:
+                self._version, self._size = self._answer.headers.get("ETag", ""), _length(self._answer)
             if self._at and (self._answer.status_code != 206 or self._answer.headers.get("ETag") != self._version):
                 self._tries = TRIES
                 raise BackendUnavailable("the file was replaced by another while it was read; read it again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 import uuid
 
@@ -133,6 +134,20 @@ def test_the_true_end_of_a_run_that_was_given_up_counts(service, run, clock):
     found = service.get_run("ann", run.key.run_id)
     assert (found.status, found.error) == (RunStatus.FINISHED, "")
     assert (found.ended_at - found.started_at).total_seconds() == 3
+
+
+def test_a_file_that_somebody_adds_to_a_run_that_was_given_up_does_not_bring_it_back(service, run, clock):
+    clock.now_us += A_WHILE_US
+    before = service.get_run("ann", run.key.run_id)
+    assert before.status is RunStatus.KILLED
+    service.put_artifact("ann", run.key, "note.txt", io.BytesIO(b"found its machine switched off"))
+    assert service.get_run("ann", run.key.run_id) == before
+
+
+def test_whatever_counts_runs_ends_the_lost_ones_first(service, run, clock):
+    clock.now_us += A_WHILE_US
+    assert service.count_runs("ann", run.key.project_id, "status = 'RUNNING'") == 0
+    assert service.get_project_by_id("ann", run.key.project_id).running_count == 0
 
 
 def test_a_run_that_ended_is_never_given_up_and_never_runs_again(service, run, clock):

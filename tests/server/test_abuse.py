@@ -529,7 +529,7 @@ def test_an_honest_client_does_not_notice_all_of_it_at_once(tmp_path: Path, scal
     refused = json.loads(counts)
     print(f"quiet {_told(quiet)}, under attack {_told(under_attack)}; {grown:.0f} MiB more; {refused}")
     assert not {status for each in refused.values() for status in each if status in ("200", "500")}, refused
-    # How many keys were tried in the time is the machine's business; the others may wait behind slow bodies of their own.
+    # How many keys were tried meanwhile is the machine's business; the others may wait behind slow bodies of theirs.
     assert refused["wrong_keys"], refused
     assert set(refused["wrong_keys"]) <= {"401", "429"}, refused
     # Attackers, server and client share two cores: it is the order of magnitude that counts.

@@ -16,10 +16,13 @@ from mlfoundry.tracking.accounts import new_key
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     """Where the log goes; afterwards logging is as it was."""
-    names = ("", "mlfoundry", "uvicorn")
+    names = ("", "mlfoundry", "uvicorn", "uvicorn.error")
     known = [(logging.getLogger(name), logging.getLogger(name).handlers[:], logging.getLogger(name).level,
               logging.getLogger(name).propagate) for name in names]  # fmt: skip
     made = io.StringIO()
+    ours = logging.getLogger("uvicorn.error")  # as in a process of its own, whatever servers of other tests made of it
+    ours.handlers[:], ours.propagate, ours.disabled = [], True, False
+    ours.setLevel(logging.NOTSET)
     logs.begin("info", made)
     yield made
     for log, handlers, level, propagate in known:

@@ -531,3 +531,18 @@ def test_the_surroundings_are_captured_when_wanted(client):
     with client.create_run("iris", capture=False) as run:
         pass
     assert not any("python" in name for name in run.get_facts())
+
+
+def test_an_interrupt_after_a_run_was_made_leaves_no_run_that_runs_for_ever(client, monkeypatch):
+    make = client.backend.create_run
+
+    def interrupted(new):
+        make(new)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client.backend, "create_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        client.create_run("iris", "svm", log_system_metrics=False, capture=False)
+    monkeypatch.undo()
+    client.sync(10)
+    assert client.get_run("iris/svm").status is RunStatus.KILLED

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...panels import frames
 from ...records import Permission, RunKey, RunRecord, RunStatus, Series, SeriesQuery
+from ...tracking.lease import LOST
 from ...tracking.service import TrackingService
 from .bundle import message
 
@@ -36,8 +37,9 @@ class Following:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the run goes on no longer."""
-        return self.record.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED)
+        """Whether the run goes on no longer, as far as can be known: one that was only given up may come back."""
+        is_open = self.record.status in (RunStatus.RUNNING, RunStatus.SCHEDULED)
+        return not is_open and not self.record.error.startswith(LOST)
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the run is, as JSON."""

@@ -11,6 +11,8 @@ from ...records import RunKey
 from ...tracking.service import TrackingService
 
 LINES_MOST = 2000
+SOURCE_MOST = 200_000
+REPEATED_MOST = 20
 
 
 def code_json(tracking: TrackingService, user: str, run: RunKey) -> dict[str, Any]:
@@ -55,6 +57,10 @@ def _former(tracking: TrackingService, user: str, run_id: str) -> tuple[list[str
 
 def _diff(before: str, now: str) -> list[list[str]]:
     """Return a diff by lines; empty where nothing differs."""
-    lines = difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=3)
+    # Comparing takes time by the square of the lines, and anybody who may log chooses them.
+    old, new = before[:SOURCE_MOST].splitlines()[:LINES_MOST], now[:SOURCE_MOST].splitlines()[:LINES_MOST]
+    if len(set(old)) * REPEATED_MOST < len(old) or len(set(new)) * REPEATED_MOST < len(new):
+        return [["@", "the lines repeat too often to be compared"]]
+    lines = difflib.unified_diff(old, new, lineterm="", n=3)
     kept = list(lines)[2 : LINES_MOST + 2]
     return [["@", line] if line.startswith("@@") else [line[0], line[1:]] for line in kept]
