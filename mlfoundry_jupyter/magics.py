@@ -211,8 +211,8 @@ class MlfoundryMagics(Magics):
             return None
         from .dashboard import DashboardLink
 
-        if args.run or self.cells.last is not None:
-            run = self._run(args.run, args.client) if args.run else self.cells.last
+        run = self._run(args.run, args.client) if args.run else self.cells.last
+        if run is not None:
             return DashboardLink(run.dashboard_link, run.fqn, run.client.backend.uri)
         backend = self.cells.client(args.client).backend
         return DashboardLink(backend.dashboard_address, "your projects", backend.uri)
