@@ -612,3 +612,11 @@ def test_settings_turn_learning_off(tmp_path):
         assert client.get_run("p/a").get_params() == {}
         assert client.get_run("p/b").get_params() == {"lr": 1}
         assert "cell.0001.source" in client.get_run("p/b").get_facts()
+
+
+def test_the_dashboards_magic_leads_to_the_run_that_was_begun_last(shell):
+    assert shell.cell("%mlfoundry_dashboard")["error"] is None
+    shell.cell("%%mlfoundry_run iris --name one\npass")
+    shown = shell.cell("%mlfoundry_dashboard")
+    assert shown["error"] is None
+    assert "no dashboard serves this store now" in shown["text"]  # and not that there is no run
