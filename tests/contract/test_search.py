@@ -187,7 +187,7 @@ def test_a_view_chooses_among_active_and_deleted_runs(found, backend):
     assert found("loss is not null") == ["svm-1", "svm-2", "tree"]
     assert found("loss is not null", view="deleted") == ["cnn"]
     assert found("loss is not null", view="all") == ["svm-1", "svm-2", "cnn", "tree"]
-    with pytest.raises(InvalidInput, match="view is 'gone'; give one of active, deleted, all"):
+    with pytest.raises(InvalidInput, match=r"view is 'gone' \(str\); give one of active, deleted, all"):
         found("", view="gone")
 
 
