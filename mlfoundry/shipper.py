@@ -25,6 +25,8 @@ from .tracking.backend import Backend
 SHIP_S = 0.5
 SYNC_S = 0.8
 SWEEP_S = 5.0
+# What begins beside a program that makes a run (imports above all) takes the interpreter from it for 5 ms at a time.
+BEGIN_LATER_S = 0.02
 
 _log = logging.getLogger("mlfoundry")
 
@@ -67,10 +69,10 @@ class Shipper:
         return self._lanes[backend.uri]
 
     def later(self, begin: Callable[[], object]) -> None:
-        """Call `begin` in a thread of this shipper soon.
+        """Call `begin` in a thread of this shipper soon, when the program that makes a run has gone on.
 
         Starting a thread waits until it runs; beside threads that import modules that takes milliseconds,
-        which the program that makes a run should not pay.
+        which the program should not pay.
         """
         with self._changed:
             self._later.append(begin)
@@ -159,6 +161,8 @@ class Shipper:
     def _disk(self) -> None:
         sync_at = time.monotonic() + SYNC_S
         while not self._stopping.is_set():
+            if self._later:
+                self._stopping.wait(BEGIN_LATER_S)
             began = time.thread_time()
             while self._later:
                 try:
