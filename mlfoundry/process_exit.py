@@ -343,7 +343,8 @@ def _set_code_attribute(attribute: Any) -> None:
     """Replace ``SystemExit.code``, which a built-in type does not let one do by assignment."""
     (attributes,) = gc.get_referents(SystemExit.__dict__)
     attributes["code"] = attribute
-    sys._clear_type_cache()
+    clear = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache  # the former from 3.13
+    clear()
 
 
 def _of_unseen_exit(program: FrameType) -> tuple[RunStatus, str]:

@@ -247,17 +247,21 @@ class Chain:
         if last.path is None and time.monotonic() >= self._retry_at:
             with self._lock:
                 self._move(last, last.base)
-        with self._segments_lock:
-            tail = self.tail
-            dirty = [segment for segment, stop in self._spans(tail) if stop > self.durable]
         failed: Segment | None = None
+        files: list[tuple[Segment, int]] = []
         try:
-            for segment in dirty:
-                if segment.path is None:
-                    return self.durable
+            with self._segments_lock:
+                tail = self.tail
+                dirty = [segment for segment, stop in self._spans(tail) if stop > self.durable]
+                for segment in dirty:
+                    if segment.path is not None:  # a descriptor of its own: what is settled meanwhile is closed
+                        files.append((segment, os.dup(segment.fd)))
+            for segment, fd in files:
                 failed = segment
-                os.fdatasync(segment.fd)
+                os.fdatasync(fd)
             failed = None
+            if len(files) < len(dirty):
+                return self.durable
             if not self._folder_synced and self.folder is not None:
                 _sync_folder(self.folder)
                 _sync_folder(self.folder.parent)
@@ -265,6 +269,9 @@ class Chain:
         except OSError as error:
             self._disk_refused(failed, error)
             return self.durable
+        finally:
+            for _, fd in files:
+                os.close(fd)
         self.durable = max(self.durable, tail)
         if self.trouble is not None and self.trouble.startswith("not durable"):
             self.trouble = None

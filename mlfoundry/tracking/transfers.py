@@ -81,7 +81,8 @@ class Download(io.RawIOBase):
     ) -> None:
         self._begin, self._translated, self._pause_s = begin, translated, pause_s
         self._at = self._tries = 0
-        self._answer: Response | None = begin(0, "")
+        self._answer: Response | None = None  # what is refused from the start is closed too
+        self._answer = begin(0, "")
         self._version = self._answer.headers.get("ETag", "")
         self._size = _length(self._answer)
 

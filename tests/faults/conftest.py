@@ -126,7 +126,9 @@ def start(tmp_path):
         if words[0].endswith(".py") and "/" not in words[0]:
             words[0] = str(FOLDER / words[0])
         inherited = {name: text for name, text in os.environ.items() if not name.startswith("MLFOUNDRY_")}
-        inherited |= {"MLFOUNDRY_CAPTURE": "0", "MLFOUNDRY_SYSTEM_METRICS": "0", "PYTHONWARNINGS": "default"}
+        inherited |= {"MLFOUNDRY_CAPTURE": "0", "MLFOUNDRY_SYSTEM_METRICS": "0"}
+        # From 3.12 Python warns of every fork beside a thread, whoever's thread it is.
+        inherited |= {"PYTHONWARNINGS": "default,ignore:This process:DeprecationWarning"}
         inherited |= {"TMPDIR": str(tmp_path)} | (environment or {})
         log = tmp_path / f"stderr-{len(started)}"
         started.append(Program([sys.executable, *words], log, inherited, **options))

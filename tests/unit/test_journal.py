@@ -513,7 +513,7 @@ def test_a_failed_fsync_is_not_tried_again_on_the_same_file(journal, monkeypatch
     first, real, failed = journal._segments[0], os.fdatasync, []
 
     def fdatasync(fd):
-        if fd == first.fd and not failed:
+        if os.path.samestat(os.fstat(fd), os.fstat(first.fd)) and not failed:
             failed.append(fd)
             raise OSError(errno.EIO, "Input/output error")
         real(fd)
@@ -525,6 +525,26 @@ def test_a_failed_fsync_is_not_tried_again_on_the_same_file(journal, monkeypatch
     assert journal.sync() == journal.tail
     assert [value for _, _, value in logged(journal)["a"]] == [1.0, 2.0, 3.0]
     assert [segment.base for segment in journal._segments] == [0, settled]
+
+
+def test_what_is_settled_while_it_is_forced_to_the_disk_takes_its_time_and_nothing_else(
+    journal, small_segments, monkeypatch
+):
+    for i in range(60):
+        journal.log({"a": float(i)}, None)
+    last, real, synced = journal._segments[-1], os.fdatasync, []
+
+    def fdatasync(fd):
+        if not synced:  # the store settles it all, and the files are closed
+            journal.acknowledge(journal.tail)
+        synced.append(os.path.samestat(os.fstat(fd), os.fstat(last.fd)))
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    assert journal.sync() == journal.tail == journal.durable
+    assert len(synced) >= 3
+    assert synced[-1]
+    assert journal.trouble is None
 
 
 # -- the dead and the living ---------------------------------------------------------------------

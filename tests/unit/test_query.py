@@ -322,10 +322,10 @@ def test_the_deepest_filter_needs_few_frames_of_a_nearly_full_stack() -> None:
 )
 def test_time_is_bounded_for_repetitions_of_anything(unit: str) -> None:
     text = (unit * 10_000)[:10_000]
-    begin = time.perf_counter()
+    begin = time.thread_time()
     for candidate in (text, f"a = {text}"[:10_000], f"a = 1 {text}"[:10_000]):
         try_to_parse(candidate)
-    assert time.perf_counter() - begin < 1
+    assert time.thread_time() - begin < 1
 
 
 def try_to_parse(text: str) -> None:
