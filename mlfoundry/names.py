@@ -7,12 +7,12 @@ paths. Every layer that takes a name from outside calls these functions; the sto
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
 from typing import Any
 
 from .errors import InvalidName, shown
 
 NAME_LIMIT = 128
+FIRST_SUFFIXES = (*range(2, 10), *(2**power + 1 for power in range(4, 21)))  # sought first, see `numbered`
 KEY_LIMIT = 250
 PATH_LIMIT = 1000
 SYSTEM_PREFIX = "system/"
@@ -128,21 +128,13 @@ def legal_path(path: object) -> str:
     return legal
 
 
-def first_free(name: str, taken: Iterable[str]) -> str:
-    """Return ``name``, or ``name-2``, ``name-3``, …: the first that is not taken.
+def numbered(name: str, number: int) -> str:
+    """Return ``name-2`` for 2, and so on: what a run is called whose name is taken.
 
     The suffix counts within the 128 characters of a name: a long name is cut to make room.
     """
-    used = set(taken)
-    if name not in used:
-        return name
-    number = 2
-    while True:
-        suffix = f"-{number}"
-        candidate = name[: NAME_LIMIT - len(suffix)] + suffix
-        if candidate not in used:
-            return candidate
-        number += 1
+    suffix = f"-{number}"
+    return name[: NAME_LIMIT - len(suffix)] + suffix
 
 
 def is_run_id(text: object) -> bool:

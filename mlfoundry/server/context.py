@@ -27,8 +27,15 @@ class Services:
     accounts: AccountService
 
 
-def services(request: Request) -> Services:
+# What a route depends on is found without any wait; were it not "async", a thread would be asked for each of it.
+
+
+async def services(request: Request) -> Services:
     """Return the application's services."""
+    return _services(request)
+
+
+def _services(request: Request) -> Services:
     found = request.app.state.services
     assert isinstance(found, Services)
     return found
@@ -59,7 +66,7 @@ def _shown_account(request: Request) -> Account:
     if gate.takes_keys and scheme.lower() == "bearer" and key:
         request.state.key = key.strip()
         with request.app.state.attempts.counting(request):
-            return services(request).accounts.authenticate(request.state.key)
+            return _services(request).accounts.authenticate(request.state.key)
     session = session_of(request)
     if session is None:
         raise NotAuthenticated("this needs an API key; run mlfoundry login, or set MLFOUNDRY_API_KEY")
@@ -70,14 +77,14 @@ def _shown_account(request: Request) -> Account:
     return account
 
 
-def caller(request: Request) -> Account:
+async def caller(request: Request) -> Account:
     """Return who asks."""
     account = request.state.account
     assert isinstance(account, Account)
     return account
 
 
-def run_key(project_id: ProjectId, run_id: RunId) -> RunKey:
+async def run_key(project_id: ProjectId, run_id: RunId) -> RunKey:
     """Return the run that a path names."""
     return RunKey(project_id, run_id)
 

@@ -84,7 +84,8 @@ class Turns:
         users.append(None)
         try:
             try:
-                await asyncio.wait_for(gate.acquire(), self._wait_s)
+                async with asyncio.timeout(self._wait_s):  # no task is made for it, as `wait_for` does
+                    await gate.acquire()
             except TimeoutError:
                 raise BackendUnavailable(
                     f"{self._count} requests of {caller} are being answered and this one has waited {self._wait_s:g} s "
@@ -179,7 +180,8 @@ class _Body:
             return await self._receive()
         left_s = self._began + self._pause_s + self._taken / BODY_LEAST_BYTES_PER_S - time.monotonic()
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.0, min(self._pause_s, left_s)))
+            async with asyncio.timeout(max(0.0, min(self._pause_s, left_s))):
+                message = await self._receive()
         except TimeoutError:
             await self._refuse(
                 408,
@@ -207,7 +209,8 @@ class _Body:
             return
         self._has_begun = True
         try:
-            await asyncio.wait_for(self._send(message), self._answer_pause_s)
+            async with asyncio.timeout(self._answer_pause_s):
+                await self._send(message)
         except TimeoutError:
             raise Refused from None
 

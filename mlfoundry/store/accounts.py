@@ -61,6 +61,17 @@ def find_key(tx: Transaction, digest: bytes) -> ApiKey | None:
     return None if row is None else _key(row)
 
 
+def whose_key(tx: Transaction, digest: bytes) -> tuple[ApiKey, Account] | None:
+    """Return the key of a digest and its user, None when there is none: one statement, of one moment."""
+    row = tx.row(
+        "SELECT k.key_id, k.user_id, k.label, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, "
+        "a.user_id, a.is_admin, a.created_at, a.disabled_at "
+        "FROM api_key k JOIN account a ON a.user_id = k.user_id WHERE k.digest = ?",
+        (digest,),
+    )
+    return None if row is None else (_key(row[:7]), _account(row[7:]))
+
+
 def keys_of(tx: Transaction, user: str) -> list[ApiKey]:
     """Return a user's keys, the oldest first."""
     rows = tx.rows(f"SELECT {_KEY_COLUMNS} FROM api_key WHERE user_id = ? ORDER BY created_at, key_id", (user,))

@@ -62,6 +62,14 @@ class Transaction:
             alone: Wait for all who hold them, and let nobody else: before rights are changed.
         """  # here all that write take turns
 
+    def found_with_rights(self, sql: str, values: Sequence[Any] = ()) -> int | None:
+        """Return the id of the project that a statement finds, with its rights held; None when it finds none.
+
+        The statement selects one column, the id. What it says of rights may be older than the hold: look anew.
+        """
+        row = self.row(sql, values)
+        return None if row is None else int(row[0])
+
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed."""
         self._connection.execute(sql, values)
@@ -103,11 +111,12 @@ class Database:
     # -- transactions ----------------------------------------------------------------------------
 
     @contextmanager
-    def write(self, *, settle: bool = False) -> Iterator[Transaction]:
+    def write(self, *, settle: bool = False, holding: int | None = None) -> Iterator[Transaction]:  # noqa: ARG002  all that write take turns
         """Begin a transaction that writes; commit it at the end of the block, or roll back.
 
         Args:
             settle: Return only when this commit, and all before it, would survive a power cut.
+            holding: The project whose rights are held from the beginning, see `Transaction.hold_rights`.
         """
         with forks.held_up(), self._write_lock, _translated(self.path):
             if self._writer is not None and _identity(self.path) != self._opened:
@@ -152,6 +161,12 @@ class Database:
                     self._readers.append(connection)
                 else:
                     connection.close()
+
+    @contextmanager
+    def look(self) -> Iterator[Transaction]:
+        """Read without one state for all statements: each sees the last commit before it. For a single look-up."""
+        with self.read() as tx:
+            yield tx
 
     def close(self) -> None:
         """Close all connections; a later use opens them again."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -43,9 +43,12 @@ _MIGRATING = 0x6D6C666F756E6472  # the advisory lock of migrations: "mlfoundr" i
 class PostgresTransaction:
     """Statements on one connection, all of them or none; see `database.Transaction`."""
 
-    def __init__(self, connection: psycopg.Connection[Row], *, writes: bool) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Row], *, writes: bool = False, holding: int | None = None
+    ) -> None:
         self._connection = connection
         self._writes = writes
+        self._held = set() if holding is None else {holding}
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return all rows of a statement."""
@@ -61,8 +64,19 @@ class PostgresTransaction:
         Not by a lock on the row of the member: those who share one let nobody wait in line, so that a member who
         writes all the time could keep off the one who removes them. This lock is fair.
         """
-        if self._writes:
+        if self._writes and (alone or project_id not in self._held):
             self.row(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}(?)", (project_id,))
+            self._held.add(project_id)
+
+    def found_with_rights(self, sql: str, values: Sequence[Any] = ()) -> int | None:
+        """See `database.Transaction`."""
+        if self._writes:
+            sql = f"SELECT id, pg_advisory_xact_lock_shared(id) FROM ({sql}) AS found(id)"
+        row = self.row(sql, values)
+        if row is None:
+            return None
+        self._held.add(row[0])
+        return int(row[0])
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed."""
@@ -87,6 +101,19 @@ class PostgresTransaction:
         return self._connection.execute(_for_postgres(sql), values, binary=True)
 
 
+class _Looks:
+    """Statements that read, each by itself and in one round trip; see `PostgresTransaction`."""
+
+    def __init__(self, ask: Callable[[str, Sequence[Any]], psycopg.Cursor[Row]]) -> None:
+        self._ask = ask
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        return self._ask(sql, values).fetchall()
+
+    def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        return self._ask(sql, values).fetchone()
+
+
 class PostgresDatabase:
     """A store's database on a PostgreSQL server, migrated when it is opened first. Threads may use it at once.
 
@@ -109,21 +136,34 @@ class PostgresDatabase:
         self._pool: Connections | None = None
 
     @contextmanager
-    def write(self, *, settle: bool = False) -> Iterator[PostgresTransaction]:
+    def write(self, *, settle: bool = False, holding: int | None = None) -> Iterator[PostgresTransaction]:
         """Begin a transaction that writes; commit it at the end of the block, or roll back.
 
         Args:
             settle: Return only when this commit, and all before it, would survive a power cut.
+            holding: The project whose rights are held from the beginning, see `Transaction.hold_rights`.
         """
         # Faster by the wait for the disk; what a power cut takes, the client still has.
-        with self._begun(_BEGIN if settle else f"{_BEGIN}; SET LOCAL synchronous_commit = off") as connection:
-            yield PostgresTransaction(connection, writes=True)
+        begin = _BEGIN if settle else f"{_BEGIN}; SET LOCAL synchronous_commit = off"
+        if holding is not None:
+            begin = f"{begin}; SELECT pg_advisory_xact_lock_shared({holding:d})"
+        with self._begun(begin) as connection:
+            yield PostgresTransaction(connection, writes=True, holding=holding)
 
     @contextmanager
     def read(self) -> Iterator[PostgresTransaction]:
         """Begin a transaction that reads one consistent state."""
         with self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
-            yield PostgresTransaction(connection, writes=False)
+            yield PostgresTransaction(connection)
+
+    @contextmanager
+    def look(self) -> Iterator[_Looks]:
+        """Read without one state for all statements: each sees the last commit before it. For a single look-up.
+
+        It costs the one round trip of its statement, where `read` costs two more.
+        """
+        with _translated():
+            yield _Looks(self._looked)
 
     def close(self) -> None:
         """Close all connections; a later use opens them again."""
@@ -148,7 +188,7 @@ class PostgresDatabase:
 
         with _translated():
             pool = self._opened()
-            connection = self._first_that_begins(pool, begin)
+            connection, _ = self._first_that_answers(pool, lambda connection: connection.execute(begin))
             try:
                 yield connection
                 connection.commit()
@@ -159,8 +199,16 @@ class PostgresDatabase:
             finally:
                 pool.putconn(connection)
 
-    def _first_that_begins(self, pool: Connections, begin: str) -> psycopg.Connection[Row]:
-        """Return a connection on which a transaction has begun.
+    def _looked(self, sql: str, values: Sequence[Any]) -> psycopg.Cursor[Row]:
+        pool, text = self._opened(), _for_postgres(sql)
+        connection, answer = self._first_that_answers(pool, lambda each: each.execute(text, values, binary=True))
+        pool.putconn(connection)  # the answer is whole, and here
+        return answer
+
+    def _first_that_answers(
+        self, pool: Connections, ask: Callable[[psycopg.Connection[Row]], psycopg.Cursor[Row]]
+    ) -> tuple[psycopg.Connection[Row], psycopg.Cursor[Row]]:
+        """Return a connection that answered what it was asked first, and its answer.
 
         After a restart of PostgreSQL the pool is full of dead connections. Each is found out by its first
         statement, before anything was done with it; to ask it beforehand would cost every transaction a round trip.
@@ -170,13 +218,13 @@ class PostgresDatabase:
         for attempt in itertools.count():
             connection: psycopg.Connection[Row] = pool.getconn()
             try:
-                connection.execute(begin)
+                answer = ask(connection)
             except BaseException as error:
                 pool.putconn(connection)
                 if isinstance(error, psycopg.OperationalError) and connection.closed and attempt < self._pool_size:
                     continue
                 raise
-            return connection
+            return connection, answer
         raise AssertionError("there is always another attempt")
 
     def _opened(self) -> Connections:

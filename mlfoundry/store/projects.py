@@ -43,14 +43,34 @@ def make(tx: Transaction, owner: str, name: str, now_us: int) -> int:
 
 
 def find(tx: Transaction, owner: str, name: str) -> int | None:
-    """Return the id of a project, None when there is none."""
-    row = tx.row("SELECT project_id FROM project_name WHERE owner = ? AND name = ?", (owner, name))
-    return None if row is None else int(row[0])
+    """Return the id of a project, with its rights held when this writes; None when there is none."""
+    return tx.found_with_rights("SELECT project_id FROM project_name WHERE owner = ? AND name = ?", (owner, name))
 
 
 def get(tx: Transaction, project_id: int) -> Project | None:
     """Return a project's own row, None when there is none."""
     row = tx.row("SELECT project_id, owner, name, created_at FROM project WHERE project_id = ?", (project_id,))
+    return None if row is None else Project(row[0], row[1], row[2], utc(row[3]))
+
+
+def seen_by(tx: Transaction, project_id: int, user: str) -> tuple[Project, Permission] | None:
+    """Return a project and what a user may do in it, None when there is none or nothing."""
+    row = tx.row(
+        "SELECT p.project_id, p.owner, p.name, p.created_at, m.permission FROM member m "
+        "JOIN project p ON p.project_id = m.project_id WHERE m.project_id = ? AND m.user_id = ?",
+        (project_id, user),
+    )
+    return None if row is None else (Project(row[0], row[1], row[2], utc(row[3])), Permission(row[4]))
+
+
+def lock_for(tx: Transaction, project_id: int, user: str, level: Permission) -> Project | None:
+    """Do as `lock` when a user has a level on a project, and return it; None otherwise, and then nobody waits."""
+    row = tx.row(
+        "UPDATE project SET changes = changes + 1 WHERE project_id = ? AND EXISTS (SELECT 1 FROM member m "
+        "WHERE m.project_id = project.project_id AND m.user_id = ? AND m.permission >= ?) "
+        "RETURNING project_id, owner, name, created_at",
+        (project_id, user, int(level)),
+    )
     return None if row is None else Project(row[0], row[1], row[2], utc(row[3]))
 
 

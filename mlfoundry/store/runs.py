@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from .. import names
 from ..errors import ProjectNotFound
-from ..records import NewRun, RunKey, RunRecord, RunStatus
+from ..records import MetricSummary, NewRun, Permission, RunKey, RunRecord, RunStatus
 from ..values import param_number, param_value, utc
 from . import keys, projects, series
 from .database import Row, Transaction
@@ -16,40 +16,80 @@ COLUMNS = (
     "run_id, name, status, created_by, started_at, ended_at, last_seen_at, description, error, deleted_at, project_id"
 )
 _BLOCK = 5000  # run ids in one statement
+_SOUGHT_AT_ONCE = 64  # names
 _STATUS = {status.value: status for status in RunStatus}  # asking the enum costs ten times as much
 
 
-def make(tx: Transaction, project_id: int, new: NewRun, user: str, now_us: int) -> None:
-    """Make a run that runs, under the first free name; the same run again is a no-op."""
-    run = RunKey(project_id, new.run_id)
+def make(tx: Transaction, project: Project, new: NewRun, user: str, now_us: int) -> RunRecord | None:
+    """Make a run that runs, in a project that is locked, under a free name; the same run again is a no-op.
+
+    Returns:
+        The run; None when its id is that of a run of another project.
+    """
+    run = RunKey(project.project_id, new.run_id)
     blob = bytes.fromhex(new.run_id)
-    home = tx.row(
+    claimed = tx.row(
         "INSERT INTO run_home (run_id, project_id) VALUES (?, ?) ON CONFLICT (run_id) DO NOTHING RETURNING run_id",
-        (blob, project_id),
+        (blob, run.project_id),
     )
-    if home is None:
-        return
-    name = free_name(tx, project_id, new.run_name)
-    tx.run(
-        f"INSERT INTO run ({COLUMNS}) VALUES (?, ?, 'RUNNING', ?, ?, NULL, ?, ?, '', NULL, ?)",
-        (blob, name, user, new.started_at_us, now_us, new.description, project_id),
-    )
+    if claimed is None:
+        return get(tx, project, new.run_id) if home(tx, new.run_id) == run else None
+    row = (blob, new.run_name, "RUNNING", user, new.started_at_us, None, now_us, new.description, "", None)
+    if not _insert(tx, run.project_id, row):
+        row = (blob, _next_free(tx, run.project_id, new.run_name), *row[2:])
+        _insert(tx, run.project_id, row)
     set_tags(tx, run, new.tags)
+    tags = {name: str(text) for name, text in sorted(new.tags.items())}
+    return _record(project, (*row, run.project_id), params={}, tags=tags, metrics=series.Summaries([], {}))
+
+
+def _insert(tx: Transaction, project_id: int, row: Row) -> bool:
+    """Insert a run; return False, and do nothing, when its name is taken."""
+    made = tx.row(
+        f"INSERT INTO run ({COLUMNS}) VALUES ({_marks(row)}, ?) "
+        "ON CONFLICT (project_id, name) WHERE deleted_at IS NULL DO NOTHING RETURNING name",
+        (*row, project_id),
+    )
+    return made is not None
 
 
 def free_name(tx: Transaction, project_id: int, wish: str) -> str:
-    """Return the wish, or with the first suffix that is free; others who ask wait for this transaction."""
+    """Return the wish, or with a suffix that is free; others who ask wait for this transaction."""
     if not projects.lock(tx, project_id):
         raise ProjectNotFound(f"the project of {wish!r} was deleted just now")
-    taken = tx.row("SELECT 1 FROM run WHERE project_id = ? AND name = ? AND deleted_at IS NULL", (project_id, wish))
-    if taken is None:
-        return wish
-    prefix = wish[: names.NAME_LIMIT - 8]
-    rows = tx.rows(
-        "SELECT name FROM run WHERE project_id = ? AND name >= ? AND name < ? AND deleted_at IS NULL",
-        (project_id, prefix, prefix + "\U0010ffff"),
+    return _next_free(tx, project_id, wish) if by_name(tx, project_id, wish) else wish
+
+
+def _next_free(tx: Transaction, project_id: int, taken: str) -> str:
+    """Return a name that is taken with a suffix that is free, the first where they were taken one after another.
+
+    It is sought by halving, so that the ten thousandth run of a name is made as fast as the tenth.
+    """
+    low, high = 1, 0
+    numbers: Sequence[int] = names.FIRST_SUFFIXES
+    while high - low != 1:
+        by_number = {number: names.numbered(taken, number) for number in numbers}
+        rows = tx.rows(
+            f"SELECT name FROM run WHERE project_id = ? AND name IN ({_marks(numbers)}) AND deleted_at IS NULL",
+            (project_id, *by_number.values()),
+        )
+        used = {name for (name,) in rows}
+        for number, name in by_number.items():
+            if name not in used:
+                high = number
+                break
+            low = number
+        is_found = high > low
+        numbers = range(low + 1, high, (high - low) // _SOUGHT_AT_ONCE + 1) if is_found else (low * 2, low * 4)
+    return names.numbered(taken, high)
+
+
+def is_open(tx: Transaction, run: RunKey) -> bool | None:
+    """Return whether data is taken for a run: False when it is deleted, None when there is none."""
+    row = tx.row(
+        "SELECT deleted_at FROM run WHERE project_id = ? AND run_id = ?", (run.project_id, bytes.fromhex(run.run_id))
     )
-    return names.first_free(wish, (name for (name,) in rows))
+    return None if row is None else row[0] is None
 
 
 def home(tx: Transaction, run_id: str) -> RunKey | None:
@@ -64,12 +104,23 @@ def by_name(tx: Transaction, project_id: int, name: str) -> RunKey | None:
     return None if row is None else RunKey(project_id, row[0].hex())
 
 
-def is_open(tx: Transaction, run: RunKey) -> bool | None:
-    """Return whether data is taken for a run: False when it is deleted, None when there is none."""
+def seen_by(tx: Transaction, run: RunKey, user: str) -> tuple[Project, Permission, bool | None] | None:
+    """Return a run's project, what a user may do in it, and whether data is taken for the run.
+
+    Returns:
+        None when there is no such project, or the user may do nothing in it. Data is taken unless the run is deleted;
+        of a run that is not there it is None.
+    """
     row = tx.row(
-        "SELECT deleted_at FROM run WHERE project_id = ? AND run_id = ?", (run.project_id, bytes.fromhex(run.run_id))
+        "SELECT p.project_id, p.owner, p.name, p.created_at, m.permission, r.run_id, r.deleted_at FROM member m "
+        "JOIN project p ON p.project_id = m.project_id "
+        "LEFT JOIN run r ON r.project_id = m.project_id AND r.run_id = ? WHERE m.project_id = ? AND m.user_id = ?",
+        (bytes.fromhex(run.run_id), run.project_id, user),
     )
-    return None if row is None else row[0] is None
+    if row is None:
+        return None
+    is_open = None if row[5] is None else row[6] is None
+    return Project(row[0], row[1], row[2], utc(row[3])), Permission(row[4]), is_open
 
 
 def get(tx: Transaction, project: Project, run_id: str) -> RunRecord | None:
@@ -101,25 +152,42 @@ def fill(
             else:
                 found_tags[run_id][name] = text
     return [
-        RunRecord(
-            key=RunKey(project.project_id, row[0].hex()),
-            owner=project.owner,
-            project_name=project.name,
-            run_name=row[1],
-            status=_STATUS[row[2]],
-            created_by=row[3],
-            started_at=utc(row[4]),
-            ended_at=None if row[5] is None else utc(row[5]),
-            last_seen_at=utc(row[6]),
-            description=row[7],
-            error=row[8],
-            deleted_at=None if row[9] is None else utc(row[9]),
+        _record(
+            project,
+            row,
             params=found_params[row[0]],
             tags=found_tags[row[0]],
             metrics=series.Summaries(found_metrics[row[0]], metric_names),
         )
         for row in rows
     ]
+
+
+def _record(
+    project: Project,
+    row: Row,
+    *,
+    params: Mapping[str, object],
+    tags: Mapping[str, str],
+    metrics: Mapping[str, MetricSummary],
+) -> RunRecord:
+    return RunRecord(
+        key=RunKey(project.project_id, row[0].hex()),
+        owner=project.owner,
+        project_name=project.name,
+        run_name=row[1],
+        status=_STATUS[row[2]],
+        created_by=row[3],
+        started_at=utc(row[4]),
+        ended_at=None if row[5] is None else utc(row[5]),
+        last_seen_at=utc(row[6]),
+        description=row[7],
+        error=row[8],
+        deleted_at=None if row[9] is None else utc(row[9]),
+        params=params,
+        tags=tags,
+        metrics=metrics,
+    )
 
 
 def _marks(values: Iterable[object]) -> str:

@@ -74,11 +74,11 @@ class AccountService:
     def account_of(self, digest: bytes) -> Account:
         """Return whose key it is that has a digest; raises as `authenticate`."""
         now_us = self._now_us()
-        with self._database.read() as tx:
-            found = accounts.find_key(tx, digest)
-            account = None if found is None else accounts.find(tx, found.user)
-        if found is None or account is None:
+        with self._database.look() as tx:
+            known = accounts.whose_key(tx, digest)
+        if known is None:
             raise NotAuthenticated("this server does not know the API key; run mlfoundry login")
+        found, account = known
         if found.revoked_at is not None:
             raise NotAuthenticated("the API key was revoked; run mlfoundry login with another one")
         if found.expires_at is not None and found.expires_at.timestamp() * 1e6 <= now_us:
@@ -94,7 +94,7 @@ class AccountService:
 
     def describe_key(self, key: str) -> ApiKey | None:
         """Return what is kept of a key that is in hand; None when it is not known."""
-        with self._database.read() as tx:
+        with self._database.look() as tx:
             return accounts.find_key(tx, digest_of(key))
 
     @done_again

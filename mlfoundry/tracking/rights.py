@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..errors import PermissionDenied, ProjectNotFound, RunDeleted, RunNotFound, shown
 from ..names import is_run_id, legal_name
 from ..records import Permission, RunKey
-from ..store import members, projects, runs
+from ..store import projects, runs
 from ..store.database import Transaction
 from ..store.projects import Project
 
@@ -25,12 +25,11 @@ def require(tx: Transaction, user: str, project_id: int, level: Permission) -> P
     exists = 0 <= project_id < 1 << 63
     if exists:
         tx.hold_rights(project_id)
-    permission = members.permission(tx, project_id, user) if exists else None
-    project = projects.get(tx, project_id) if permission is not None else None
-    if project is None or permission is None:
+    found = projects.seen_by(tx, project_id, user) if exists else None
+    if found is None:
         raise ProjectNotFound(f"there is no project with the id {project_id} that {user!r} may see")
-    _check_level(user, project, permission, level)
-    return project
+    _check_level(user, *found, level)
+    return found[0]
 
 
 def require_by_name(tx: Transaction, user: str, owner: str | None, name: str, level: Permission) -> Project:
@@ -38,15 +37,12 @@ def require_by_name(tx: Transaction, user: str, owner: str | None, name: str, le
     owner = user if owner is None else legal_name("owner", owner)
     name = legal_name("project name", name)
     project_id = projects.find(tx, owner, name)
-    if project_id is not None:
-        tx.hold_rights(project_id)
-    permission = None if project_id is None else members.permission(tx, project_id, user)
-    project = None if project_id is None else projects.get(tx, project_id)
-    if project is None or permission is None:
+    found = None if project_id is None else projects.seen_by(tx, project_id, user)
+    if found is None:
         whose = "" if owner == user else f" Is the owner right? {user!r} sees only projects shared with {user!r}."
         raise ProjectNotFound(f"there is no project {owner}/{name} that {user!r} may see.{whose}")
-    _check_level(user, project, permission, level)
-    return project
+    _check_level(user, *found, level)
+    return found[0]
 
 
 def require_run(tx: Transaction, user: str, run: RunKey, level: Permission) -> Project:
@@ -56,13 +52,7 @@ def require_run(tx: Transaction, user: str, run: RunKey, level: Permission) -> P
         RunNotFound: There is no such run that this user may see.
         PermissionDenied: The user has a lower level.
     """
-    try:
-        project = require(tx, user, run.project_id, level)
-    except ProjectNotFound:
-        raise no_run(run.run_id, user) from None
-    if runs.is_open(tx, run) is None:
-        raise no_run(run.run_id, user)
-    return project
+    return _run_and_project(tx, user, run, level)[0]
 
 
 def require_open(tx: Transaction, user: str, run: RunKey) -> Project:
@@ -71,13 +61,26 @@ def require_open(tx: Transaction, user: str, run: RunKey) -> Project:
     Raises:
         RunDeleted: The run is deleted.
     """
-    project = require_run(tx, user, run, Permission.WRITE)
-    if not runs.is_open(tx, run):
+    project, is_open = _run_and_project(tx, user, run, Permission.WRITE)
+    if not is_open:
         raise RunDeleted(
             f"run {run.run_id} of {project.owner}/{project.name} was deleted; what is logged to it is not "
             "stored. Restore the run, or end it here."
         )
     return project
+
+
+def _run_and_project(tx: Transaction, user: str, run: RunKey, level: Permission) -> tuple[Project, bool]:
+    """Return the project of a run, and whether data is taken for the run; raises as `require_run`."""
+    tx.hold_rights(run.project_id)
+    found = runs.seen_by(tx, run, user)
+    if found is None:
+        raise no_run(run.run_id, user)
+    project, held, is_open = found
+    _check_level(user, project, held, level)
+    if is_open is None:
+        raise no_run(run.run_id, user)
+    return project, is_open
 
 
 def require_may_delete(tx: Transaction, user: str, run: RunKey) -> Project:

@@ -96,7 +96,7 @@ class TrackingService:
         """Begin a transaction on a run that the caller may use at this level."""
         rights.run_key(run)
         reads = level is Permission.READ
-        with self.database.read() if reads else self.database.write(settle=self._settles) as tx:
+        with self.database.read() if reads else self.database.write(settle=self._settles, holding=run.project_id) as tx:
             project = rights.require_run(tx, user, run, level)
             yield tx, project
 
@@ -244,20 +244,18 @@ class TrackingService:
         if not in_calendar(new.started_at_us):
             raise InvalidInput(f"started_at_us is {new.started_at_us}, outside of the years 1 to 9999")
         with self.database.write(settle=self._settles) as tx:
-            if (known := projects.find(tx, owner, project_name)) is not None:
-                tx.hold_rights(known)  # before the project is locked, as whoever changes rights does
-            if owner == user:
+            # Its rights are held before it is locked, as by whoever changes rights.
+            project_id = projects.find(tx, owner, project_name)
+            project = None if project_id is None else projects.lock_for(tx, project_id, user, Permission.WRITE)
+            if project is None and owner == user:
                 project_id = projects.make(tx, owner, project_name, self._now_us())
                 project = rights.require(tx, user, project_id, Permission.WRITE)
-            else:
+            elif project is None:
                 project = rights.require_by_name(tx, user, owner, project_name, Permission.WRITE)
-            existing = runs.home(tx, new.run_id)
-            if existing is not None and existing.project_id != project.project_id:
+                projects.lock(tx, project.project_id)  # the right was given between the two looks
+            record = runs.make(tx, project, replace(new, run_name=name, tags=tags), user, self._now_us())
+            if record is None:
                 raise InvalidInput(f"run id {new.run_id} is taken by a run of another project")
-            new = replace(new, run_name=name, tags=tags)
-            runs.make(tx, project.project_id, new, user, self._now_us())
-            record = runs.get(tx, project, new.run_id)
-        assert record is not None
         return record
 
     def get_run(self, user: str, run_id: str) -> RunRecord:
@@ -355,7 +353,7 @@ class TrackingService:
             names.update(documents.names_of(document))
         columns, nameless = points.columns(decoded.rows, names)
         columns, strange = _sound_points(columns)
-        with self.database.write(settle=batch.settle) as tx:
+        with self.database.write(settle=batch.settle, holding=run.project_id) as tx:
             rights.require_open(tx, user, run)
             # First of all writes, so that the batches of one run take turns on every engine; and also for what is
             # held already, because only a commit that writes settles.

@@ -56,7 +56,7 @@ class SessionService:
         Raises:
             NotAuthenticated: It is over, its key is not taken any more, or its user is disabled.
         """
-        with self._database.read() as tx:
+        with self._database.look() as tx:
             key_digest = sessions.find_key(tx, _digest(session), now_us=self._now_us())
         if key_digest is None:
             raise NotAuthenticated("this session is over; log in again")
