@@ -56,13 +56,7 @@ def require_run(tx: Transaction, user: str, run: RunKey, level: Permission) -> P
         RunNotFound: There is no such run that this user may see.
         PermissionDenied: The user has a lower level.
     """
-    try:
-        project = require(tx, user, run.project_id, level)
-    except ProjectNotFound:
-        raise no_run(run.run_id, user) from None
-    if runs.is_open(tx, run) is None:
-        raise no_run(run.run_id, user)
-    return project
+    return _require_run(tx, user, run, level)[0]
 
 
 def require_open(tx: Transaction, user: str, run: RunKey) -> Project:
@@ -71,13 +65,25 @@ def require_open(tx: Transaction, user: str, run: RunKey) -> Project:
     Raises:
         RunDeleted: The run is deleted.
     """
-    project = require_run(tx, user, run, Permission.WRITE)
-    if not runs.is_open(tx, run):
+    project, is_open = _require_run(tx, user, run, Permission.WRITE)
+    if not is_open:
         raise RunDeleted(
             f"run {run.run_id} of {project.owner}/{project.name} was deleted; what is logged to it is not "
             "stored. Restore the run, or end it here."
         )
     return project
+
+
+def _require_run(tx: Transaction, user: str, run: RunKey, level: Permission) -> tuple[Project, bool]:
+    """Return the project of a run, and whether data is taken for the run; raises as `require_run`."""
+    try:
+        project = require(tx, user, run.project_id, level)
+    except ProjectNotFound:
+        raise no_run(run.run_id, user) from None
+    is_open = runs.is_open(tx, run)
+    if is_open is None:
+        raise no_run(run.run_id, user)
+    return project, is_open
 
 
 def require_may_delete(tx: Transaction, user: str, run: RunKey) -> Project:
