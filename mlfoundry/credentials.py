@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,19 +67,34 @@ class Credentials:
 
     def keep(self, host: str, *, api_key: str, user: str) -> None:
         """Keep a key, and make its server the default."""
-        known = self._read()
-        hosts = {**known.get("hosts", {}), host: {"api_key": api_key, "user": user}}
-        self._write({"default": host, "hosts": hosts})
+        with self._alone():
+            hosts = {**self._read().get("hosts", {}), host: {"api_key": api_key, "user": user}}
+            self._write({"default": host, "hosts": hosts})
 
     def forget(self, host: str) -> bool:
         """Forget a server's key; return whether there was one."""
-        known = self._read()
-        hosts = dict(known.get("hosts", {}))
-        if hosts.pop(host, None) is None:
-            return False
-        default = known.get("default")
-        self._write({"default": None if default == host else default, "hosts": hosts})
+        if self.key(host) is None:
+            return False  # and nothing is made to find that out
+        with self._alone():
+            known = self._read()
+            hosts = dict(known.get("hosts", {}))
+            hosts.pop(host, None)
+            default = known.get("default")
+            self._write({"default": None if default == host else default, "hosts": hosts})
         return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let others who log in or out at the same time wait: what they write must not take this away."""
+        folders.make_private(self.path.parent)
+        lock = self.path.with_name(f".{FILE_NAME}-lock")
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            with suppress(OSError):  # a file system without locks; what is written is whole there all the same
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _of(self, host: str) -> dict[str, str]:
         found = self._read().get("hosts", {}).get(host, {})
@@ -94,7 +112,6 @@ class Credentials:
         return told
 
     def _write(self, told: dict[str, Any]) -> None:
-        folders.make_private(self.path.parent)
         part = self.path.with_name(f".{FILE_NAME}-{secrets.token_hex(4)}")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

@@ -217,13 +217,20 @@ def _brief(value: object) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
+def quoted(text: str) -> str:
+    """Return a text for a message, in quotes, in at most 80 characters of one line."""
+    return _line(repr(text))
+
+
 def shown(value: object) -> str:
     """Return a value for a message, in at most 80 characters of one line, and its type's name."""
     try:
         text = repr(value)
     except Exception as error:  # a stranger's __repr__ may raise anything at all
         text = f"<no repr: {type(error).__name__}>"
+    return f"{_line(text)} ({type(value).__name__})"
+
+
+def _line(text: str) -> str:
     text = " ".join(text.splitlines())
-    if len(text) > 80:
-        text = text[:79] + "…"
-    return f"{text} ({type(value).__name__})"
+    return text if len(text) <= 80 else text[:79] + "…"

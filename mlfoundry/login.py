@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from . import credentials, settings
 from .errors import InvalidSetting, NotAuthenticated
+from .loopback import is_loopback
 from .tracking.http import HttpBackend
 from .tracking.people import People
 
@@ -46,11 +46,7 @@ def host_to_log_in_to(given: str | None) -> str:
 def is_open_to_others(host: str) -> bool:
     """Return whether what is sent to an address can be read on its way: http:// that leaves this machine."""
     parts = urlsplit(host)
-    name = parts.hostname or ""
-    try:
-        return parts.scheme == "http" and not ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return parts.scheme == "http" and name != "localhost"
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def log_in(host: str, key: str) -> Login:

@@ -54,9 +54,9 @@ def _database(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--proxies",
-    metavar="ADDRESS[,ADDRESS]",
+    metavar="ADDRESS[,NETWORK]",
     default="",
-    help="Proxies in front, whose X-Forwarded-For is believed; none by default.",
+    help="Proxies in front, whose X-Forwarded-For is believed, like 10.0.0.0/8; none by default.",
 )
 @click.option(
     "--connections",
@@ -109,7 +109,8 @@ def server(ctx: click.Context, /, **options: Any) -> None:
 
 def _run(session: Session, *, host: str, port: int, hosts: str, proxies: str, partitions: int, **given: Any) -> None:
     _require_extra()
-    from ..server import workers
+    from ..server import listening, workers
+    from ..server import proxies as known_proxies
     from ..store import places
     from ..tracking.accounts import AccountService
 
@@ -118,6 +119,7 @@ def _run(session: Session, *, host: str, port: int, hosts: str, proxies: str, pa
     if artifacts is None:
         raise click.UsageError(f"Give --artifacts or {ARTIFACTS}: the folder where the bytes of files shall lie.")
     names = workers.known_hosts(host, _listed(hosts))
+    known_proxies.Proxies(_listed(proxies))  # one that is none is told before anything begins
     database = places.open_database(place, pool_size=1, partitions=partitions)
     try:
         engine = database.describe()["engine"]  # makes or migrates the tables, before anybody is told to come
@@ -127,7 +129,7 @@ def _run(session: Session, *, host: str, port: int, hosts: str, proxies: str, pa
     places.open_artifacts(artifacts)
     pool_size = given.pop("connections")
     serving = workers.Serving(place, artifacts, names, proxies=_listed(proxies), pool_size=pool_size, **given)
-    with workers.listen(host, port) as listener:
+    with listening.listen(host, port) as listener:
         _tell(session, serving, engine, host, listener.getsockname()[1], has_admin=has_admin)
         workers.serve(serving, listener)
     if not session.json:
@@ -160,7 +162,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _tell(session: Session, serving: Any, engine: str, host: str, port: int, *, has_admin: bool) -> None:
-    from ..server.workers import is_loopback
+    from ..loopback import is_loopback
     from ..store import places
 
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"

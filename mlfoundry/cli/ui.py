@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import InvalidInput, MissingExtra, MlfoundryError
+from ..errors import InvalidInput, InvalidSetting, MissingExtra, MlfoundryError
 from . import output
 from .exits import Refused
 from .session import Session, StoreCommand
@@ -50,8 +50,8 @@ def ui(session: Session, port: int | None, no_browser: bool) -> None:
         raise InvalidInput(f"{client.backend.uri} is a server with a dashboard of its own: open it in a browser")
     try:
         listener = own.bind(port)
-    except OSError as error:
-        raise Refused(f"port {port} is taken ({error.strerror}); give another --port, or none") from error
+    except InvalidSetting as error:
+        raise Refused(str(error)) from error
 
     def started(address: str, token: str) -> None:
         link = f"{address}/login?token={token}"

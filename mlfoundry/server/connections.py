@@ -7,16 +7,26 @@ many connections one address has, and with the kernel's help against peers that 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import json
+import logging
+import secrets
 import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ..wire.errors import problem_json
+from . import envelope, proxies
+
 if TYPE_CHECKING:
     from uvicorn.config import Config
 
 UNTAKEN_S = 90
+HOME_PREFIX = 64  # of IPv6, whoever has one address has all that begin like it
+
+_log = logging.getLogger("mlfoundry.server")
 
 
 class BoundedHttp(H11Protocol):
@@ -36,14 +46,16 @@ class BoundedHttp(H11Protocol):
         super().__init__(config, *words, **named)
         self._deadline: asyncio.TimerHandle | None = None
         self._address = ""
-        self._proxies = config.forwarded_allow_ips or ()
+        given = config.forwarded_allow_ips if config.proxy_headers else []
+        self._proxies = proxies.Proxies(given.split(",") if isinstance(given, str) else given)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or end it at once when its address has too many."""
         super().connection_made(transport)
-        self._address = self.client[0] if self.client else ""
+        address = self.client[0] if self.client else ""
+        self._address = home_of(address)
         self._counts[self._address] += 1
-        if self._counts[self._address] > self.per_address and self._address not in self._proxies:
+        if self._counts[self._address] > self.per_address and address not in self._proxies:
             transport.abort()
             return
         _give_up_on_the_untaken(transport)
@@ -65,6 +77,18 @@ class BoundedHttp(H11Protocol):
         elif self._deadline is None:
             self._await_head()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; no application sees it, so that what all answers have is given to it here."""
+        request_id = secrets.token_hex(8)
+        body = json.dumps(problem_json("InvalidInput", f"this is no HTTP/1.1: {msg}", request_id)).encode()
+        headers = {**envelope.SAFE, "Content-Type": "application/json", "Content-Length": str(len(body))}
+        headers |= {"X-Request-Id": request_id, "Connection": "close"}
+        _log.info("no HTTP", extra={"request_id": request_id, "status": 400, "client": self.client and self.client[0]})
+        if self.cycle is None or self.cycle.response_complete:  # else it would stand in the midst of another answer
+            lines = ["HTTP/1.1 400 Bad Request", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+            self.transport.write("\r\n".join(lines).encode("ascii") + body)
+        self.transport.close()
+
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(self.head_s, self._head_never_came)
 
@@ -77,6 +101,15 @@ class BoundedHttp(H11Protocol):
         self._deadline = None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
+
+
+def home_of(address: str) -> str:
+    """Return for whom an address counts: itself, or the network of IPv6 that it is one of many of."""
+    try:
+        found = proxies.plain(ipaddress.ip_address(address))
+    except ValueError:  # a socket of this machine has no address
+        return address
+    return str(found) if found.version == 4 else str(ipaddress.IPv6Network((int(found), HOME_PREFIX), strict=False))
 
 
 def _give_up_on_the_untaken(transport: asyncio.Transport) -> None:

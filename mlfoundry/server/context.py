@@ -69,7 +69,7 @@ def _shown_account(request: Request) -> Account:
             return _services(request).accounts.authenticate(request.state.key)
     session = session_of(request)
     if session is None:
-        raise NotAuthenticated("this needs an API key; run mlfoundry login, or set MLFOUNDRY_API_KEY")
+        raise NotAuthenticated(gate.way_in)
     account = gate.account(session)
     if request.method not in SAFE_METHODS:
         require_own_change(request, session)

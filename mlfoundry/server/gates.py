@@ -30,10 +30,12 @@ class Gate(Protocol):
     Attributes:
         takes_keys: Whether a request may show an API key instead of a session.
         cookie: Name of the cookie.
+        way_in: What to tell somebody who shows nothing at all.
     """
 
     takes_keys: bool
     cookie: str
+    way_in: str
 
     def begin(self, secret: str) -> str:
         """Begin a session with what a person has in hand. Raises NotAuthenticated."""
@@ -50,6 +52,7 @@ class KeyGate:
 
     takes_keys = True
     cookie = COOKIE
+    way_in = "this needs an API key; run mlfoundry login, or set MLFOUNDRY_API_KEY"
 
     def __init__(self, sessions: SessionService) -> None:
         self._sessions = sessions
@@ -77,6 +80,7 @@ class OwnGate:
     """
 
     takes_keys = False
+    way_in = "this is the dashboard of one person; open the link that mlfoundry ui printed"
 
     def __init__(self, user: str, token: str, *, port: int) -> None:
         self.cookie = f"{COOKIE}_{port}"

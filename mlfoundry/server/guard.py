@@ -1,6 +1,7 @@
 """What every request meets before its route: who asks, then whether it is shaped as the route takes it.
 
-All of it comes before the body is read: whoever has no key cannot make the server take one in.
+All of it comes before the body is read: whoever has no key cannot make the server take one in. What is slow about a
+request (its body, its answer) is not part of the turn that it takes to be worked on.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from ..errors import InvalidInput, shown
-from .limits import caller_of
+from ..errors import InvalidInput, quoted
+from .limits import Turns, caller_of
 from .policy import Needs, declared
 
 JSON_TYPE = "application/json"
@@ -39,12 +40,18 @@ def guarded(authenticate: Callable[[Request], None]) -> type[APIRoute]:
             known = set(_parameters(self.dependant))
 
             async def guarded(request: Request) -> Response:
+                turns: Turns = request.app.state.turns
                 if declared(self) is not Needs.NOTHING:
-                    await run_in_threadpool(authenticate, request)
+                    # Here an address takes turns, for the moment that it takes to look a key up: whoever shows keys
+                    # that are none does not use up the threads.
+                    async with turns.of(caller_of(request.scope)):
+                        await run_in_threadpool(authenticate, request)
                 _require_media_type(request, taken)
                 if self.path.startswith("/api/"):
                     _require_known(request, known)
-                async with request.app.state.turns.of(caller_of(request.scope)):
+                # Before the turn: while a body comes slowly nothing is worked on. `limits` bounds what waits so.
+                await request.body()
+                async with turns.of(caller_of(request.scope)):
                     return await handle(request)
 
             return guarded
@@ -73,7 +80,7 @@ def _require_media_type(request: Request, taken: list[str]) -> None:
         return
     kind = (given or "").partition(";")[0].strip().lower()
     if kind not in taken:
-        raise WrongMediaType(f"the Content-Type is {shown(given) if given else 'missing'}; send {' or '.join(taken)}")
+        raise WrongMediaType(f"the Content-Type is {quoted(given) if given else 'missing'}; send {' or '.join(taken)}")
 
 
 def _require_known(request: Request, known: set[str]) -> None:
@@ -82,7 +89,7 @@ def _require_known(request: Request, known: set[str]) -> None:
     for name, _ in request.query_params.multi_items():
         if name not in known:
             allowed = f"give {', '.join(sorted(known))}" if known else "none is"
-            raise InvalidInput(f"the parameter {shown(name)} is not known here; {allowed}")
+            raise InvalidInput(f"the parameter {quoted(name)} is not known here; {allowed}")
         if name in seen:
             raise InvalidInput(f"the parameter {name} is given twice")
         seen.add(name)

@@ -5,12 +5,12 @@ Else a page of a stranger could have its own name lead to this machine, and a br
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
+from .envelope import refuse
+
 ANY = "*"
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def name_of(header: str) -> str:
@@ -49,7 +49,4 @@ class KnownHosts:
             await self._app(scope, receive, send)
             return
         message = "this server does not go by the name that the request gives it; its --hosts option lists its names"
-        body = json.dumps({"error": {"code": "UnknownHost", "message": message, "request_id": ""}}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 421, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await refuse(scope, send, 421, "UnknownHost", message)

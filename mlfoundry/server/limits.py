@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from ..errors import BackendUnavailable
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from .envelope import Message, Receive, Send, refuse
 
 JSON_LIMIT_BYTES = 1024 * 1024
-BATCH_LIMIT_BYTES = 16 * 1024 * 1024
+SENT_BATCH_LIMIT_BYTES = 16 * 1024 * 1024
 PART_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_PAUSE_S = 30.0
 BODY_LEAST_BYTES_PER_S = 8 * 1024
@@ -230,11 +226,7 @@ def _too_large(limit: int) -> str:
 
 
 async def _refuse(scope: Message, send: Send, status: int, code: str, message: str) -> None:
-    request_id = str(scope.get("state", {}).get("request_id", ""))
-    body = json.dumps({"error": {"code": code, "message": message, "request_id": request_id}}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    headers += [(b"connection", b"close")]  # what still comes of the body is not read
+    headers = {"Connection": "close"}  # what still comes of the body is not read
     if status == 503:
-        headers += [(b"retry-after", f"{BUSY_RETRY_S:g}".encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        headers["Retry-After"] = f"{BUSY_RETRY_S:g}"
+    await refuse(scope, send, status, code, message, headers)

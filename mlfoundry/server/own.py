@@ -6,6 +6,7 @@ by the process and belongs to its account alone; it does not hold the token.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -13,47 +14,41 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
 
+from .. import loopback
+from ..errors import InvalidSetting
 from ..tracking.embedded import EmbeddedBackend
 from ..tracking.own_address import FILE_NAME
 from .app import create_app
 from .gates import OwnGate
-from .workers import without_delay
+from .listening import listen, uvicorn_config
 
 HOST = "127.0.0.1"
-HOSTS = ["127.0.0.1", "localhost"]
 FIRST_PORT = 8642
 PORTS_TRIED = 50
 LOCK_WAIT_S = 0.5
-BACKLOG = 128
 
 
 def bind(port: int | None) -> socket.socket:
     """Return a socket on loopback: of this port, or else of the first free one from 8642 on.
 
     Raises:
-        OSError: The port is taken.
+        InvalidSetting: The port is taken, or all of those are.
     """
-    ports = [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
-    failure: OSError | None = None
-    for each in ports:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if port is not None:
         try:
-            listener.bind((HOST, each))
-            listener.listen(BACKLOG)  # at once: until then another process could bind the same port
-        except OSError as error:
-            listener.close()
-            failure = error
-            continue
-        without_delay(listener)
-        return listener
-    assert failure is not None
-    raise failure
+            return listen(HOST, port)
+        except InvalidSetting as error:
+            reason = os.strerror(getattr(error.__cause__, "errno", None) or errno.EADDRINUSE)
+            raise InvalidSetting(f"port {port} is taken ({reason}); give another --port, or none") from error
+    for each in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
+        with suppress(InvalidSetting):
+            return listen(HOST, each)
+    raise InvalidSetting(f"all ports from {FIRST_PORT} to {FIRST_PORT + PORTS_TRIED - 1} are taken; give a --port")
 
 
 def serve(backend: EmbeddedBackend, listener: socket.socket, *, on_started: Callable[[str, str], None]) -> None:
@@ -67,16 +62,8 @@ def serve(backend: EmbeddedBackend, listener: socket.socket, *, on_started: Call
     port = listener.getsockname()[1]
     address, token = f"http://{HOST}:{port}", secrets.token_urlsafe(32)
     gate = OwnGate(backend.user, token, port=port)
-    app = create_app(backend.database, backend.artifacts, hosts=HOSTS, gate=gate)
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        proxy_headers=False,  # nobody stands before it, and everybody on this machine could say so
-        server_header=False,
-        timeout_graceful_shutdown=3,
-    )
+    app = create_app(backend.database, backend.artifacts, hosts=list(loopback.NAMES), gate=gate)
+    config = uvicorn_config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=3)
     server = _Server(config, lambda: on_started(address, token))
     with announced(backend.root, address):
         server.run(sockets=[listener])

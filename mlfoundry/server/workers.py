@@ -8,7 +8,6 @@ it again. Workers that lose the process that began them stop in the same way.
 from __future__ import annotations
 
 import functools
-import ipaddress
 import logging
 import multiprocessing
 import os
@@ -23,17 +22,19 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
+from .. import loopback
 from ..errors import InvalidSetting
 from ..store import places
-from . import hosts, logs
+from . import logs
+from .listening import uvicorn_config
 from .metrics import FOLDER_VARIABLE
+from .proxies import Proxies
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from uvicorn import Config
 
 KEEP_ALIVE_S = 75  # longer than a proxy in front keeps its connections, so that the proxy closes first
-BACKLOG = 2048
 LAST_WAIT_S = 2.0  # for threads whose request was broken off
 
 _log = logging.getLogger("mlfoundry.server")
@@ -48,7 +49,7 @@ class Serving:
         artifacts: Their place, see `places.open_artifacts`.
         hosts: The names that it goes by.
         workers: How many processes answer.
-        proxies: Addresses of proxies whose word is taken for where a request comes from.
+        proxies: Addresses and networks of proxies whose word is taken for where a request comes from.
         pool_size: How many connections to PostgreSQL each worker may hold.
         stop_s: For how long a stop waits for open requests.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
@@ -100,70 +101,24 @@ def _stop_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
-
-    Args:
-        host: A name or an address of this machine.
-        port: A port; 0 for any that is free.
-
-    Raises:
-        InvalidSetting: The address is none of this machine, or is in use.
-    """
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except OSError as error:
-        reason = str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        raise InvalidSetting(
-            f"the server cannot listen at {host} port {port} ({reason}). Give another --host or --port."
-        ) from error
-    without_delay(listener)
-    return listener
-
-
-def without_delay(listener: socket.socket) -> None:
-    """Have each connection that is accepted send at once what it is given.
-
-    asyncio does so by itself, but not for sockets that were made elsewhere. Without it an answer in two parts waits
-    40 ms for the other side's delayed acknowledgement (Nagle's algorithm).
-    """
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address can be reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 def serve(serving: Serving, listener: socket.socket) -> None:
     """Answer requests until a signal says to stop; return when all is stopped.
 
     Args:
         serving: What and how.
-        listener: From `listen`.
+        listener: From `listening.listen`.
     """
-    from uvicorn import Config, Server
+    from uvicorn import Server
 
-    from .connections import BoundedHttp
-
-    config = Config(
+    config = uvicorn_config(
         functools.partial(make_app, serving),
         factory=True,
         workers=serving.workers,
-        access_log=False,
         log_config=None,
-        server_header=False,
         proxy_headers=bool(serving.proxies),
-        forwarded_allow_ips=list(serving.proxies),
+        forwarded_allow_ips=Proxies(serving.proxies).for_uvicorn(),
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=serving.stop_s,
-        backlog=BACKLOG,
-        http=BoundedHttp,
-        ws="none",
     )
     logs.begin(serving.log_level)
     if serving.workers > 1:
@@ -203,8 +158,8 @@ def known_hosts(host: str, given: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
         InvalidSetting: Others can reach it, and it is not said under which name.
     """
-    if is_loopback(host):
-        return tuple(dict.fromkeys((*given, *hosts.LOOPBACK, host)))
+    if loopback.is_loopback(host):
+        return tuple(dict.fromkeys((*given, *loopback.NAMES, host)))
     if not given:
         raise InvalidSetting(
             f"others can reach the server at {host}: give the names that they use, like --hosts runs.example.org, "

@@ -31,9 +31,13 @@ def all_of(tx: Transaction) -> list[Account]:
     return [_account(row) for row in rows]
 
 
-def change(tx: Transaction, user: str, *, is_admin: bool, disabled_at: int | None) -> None:
-    """Set what may change of a user."""
-    tx.run("UPDATE account SET is_admin = ?, disabled_at = ? WHERE user_id = ?", (int(is_admin), disabled_at, user))
+def change(tx: Transaction, user: str, *, is_admin: bool, is_disabled: bool, now_us: int) -> None:
+    """Set what may change of a user; one who was disabled before has been so since then."""
+    if is_disabled:
+        tx.run("UPDATE account SET disabled_at = COALESCE(disabled_at, ?) WHERE user_id = ?", (now_us, user))
+    else:
+        tx.run("UPDATE account SET disabled_at = NULL WHERE user_id = ?", (user,))
+    tx.run("UPDATE account SET is_admin = ? WHERE user_id = ?", (int(is_admin), user))
 
 
 def count_admins(tx: Transaction) -> int:

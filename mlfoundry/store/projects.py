@@ -11,6 +11,8 @@ from ..values import utc
 from . import members
 from .database import Transaction
 
+RUNS_AT_ONCE = 1000  # of a statement that names them
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -123,8 +125,9 @@ def delete(tx: Transaction, project_id: int) -> None:
     tx.run("DELETE FROM run WHERE project_id = ?", (project_id,))
     for user in [member.user for member in members.all_of(tx, project_id, owner="")]:
         members.remove(tx, project_id, user)
-    for (run_id,) in found:
-        tx.run("DELETE FROM run_home WHERE run_id = ?", (run_id,))
+    for start in range(0, len(found), RUNS_AT_ONCE):
+        some = [run_id for (run_id,) in found[start : start + RUNS_AT_ONCE]]
+        tx.run(f"DELETE FROM run_home WHERE run_id IN ({', '.join('?' for _ in some)})", some)
     for table in ("artifact", "journal", "chunk", "series", "key", "attr"):
         tx.run(f"DELETE FROM {table} WHERE project_id = ?", (project_id,))
     if project is not None:

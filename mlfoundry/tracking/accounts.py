@@ -222,7 +222,7 @@ class AccountService:
             old = _find(tx, user)
             now_admin = old.is_admin if is_admin is None else is_admin
             disabled = old.disabled_at is not None if is_disabled is None else is_disabled
-            accounts.change(tx, user, is_admin=now_admin, disabled_at=self._now_us() if disabled else None)
+            accounts.change(tx, user, is_admin=now_admin, is_disabled=disabled, now_us=self._now_us())
             if not accounts.count_admins(tx):
                 raise LastAdmin(f"{user!r} is the server's last admin; make another one first")
             return _find(tx, user)

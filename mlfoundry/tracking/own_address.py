@@ -17,12 +17,14 @@ def find_address(root: Path) -> str | None:
 
     try:
         descriptor = os.open(root / FILE_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
+    except OSError:  # no such file, or none that we may read or follow: then nothing is known to serve the store
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return _read(descriptor)  # whoever holds the lock is the dashboard
+    except OSError:  # a file system without locks: nobody can say there that they serve
+        return None
     finally:
         os.close(descriptor)
     return None

@@ -134,9 +134,7 @@ class TrackingService:
     @done_again
     def delete_project(self, user: str, project_id: int) -> None:
         """See `Backend.delete_project`."""
-        with self.database.write(settle=self._settles) as tx:
-            self._hold_alone(tx, project_id)
-            rights.require(tx, user, project_id, Permission.ADMIN)
+        with self._alone(user, project_id, Permission.ADMIN) as (tx, _):
             projects.delete(tx, project_id)
         try:
             self._files.drop_project(project_id)
@@ -193,9 +191,7 @@ class TrackingService:
     ) -> None:
         """See `Backend.set_permission`."""
         other = legal_name("user name", other)
-        with self.database.write(settle=self._settles) as tx:
-            self._hold_alone(tx, project_id)
-            project = rights.require(tx, user, project_id, Permission.ADMIN)
+        with self._alone(user, project_id, Permission.ADMIN) as (tx, project):
             held = members.permission(tx, project_id, other)
             if other == project.owner and permission is not Permission.ADMIN:
                 raise _owner_stays(project)
@@ -214,20 +210,25 @@ class TrackingService:
     def remove_collaborator(self, user: str, project_id: int, other: str) -> None:
         """See `Backend.remove_collaborator`."""
         other = legal_name("user name", other)
-        with self.database.write(settle=self._settles) as tx:
-            level = Permission.READ if other == user else Permission.ADMIN
-            self._hold_alone(tx, project_id)
-            project = rights.require(tx, user, project_id, level)
+        level = Permission.READ if other == user else Permission.ADMIN
+        with self._alone(user, project_id, level) as (tx, project):
             if other == project.owner:
                 raise _owner_stays(project)
             if not members.remove(tx, project_id, other):
                 raise _no_collaborator(project, other)
 
-    def _hold_alone(self, tx: Transaction, project_id: int) -> None:
-        """Make others who change rights on a project, or use them, take turns with this transaction."""
-        if 0 <= project_id < 1 << 63:
+    @contextmanager
+    def _alone(self, user: str, project_id: int, level: Permission) -> Iterator[tuple[Transaction, Project]]:
+        """Begin a transaction for which others who change rights on a project, or use them, wait.
+
+        Whoever lacks the level is told so before anybody is made to wait for them.
+        """
+        with self.database.read() as tx:
+            rights.require(tx, user, project_id, level)
+        with self.database.write(settle=self._settles) as tx:
             tx.hold_rights(project_id, alone=True)
             projects.lock(tx, project_id)
+            yield tx, rights.require(tx, user, project_id, level)
 
     # -- runs ------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from ..records import Account
 from ..store import sessions
 from ..store.database import Database
 from .accounts import AccountService, digest_of
+from .attempts import done_again
 
 SESSION_S = 14 * 86400.0
 
@@ -43,12 +44,15 @@ class SessionService:
             NotAuthenticated: The key is none, or is not taken any more; says why.
         """
         self._accounts.authenticate(key)
-        session, now_us = secrets.token_urlsafe(32), self._now_us()
-        with self._database.write(settle=True) as tx:
-            sessions.add(
-                tx, _digest(session), digest_of(key), expires_at=now_us + round(SESSION_S * 1e6), now_us=now_us
-            )
+        session = secrets.token_urlsafe(32)
+        self._add(_digest(session), digest_of(key))
         return session
+
+    @done_again
+    def _add(self, digest: bytes, key_digest: bytes) -> None:
+        now_us = self._now_us()
+        with self._database.write(settle=True) as tx:
+            sessions.add(tx, digest, key_digest, expires_at=now_us + round(SESSION_S * 1e6), now_us=now_us)
 
     def account(self, session: str) -> Account:
         """Return whose session it is, as things stand now.
@@ -62,6 +66,7 @@ class SessionService:
             raise NotAuthenticated("this session is over; log in again")
         return self._accounts.account_of(key_digest)
 
+    @done_again
     def end(self, session: str) -> None:
         """End a session at once; one that is over already is fine."""
         with self._database.write(settle=True) as tx:

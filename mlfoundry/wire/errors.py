@@ -45,12 +45,17 @@ def http_status(error: MlfoundryError) -> int:
 
 def error_json(error: MlfoundryError, request_id: str) -> Json:
     """Return an error as JSON: the one shape that every error of the server has."""
-    told: Json = {"code": type(error).__name__, "message": str(error.args[0]), "request_id": request_id}
+    told = problem_json(type(error).__name__, str(error.args[0]), request_id)
     if isinstance(error, InvalidFilter):
-        told |= {"text": error.text, "position": error.position, "length": error.length}
+        told["error"] |= {"text": error.text, "position": error.position, "length": error.length}
     if isinstance(error, JournalGap):
-        told |= {"expected": error.expected, "got": error.got}
-    return {"error": told}
+        told["error"] |= {"expected": error.expected, "got": error.got}
+    return told
+
+
+def problem_json(code: str, message: str, request_id: str) -> Json:
+    """Return what went wrong in the one shape, also where no error of ours stands for it."""
+    return {"error": {"code": code, "message": message, "request_id": request_id}}
 
 
 def read_error(status: int, told: Any, retry_after_s: float | None) -> MlfoundryError:

@@ -24,7 +24,7 @@ else:
 
 BATCH_TYPE = "application/vnd.mlfoundry.batch"
 POINTS_TYPE = "application/vnd.mlfoundry.points"
-BATCH_LIMIT_BYTES = 64 * 1024 * 1024
+SLOTS_LIMIT_BYTES = 64 * 1024 * 1024  # of a batch, once unpacked
 HEADER_LIMIT_BYTES = 16 * 1024 * 1024
 WINDOW_LOG_LIMIT = 24  # a frame that asks for more memory to be read is none of ours
 _LENGTH = struct.Struct("<I")
@@ -87,9 +87,9 @@ def read_batch(run: RunKey, journal_id: int, data: bytes) -> Batch:
 def _batch_size(header: Json) -> int:
     start, stop = whole("start", header), whole("stop", header)
     size = SLOT * (stop - start)
-    if not 0 <= start <= stop or size > BATCH_LIMIT_BYTES:
+    if not 0 <= start <= stop or size > SLOTS_LIMIT_BYTES:
         raise InvalidInput(
-            f"a batch cannot hold slots {start} to {stop}; it holds at most {BATCH_LIMIT_BYTES // SLOT:,}"
+            f"a batch cannot hold slots {start} to {stop}; it holds at most {SLOTS_LIMIT_BYTES // SLOT:,}"
         )
     return size
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -161,3 +162,17 @@ def _other_address() -> str:
         except OSError:
             return "127.0.0.2"
         return str(probe.getsockname()[0])
+
+
+def test_it_asks_for_its_link_and_for_no_api_key(ui: Ui) -> None:
+    for headers in ({}, {"Authorization": "Bearer mlf_x"}, {"Authorization": "Basic eDp5"}):
+        answer = requests.get(f"{ui.address}/api/v1/projects", headers=headers, timeout=60)
+        assert answer.status_code == 401
+        assert answer.json()["error"]["message"].endswith("open the link that mlfoundry ui printed")
+
+
+def test_it_has_the_bounds_of_a_server(ui: Ui) -> None:
+    place = urlsplit(ui.address)
+    with socket.create_connection((place.hostname or "", place.port or 0), timeout=60) as peer:
+        peer.sendall(b"nonsense\r\n\r\n")
+        assert b'"this is no HTTP/1.1' in peer.recv(4096)

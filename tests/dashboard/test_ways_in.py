@@ -243,3 +243,20 @@ def test_what_bob_may_not_see_looks_like_what_is_not_there(site: Site) -> None:
         return re.sub(r'data-now="[^"]*"', "", answer.text).replace(name, "NAME")
 
     assert plain(hidden, "digits") == plain(gone, "gone99")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("sort=nope", ["This order is not understood"]),
+        ("sort=-metrics.", ["This order is not understood"]),
+        ("filter=nope", ["This filter is not understood"]),
+        ("filter=nope&sort=nope", ["This filter is not understood", "This order is not understood"]),
+        ("filter=&sort=", []),
+    ],
+)
+def test_what_cannot_be_read_of_an_address_is_called_what_it_is(site: Site, asked: str, says: list[str]) -> None:
+    session = session_in(log_in(site, site.keys["ann"]))
+    answer = site.ask("GET", f"{site.digits}?{asked}", session=session, headers=HTML)
+    assert answer.status_code == 200
+    assert sorted(re.findall(r"This \w+ is not understood", answer.text)) == says

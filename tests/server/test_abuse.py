@@ -27,6 +27,8 @@ from mlfoundry.server.app import create_app
 from mlfoundry.server.attempts import ADDRESSES, FailedAttempts
 from mlfoundry.server.connections import BoundedHttp
 from mlfoundry.server.limits import Bodies, RequestLimits, Turns
+from mlfoundry.server.listening import uvicorn_config
+from mlfoundry.server.proxies import Proxies
 from mlfoundry.store.artifacts import ArtifactFolder
 from mlfoundry.store.database import Database
 from mlfoundry.tracking.accounts import AccountService, new_key
@@ -87,12 +89,12 @@ NONSENSE: list[tuple[str, str, dict[str, str], bytes | None, int, str]] = [
     ("GET", "/api/v1/projects/{project_id}/keys", {}, None, 400, "query.kind"),
     ("GET", "/api/v1/projects/{project_id}/keys?kind=colour", {}, None, 400, "give one of"),
     ("GET", "/api/v1/projects/{project_id}/keys?kind=metric&kind=tag", {}, None, 400, "given twice"),
-    ("GET", "/api/v1/projects/{project_id}/keys?kind=metric&knid=1", {}, None, 400, "'knid' (str) is not known here"),
+    ("GET", "/api/v1/projects/{project_id}/keys?kind=metric&knid=1", {}, None, 400, "'knid' is not known here"),
     ("GET", "/api/v1/projects/named?name=a%00b", {}, None, 400, "cannot be seen"),
     ("GET", "/api/v1/runs/nothex", {}, None, 404, "32 hex digits"),
     ("GET", "/api/v1/runs/%2e%2e%2fkeys", {}, None, 404, "there is nothing at"),
     ("GET", "/api/v1/nothing", {}, None, 404, "openapi.json describes what there is"),
-    ("BREW", "/api/v1/projects", {}, None, 405, "'BREW' (str) is not taken here; GET is"),
+    ("BREW", "/api/v1/projects", {}, None, 405, "'BREW' is not taken here; GET is"),
     ("GET", RUN + "/artifacts/content?path=../../etc/passwd", {}, None, 400, "plain relative path"),
     ("GET", RUN + "/journals/18446744073709551616", {}, None, 400, "path.journal_id"),
     ("GET", RUN + "/blobs/" + "g" * 64 + "?size=1", {}, None, 400, "64 hex digits"),
@@ -121,7 +123,7 @@ NONSENSE: list[tuple[str, str, dict[str, str], bytes | None, int, str]] = [
     ("POST", SEARCH, JSON, _json({"metrics": ["a"] * 10_000}), 400, "give at most 1,000"),
     ("POST", SEARCH, JSON, _json({"view": "x" * 100_000}), 400, ""),
     ("POST", SEARCH, JSON, _json({"cursor": "x" * 100_000}), 400, ""),
-    ("POST", SEARCH, {"Content-Type": "text/plain"}, b"{}", 415, "'text/plain' (str); send application/json"),
+    ("POST", SEARCH, {"Content-Type": "text/plain"}, b"{}", 415, "'text/plain'; send application/json"),
     ("POST", SEARCH, {"Content-Type": "application/x-www-form-urlencoded"}, b"a=b", 415, "send application/json"),
     ("POST", SEARCH, {"Content-Type": "multipart/form-data; boundary=x"}, b"--x--", 415, "send application/json"),
     ("POST", SEARCH, {"Content-Type": "application/json\xe9"}, b"{}", 415, "send application/json"),
@@ -190,7 +192,7 @@ def test_a_small_batch_that_unpacks_to_gigabytes_takes_no_memory(
     place = JOURNAL.format(project_id=scene.project_id, run_id=scene.run.run_id, journal_id=7)
     process = psutil.Process()
     before = process.memory_info().rss
-    for slots_ in (3, 1000, frames.BATCH_LIMIT_BYTES // 32, 1 << 40):
+    for slots_ in (3, 1000, frames.SLOTS_LIMIT_BYTES // 32, 1 << 40):
         header = {"start": 0, "stop": slots_, "names": {}, "settle": False}
         answer = ask(server, "POST", place, people.keys["owner"], data=_batch(header, bomb))
         assert answer.status_code == 400
@@ -362,21 +364,74 @@ def test_a_body_that_drips_in_is_given_up_although_it_always_goes_on(bounded: tu
         assert time.monotonic() - began < 8
 
 
-def test_one_address_has_only_so_many_connections_and_gets_others_when_it_ends_some(
-    bounded: tuple[str, str],
-) -> None:
-    with contextlib.ExitStack() as held:
-        peers = [held.enter_context(_connected(bounded[0])) for _ in range(Slow.per_address + 20)]
-        refused = 0
-        for peer in peers[Slow.per_address :]:
-            refused += _ended_within(peer, 10) < 8
-        assert refused == 20
-    deadline = time.monotonic() + 10
-    while True:
-        with contextlib.suppress(requests.ConnectionError):
-            assert requests.get(f"{bounded[0]}/healthz", timeout=10).ok
-            break
-        assert time.monotonic() < deadline
+class Few(BoundedHttp):
+    """The protocol with a limit of connections that a test can reach."""
+
+    per_address = 40
+
+
+@contextlib.contextmanager
+def _few(folder: Path, **more: Any) -> Iterator[str]:
+    """The address of a server that takes few connections of one address."""
+    make_private(folder)
+    database = Database(folder / "mlfoundry.db")
+    app = create_app(database, ArtifactFolder(folder / "artifacts"))
+    port = free_port()
+    running = uvicorn.Server(
+        uvicorn_config(app, host="127.0.0.1", port=port, http=Few, log_level="critical", lifespan="off", **more)
+    )
+    thread = threading.Thread(target=running.run, name="tests-few")
+    thread.start()
+    while not running.started:
+        threading.Event().wait(0.01)
+    yield f"http://127.0.0.1:{port}"
+    running.should_exit = True
+    thread.join(10)
+    database.close()
+
+
+def test_one_address_has_only_so_many_connections_and_gets_others_when_it_ends_some(tmp_path: Path) -> None:
+    with _few(tmp_path / "few") as address:
+        with contextlib.ExitStack() as held:
+            peers = [held.enter_context(_connected(address)) for _ in range(Few.per_address + 20)]
+            assert [_ended_within(peer, 5) < 4 for peer in peers[Few.per_address :]] == [True] * 20
+            for peer in peers[: Few.per_address]:
+                peer.setblocking(False)
+                with pytest.raises(BlockingIOError):  # they are open, and nothing was said
+                    peer.recv(1)
+        deadline = time.monotonic() + 10
+        while True:
+            with contextlib.suppress(requests.ConnectionError):
+                assert requests.get(f"{address}/healthz", timeout=10).ok
+                break
+            assert time.monotonic() < deadline
+
+
+def test_what_is_no_http_is_refused_in_the_one_shape(bounded: tuple[str, str]) -> None:
+    with _connected(bounded[0]) as peer:
+        peer.sendall(b"\x16\x03\x01 <script>\r\n\r\n")
+        answer = b""
+        while block := peer.recv(4096):
+            answer += block
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["request_id"] == lines["X-Request-Id"]
+    assert lines["X-Content-Type-Options"] == "nosniff"
+    assert lines["Content-Length"] == str(len(body))
+
+
+@pytest.mark.parametrize("network", ["127.0.0.1", "127.0.0.0/8"])
+def test_a_proxy_may_have_any_number_also_when_it_is_named_by_its_network(tmp_path: Path, network: str) -> None:
+    given = Proxies([network]).for_uvicorn()
+    with (
+        _few(tmp_path / "few", proxy_headers=True, forwarded_allow_ips=given) as address,
+        contextlib.ExitStack() as held,
+    ):
+        peers = [held.enter_context(_connected(address)) for _ in range(Few.per_address + 20)]
+        for peer in peers:
+            peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert all(peer.recv(4096).startswith(b"HTTP/1.1 200 ") for peer in peers)
 
 
 # -- keys that are none --------------------------------------------------------------------------
@@ -459,6 +514,59 @@ def test_one_callers_requests_take_turns_and_the_others_do_not_wait_for_them() -
         thread.submit(asyncio.run, play()).result()
 
 
+def test_whoever_shows_keys_that_are_none_takes_turns_before_they_are_looked_up(
+    server: TeamServer, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.app.state.turns = Turns(2)
+    go_on, looking = threading.Event(), threading.Semaphore(0)
+    accounts = server.app.state.services.accounts
+    took = accounts.authenticate
+
+    def slowly(key: str) -> Any:
+        looking.release()
+        assert go_on.wait(20)
+        return took(key)
+
+    monkeypatch.setattr(accounts, "authenticate", slowly)
+    with ThreadPoolExecutor(7) as pool:
+        wrong = [pool.submit(ask, server, "GET", "/api/v1/whoami", new_key()) for _ in range(6)]
+        assert looking.acquire(timeout=10)
+        assert looking.acquire(timeout=10)
+        assert not looking.acquire(timeout=0.3)  # the other four wait, and hold no thread
+        honest = requests.Session()
+        honest.mount("http://", From("127.0.0.2"))
+        right = pool.submit(ask, server, "GET", "/api/v1/whoami", people.keys["owner"], session=honest)
+        assert looking.acquire(timeout=10)  # somebody else's does not wait for them
+        go_on.set()
+        assert [each.result().status_code for each in wrong] == [401] * 6
+        assert right.result().ok
+
+
+class From(requests.adapters.HTTPAdapter):
+    """Connections that come from an address of this machine's own."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        super().__init__()
+
+    def init_poolmanager(self, *words: Any, **given: Any) -> None:
+        super().init_poolmanager(*words, source_address=(self._address, 0), **given)
+
+
+@pytest.mark.parametrize("way", ["/login", SEARCH])
+def test_a_body_that_comes_slowly_holds_no_turn(server: TeamServer, people: People, scene: Scene, way: str) -> None:
+    server.app.state.turns = Turns(1, wait_s=1)
+    address = urlsplit(server.address)
+    head = f"POST {address.path}{way.format(project_id=scene.project_id)} HTTP/1.1\r\nHost: {address.netloc}\r\n"
+    head += f"Authorization: Bearer {people.keys['owner']}\r\nContent-Type: application/json\r\n"
+    head += f"Origin: http://{address.netloc}\r\nContent-Length: 100\r\n\r\n"
+    with _connected(server.address) as slow:
+        slow.sendall(head.encode() + b'{"filter":')
+        threading.Event().wait(0.3)  # as long as it takes to be read as far as it came
+        for path, key in (("/healthz", None), ("/api/v1/whoami", people.keys["owner"])):
+            assert ask(server, "GET", path, key).status_code == 200
+
+
 def _honest(address: str, key: str, project: int, count: int) -> list[float]:
     """Return how long each of an honest client's requests took."""
     took = []
@@ -491,7 +599,7 @@ def test_an_honest_client_does_not_notice_all_of_it_at_once(tmp_path: Path, scal
     tracking = TrackingService(database, ArtifactFolder(tmp_path / "team" / "artifacts"))
     mine, evil = tracking.create_run("root", new_run("honest")), tracking.create_run("mallory", new_run("evil"))
     database.close()
-    header = {"start": 0, "stop": frames.BATCH_LIMIT_BYTES // 32, "names": {}, "settle": False}
+    header = {"start": 0, "stop": frames.SLOTS_LIMIT_BYTES // 32, "names": {}, "settle": False}
     (tmp_path / "bomb").write_bytes(_batch(header, _bomb(1 << 30)))
     command = [sys.executable, "-c", "from mlfoundry.cli import main; main()", "server", "--json"]
     command += ["--database", str(tmp_path / "team" / "runs.db"), "--port", "0"]

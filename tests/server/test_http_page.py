@@ -40,7 +40,7 @@ def test_the_program_of_the_page_makes_a_run_with_its_points(server: TeamServer,
 HTTP = connections.BoundedHttp
 LIMITS = {
     "JSON body": [limits.JSON_LIMIT_BYTES >> 20],
-    "batch": [limits.BATCH_LIMIT_BYTES >> 20, frames.BATCH_LIMIT_BYTES >> 20, frames.HEADER_LIMIT_BYTES >> 20],
+    "batch": [limits.SENT_BATCH_LIMIT_BYTES >> 20, frames.SLOTS_LIMIT_BYTES >> 20, frames.HEADER_LIMIT_BYTES >> 20],
     "part of a file": [parts.LEAST_PART_BYTES >> 10, limits.PART_LIMIT_BYTES >> 20, parts.SIZE_LIMIT_BYTES >> 40],
     "page of runs": [search.PAGE_LIMIT, search.NAMES_LIMIT],
     "filter": [query_tokens.MAX_TEXT, query.MAX_COMPARISONS, query.MAX_DEPTH, query.MAX_LIST],

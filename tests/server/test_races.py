@@ -249,6 +249,46 @@ def test_a_batch_that_waits_for_the_deletion_of_its_run_is_not_stored(
     assert workers[0].acked(OWNER, run, 7) == 0
 
 
+# -- strangers -----------------------------------------------------------------------------------
+
+
+def test_who_has_no_right_is_told_so_at_once_and_makes_nobody_wait(workers: list[TrackingService], schema: str) -> None:
+    tracking = workers[0]
+    run = make_project(tracking, ann=Permission.WRITE)
+    project_id = run.project_id
+    verbs = {
+        "delete": lambda user: tracking.delete_project(user, project_id),
+        "set": lambda user: tracking.set_permission(user, project_id, BOB, Permission.ADMIN, new=None),
+        "remove": lambda user: tracking.remove_collaborator(user, project_id, ANN),
+        "leave": lambda user: tracking.remove_collaborator(user, project_id, user),
+    }
+    with psycopg.connect(schema) as busy:  # somebody whose change of rights takes its time
+        busy.execute("SELECT pg_advisory_xact_lock(%s)", (project_id,))
+        busy.execute("UPDATE project SET changes = changes + 1 WHERE project_id = %s", (project_id,))
+        began = time.monotonic()
+        told = together(*(partial(verb, "stranger") for verb in verbs.values()))
+        told += together(*(partial(verbs[name], ANN) for name in ("delete", "set")))
+        assert time.monotonic() - began < 5
+    assert failures(told) == [ProjectNotFound] * 4 + [PermissionDenied] * 2
+
+
+def test_a_right_that_is_lost_while_one_waits_for_ones_turn_is_none(
+    workers: list[TrackingService], schema: str
+) -> None:
+    run = make_project(workers[0], ann=Permission.ADMIN)
+    told: list[Any] = []
+    with psycopg.connect(schema) as demotes:
+        demotes.execute("SELECT pg_advisory_xact_lock(%s)", (run.project_id,))
+        demotes.execute("UPDATE member SET permission = 1 WHERE user_id = %s", (ANN,))
+        call = partial(workers[0].set_permission, ANN, run.project_id, BOB, Permission.ADMIN, new=None)
+        thread = threading.Thread(target=lambda: told.extend(together(call)))
+        thread.start()
+        _wait_for_lock(schema, "pg_advisory_xact_lock")
+        demotes.commit()
+    thread.join(LIMIT_S)
+    assert failures(told) == [PermissionDenied]
+
+
 # -- deletion ------------------------------------------------------------------------------------
 
 
@@ -369,11 +409,11 @@ def test_a_batch_that_must_give_way_in_a_deadlock_is_stored_all_the_same(
     assert [each.acked for each in told] == [3]
 
 
-def _wait_for_lock(uri: str) -> None:
+def _wait_for_lock(uri: str, statement: str = "last_seen_at") -> None:
     deadline = time.monotonic() + LIMIT_S
     with psycopg.connect(uri, autocommit=True) as look:
         while not look.execute(
-            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%last_seen_at%'"
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s", (f"%{statement}%",)
         ).fetchone():
             assert time.monotonic() < deadline
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from mlfoundry.errors import NotAuthenticated
+from mlfoundry.errors import NotAuthenticated, StoreBusy
+from mlfoundry.folders import make_private
+from mlfoundry.store.database import Database, Transaction
+from mlfoundry.tracking.accounts import AccountService
+from mlfoundry.tracking.sessions import SessionService
 from tests.server.scene import People
 from tests.servers import TeamServer
 
@@ -28,3 +34,55 @@ def test_a_session_is_known_to_all_workers_and_ends_on_all_with_its_key(worker: 
     for caller in ("revoked", "expired", "disabled"):
         with pytest.raises(NotAuthenticated):
             known.begin(people.keys[caller])
+
+
+class GivesWay(Database):
+    """A database whose next transaction that writes is undone in favour of another, as many times as it is told."""
+
+    times = 0
+
+    @contextmanager
+    def write(self, *, settle: bool = False) -> Iterator[Transaction]:
+        with super().write(settle=settle) as tx:
+            yield tx
+            if self.times:
+                self.times -= 1
+                raise StoreBusy("a deadlock", gave_way=True)
+
+
+def test_a_session_begins_and_ends_also_when_the_store_has_it_give_way_first(tmp_path: Path) -> None:
+    make_private(tmp_path / "store")
+    database = GivesWay(tmp_path / "store" / "mlfoundry.db")
+    accounts = AccountService(database)
+    sessions = SessionService(database, accounts)
+    key = accounts.create_first_admin("ann")
+    accounts.authenticate(key)  # notes the use of the key, which is no verb of its own
+    database.times = 2
+    session = sessions.begin(key)
+    assert database.times == 0
+    assert sessions.account(session).user == "ann"
+    database.times = 2
+    sessions.end(session)
+    assert database.times == 0
+    with pytest.raises(NotAuthenticated, match="this session is over"):
+        sessions.account(session)
+    database.close()
+
+
+def test_a_change_of_a_disabled_account_does_not_move_when_it_was_disabled(tmp_path: Path) -> None:
+    make_private(tmp_path / "store")
+    database = Database(tmp_path / "store" / "mlfoundry.db")
+    now = [1_000_000]
+    accounts = AccountService(database, now_us=lambda: now[0])
+    root = accounts.authenticate(accounts.create_first_admin("root"))
+    accounts.create_user(root, "bob")
+    disabled = accounts.change_user(root, "bob", is_disabled=True).disabled_at
+    assert disabled is not None
+    now[0] += 5_000_000
+    assert accounts.change_user(root, "bob", is_admin=True).disabled_at == disabled
+    assert accounts.change_user(root, "bob", is_disabled=True).disabled_at == disabled
+    assert accounts.change_user(root, "bob", is_disabled=False).disabled_at is None
+    again = accounts.change_user(root, "bob", is_disabled=True).disabled_at
+    assert again is not None
+    assert again > disabled
+    database.close()

@@ -1,7 +1,7 @@
 """The dashboard: pages that a server renders, and the same ES modules that notebooks use, fed over HTTP.
 
 `pages` holds the routes of pages, `feeds` those that feed the modules, `previews` those that show what users stored;
-`rendering` makes HTML and its headers, `assets` gives scripts and styles.
+`rendering` makes HTML and its policy, `assets` gives scripts and styles.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from . import assets, feeds, pages, previews
-from .rendering import SafeHeaders, error_page
+from .rendering import error_page
 
 __all__ = ["add_dashboard", "error_page"]
 
@@ -18,4 +18,3 @@ def add_dashboard(app: FastAPI) -> None:
     """Add the pages and what they ask for to an application."""
     for room in (pages, feeds, previews, assets):
         app.router.routes += room.router.routes
-    app.add_middleware(SafeHeaders)

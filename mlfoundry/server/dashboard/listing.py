@@ -8,7 +8,8 @@ from typing import Any
 
 from ...errors import NotFound
 from ...panels import frames
-from ...records import ProjectRecord, RunKey, RunQuery, RunRecord
+from ...records import ProjectRecord, RunQuery, RunRecord
+from ...tracking.rights import no_run
 from ...tracking.service import TrackingService
 
 WHOLE_MOST = 10_000
@@ -89,7 +90,7 @@ class Listing:
         found = [self._tracking.get_run(self._user, run_id) for run_id in run_ids]
         for record in found:
             if record.key.project_id != self.project.project_id:
-                self._tracking.get_facts(self._user, RunKey(self.project.project_id, record.key.run_id))
+                raise no_run(record.key.run_id, self._user)
         return found
 
     def _search(

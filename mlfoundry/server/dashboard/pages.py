@@ -100,11 +100,17 @@ def runs(request: Request, has: Has, caller: Caller, owner: str, name: str) -> R
     """Show the runs of a project: the first of them, filtered and sorted as the address says."""
     project = has.tracking.get_project(caller.user, owner, name)
     wanted, sort = request.query_params.get("filter", ""), request.query_params.get("sort", "")
-    said = ""
+    said: dict[str, str] = {}
     try:
         records = _first_runs(has, caller.user, project, wanted, sort)
-    except InvalidFilter as error:  # the address may hold anything; the module says where the mistake is
-        said, records = str(error.args[0]), _first_runs(has, caller.user, project, "", "")
+    except InvalidFilter:  # the address may hold anything; the module says where the mistake is
+        for what, alone in (("filter", (wanted, "")), ("order", ("", sort))):
+            try:
+                _first_runs(has, caller.user, project, *alone)
+            except InvalidFilter as error:
+                said[what] = str(error.args[0])
+        wanted, sort = "" if "filter" in said else wanted, "" if "order" in said else sort
+        records = _first_runs(has, caller.user, project, wanted, sort)
     return page(
         request, "runs", title=f"{owner}/{name}", project=project, table=_table(records), said=said,
         told=_project_told(project, caller.user),
@@ -112,9 +118,14 @@ def runs(request: Request, has: Has, caller: Caller, owner: str, name: str) -> R
 
 
 def _first_runs(has: Has, user: str, project: ProjectRecord, wanted: str, sort: str) -> Sequence[RunRecord]:
-    order = (f"{sort[1:]} desc" if sort.startswith("-") else sort,) if sort else ()
+    order = (_order(sort),) if sort else ()
     query = RunQuery(project.project_id, wanted, order, limit=SERVED_RUNS)
     return has.tracking.search_runs(user, query).runs
+
+
+def _order(sort: str) -> str:
+    """Return an order as a search takes it; in an address a ``-`` stands for the other way round."""
+    return f"{sort[1:]} desc" if sort.startswith("-") else sort
 
 
 def _table(records: Sequence[RunRecord]) -> dict[str, Any]:

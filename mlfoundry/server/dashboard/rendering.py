@@ -1,17 +1,16 @@
-"""How pages become HTML: the one template environment, what every page knows, and the headers that keep it safe."""
+"""How pages become HTML: the one template environment, what every page knows, and the policy that keeps it safe."""
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import jinja2
 from fastapi import Request
-from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse, Response
 
 from ... import __version__, displays
@@ -35,14 +34,6 @@ PAGE_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-_NO_PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
-_EVERYWHERE = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
 
 
 @functools.cache
@@ -133,31 +124,3 @@ def login_page(
 
 def _stamp(at: datetime | None) -> str:
     return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-class SafeHeaders:
-    """Gives each answer the headers that a browser should be told, unless its route told others."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ) -> None:
-        """Serve a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def safely(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _EVERYWHERE.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Content-Security-Policy", _NO_PAGE_POLICY)
-            await send(message)
-
-        await self._app(scope, receive, safely)
