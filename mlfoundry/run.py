@@ -103,7 +103,8 @@ class Run(StoredRun):
         self._journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
         if not self._ended:
             with contextlib.suppress(RunEnded):
-                self._journal.write({"kind": "created", "project_id": record.key.project_id})
+                content = {"kind": "created", "project_id": record.key.project_id, "run_name": record.run_name}
+                self._journal.write(content)
 
     # -- logging ---------------------------------------------------------------------------------
 

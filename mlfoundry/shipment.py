@@ -180,7 +180,8 @@ class Shipment:
             data, stop = self.journal.read(self.acked)
             if not data:
                 break
-            self._send(self.run, data, stop, settle=self.journal.needs_room)
+            # The first batch settles the run with it, see `recovery`; later ones wait for the disk where it is of use.
+            self._send(self.run, data, stop, settle=self.journal.needs_room or not self.settled)
         self._send_files(self.run)
         now = time.monotonic()
         if last:
