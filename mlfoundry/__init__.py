@@ -15,8 +15,9 @@ TYPE_CHECKING = False  # typing itself would cost half of what a bare interprete
 if TYPE_CHECKING:
     from .client import Client, get_client
     from .errors import MlfoundryError
+    from .own_runs import open_runs
     from .records import Health, Permission, RunStatus
-    from .run import Run, open_runs
+    from .run import Run
     from .stored_run import StoredRun
 
 __version__ = "0.1.0"
@@ -43,7 +44,7 @@ _HOMES = {
     "RunStatus": "records",
     "Run": "run",
     "StoredRun": "stored_run",
-    "open_runs": "run",
+    "open_runs": "own_runs",
 }
 
 

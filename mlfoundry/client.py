@@ -25,6 +25,7 @@ from .tracking.backend import Backend
 from .tracking.embedded import EmbeddedBackend
 
 PAGE = 1000
+RECOVERY_S = 2.0  # what a look waits for what dead processes left
 
 
 def get_client(
@@ -181,7 +182,8 @@ class Client:
             # What failed left no run; after an interrupt there may be one, which recovery then ends.
             journal.close(settled=isinstance(error, Exception))
             raise
-        journal.write({"kind": "created", "project_id": record.key.project_id if made else None})
+        project_id = record.key.project_id if made else None
+        journal.write({"kind": "created", "project_id": project_id, "run_name": record.run_name})
         return self._run(record, journal, new, owns_end=True, made=made)
 
     def _run(self, record: RunRecord, journal: Journal, new: NewRun, *, owns_end: bool, made: bool) -> Run:
@@ -390,9 +392,18 @@ class Client:
         """
         shipper = shipping.shipper()
         shipper.watch(self.backend, self.settings.journal_roots())
+        with contextlib.suppress(BackendUnavailable):
+            recovery.take_up_parked(self.backend, self.settings.journal_roots())
         shipper.reconsider(self.backend)
         shipper.wait(lambda: not shipper.adopted(self.backend), timeout_s, backend=self.backend, sweep=True)
         return shipper.count_left(self.backend, self.settings.journal_roots())
+
+    def _take_up(self, run_id: str) -> bool:
+        """Give what dead processes logged to a run, and was put aside, a moment to be stored; False without any."""
+        taken = recovery.take_up_parked(self.backend, self.settings.journal_roots(), run_id)
+        if taken:
+            self.sync(RECOVERY_S)
+        return bool(taken)
 
     def _recovered(self) -> None:
         """Before the first look: give dead processes' journals a moment to be stored, so that it tells the truth."""
@@ -402,7 +413,7 @@ class Client:
         roots = self.settings.journal_roots()
         if any(recovery.count_dead(root) for root in roots):
             with contextlib.suppress(MlfoundryError):
-                self.sync(timeout_s=2.0)
+                self.sync(RECOVERY_S)
 
     def close(self) -> None:
         """Release what this client holds of the store; a later use takes it again. Open runs go on.

@@ -2,7 +2,8 @@
 
 =============  ===========================================================================================
 origin         where the journal belongs, see `recovery`; once a segment
-created        ``project_id``: the backend has made the run; null when it could not be reached
+created        ``project_id``: the backend has made the run; null when it could not be reached. ``run_name``: the
+               name that it got
 keys           ``names``: {number: [metric keys]}, one key of a number, several of a key set
 params         ``values``: {name: [type, text]}, types as in `values.param_text`
 tags, facts    ``values``: {name: text}; null as text removes a tag
@@ -124,7 +125,7 @@ def names_of(document: Document) -> dict[int, tuple[str, ...]]:
 
 def _origin(content: Mapping[str, Any]) -> None:
     _created(content)
-    for name in ("project_name", "run_name", "uri", "role", "description"):
+    for name in ("project_name", "uri", "role", "description", "boot"):
         _require(isinstance(content.get(name, ""), str), f"text as {name}")
     for name in ("owner", "user"):
         _require(isinstance(content.get(name), str | None), f"text or null as {name}")
@@ -136,6 +137,7 @@ def _origin(content: Mapping[str, Any]) -> None:
 def _created(content: Mapping[str, Any]) -> None:
     project_id = content.get("project_id")
     _require(project_id is None or (type(project_id) is int and 0 <= project_id < 1 << 63), "a project's id or null")
+    _require(isinstance(content.get("run_name", ""), str), "text as run_name")
 
 
 def _keys(content: Mapping[str, Any]) -> None:

@@ -7,9 +7,13 @@ The origin of a journal, restated in each of its segments, is a JSON object::
     role                 "owner" made the run and ends it; "member" only logs to it
     project_id           once the backend has made the run; also in a document of kind "created"
     pid                  of the process, for messages
+    boot                 which start of the machine it ran in, empty where that cannot be told
 
 An owner that died without saying how its run ended was killed: so it is recorded, with the time of the
 last record. Nothing is written to a journal of a dead process, so a recovery that dies is done again.
+
+What belongs to a run that is deleted is put aside, and taken up again when the run is back. A run that a power cut
+made the store forget, in its first moments, is made again from what its journal says.
 """
 
 from __future__ import annotations
@@ -23,12 +27,13 @@ from typing import Any
 
 from .documents import is_sound
 from .errors import BackendUnavailable, MlfoundryError, NotFound
-from .journal.folder import clear_unfinished, is_unfinished, parse_folder
+from .journal.folder import clear_unfinished, is_unfinished, parked_in, parse_folder, take_back
 from .journal.reader import LeftJournal, adopt, is_dead
 from .records import NewRun, RunKey, RunStatus
 from .tracking.backend import Backend
 
 UNFINISHED_S = 600.0  # making one takes a moment, but a loaded machine may stop between any two steps
+FORGETTABLE_S = 60.0  # the first batch of a run is settled within a second, and the run with it
 
 _log = logging.getLogger("mlfoundry")
 _told: set[Path] = set()
@@ -48,7 +53,16 @@ def origin(new: NewRun, *, user: str | None, uri: str, role: str, pid: int) -> d
         "uri": uri,
         "role": role,
         "pid": pid,
+        "boot": boot_id(),
     }
+
+
+def boot_id() -> str:
+    """Return what tells this start of the machine from others; empty where nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def count_dead(root: Path) -> int:
@@ -79,6 +93,30 @@ def take(folder: Path) -> LeftJournal | None:
             _told.add(folder)
             _log.warning("The journal %s cannot be read (%s: %s)", folder, type(error).__name__, error)
         return None
+
+
+def take_up_parked(backend: Backend, roots: list[Path], run_id: str | None = None) -> int:
+    """Let recovery see the journals again that were put aside and whose runs can take them; return how many.
+
+    Args:
+        backend: Where the runs are looked for.
+        roots: Folders of journals.
+        run_id: Only journals of this run; all when None.
+
+    Raises:
+        BackendUnavailable: It cannot be asked now.
+    """
+    taken = 0
+    for root in roots:
+        for owner_id, folder in parked_in(root, run_id):
+            try:
+                is_back = backend.get_run(owner_id).deleted_at is None
+            except BackendUnavailable:
+                raise
+            except MlfoundryError:
+                continue
+            taken += is_back and take_back(folder)
+    return taken
 
 
 def can_be_asked(backend: Backend, folder: Path) -> bool:
@@ -141,7 +179,14 @@ def prepare(left: LeftJournal, backend: Backend) -> Recovered | None:
     if run is None and not told:
         _log.warning("It is not known where the journal belongs; its records are kept in %s.", left.park())
         return None
-    acked = 0 if run is None else backend.acked(run, left.journal_id)
+    acked = 0
+    if run is not None:
+        try:
+            acked = backend.acked(run, left.journal_id)
+        except NotFound:
+            if not (backend.may_forget and may_be_forgotten(left)):
+                raise
+            run = None
     if acked < left.first:
         left.damage.insert(0, (acked, left.first - acked))
     if left.damage:
@@ -169,6 +214,19 @@ def _ends_run(left: LeftJournal) -> bool:
     return all(is_dead(folder) for folder in others)
 
 
+def may_be_forgotten(left: LeftJournal) -> bool:
+    """Return whether a power cut may have made the store forget the run, which was not deleted then.
+
+    The embedded store does not wait for the disk when it makes a run (see `TrackingService`): what it had answered may
+    be gone with the machine's power, but only until the first batch was settled.
+    """
+    is_same_boot = left.origin.get("boot", "") == boot_id() != ""
+    if is_same_boot or not left.origin or left.first:
+        return False
+    lived_us = (left.last_at_us or 0) - int(left.origin.get("started_at_us", 0))
+    return lived_us < FORGETTABLE_S * 1_000_000
+
+
 def _home(left: LeftJournal, backend: Backend) -> RunKey | None:
     """Return where the run lies, None when the backend has never made it."""
     made = [each.content for each in left.documents if each.content["kind"] == "created" and is_sound(each)]
@@ -182,7 +240,10 @@ def _home(left: LeftJournal, backend: Backend) -> RunKey | None:
 
 
 def _asked_for(left: LeftJournal) -> NewRun:
-    told = left.origin
+    told = dict(left.origin)
+    for each in left.documents:  # the name that it had got, should it have to be made again
+        if each.content["kind"] == "created" and is_sound(each) and "run_name" in each.content:
+            told["run_name"] = each.content["run_name"]
     try:
         return NewRun(
             run_id=left.run_id,

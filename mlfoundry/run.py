@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from . import displays, process_exit, progress, values
+from . import own_runs, process_exit, progress, standing, values
 from . import shipper as shipping
 from .documents import ENDS, FACT_LIMIT, OWN_FACTS
 from .errors import (
@@ -34,7 +33,6 @@ from .observation import Observation
 from .records import ArtifactRecord, Health, NewRun, RunRecord, RunStatus
 from .results import ArtifactList
 from .shipment import Shipment
-from .slots import SLOT
 from .stored_run import StoredRun
 from .uploads import Uploads, files_to_log
 
@@ -83,9 +81,7 @@ class Run(StoredRun):
         journal.on_open = self._ship
         if journal.folder is not None or journal.trouble is not None:
             self._ship(journal, fresh=True)
-        with _open_runs_lock:
-            _open_runs.append(self)
-            process_exit.watch(_end_open_runs)
+        own_runs.enter(self)
 
     def _ship(self, journal: Journal, *, fresh: bool = True) -> None:
         """Hand the journal to this process's shipper."""
@@ -103,7 +99,8 @@ class Run(StoredRun):
         self._journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
         if not self._ended:
             with contextlib.suppress(RunEnded):
-                self._journal.write({"kind": "created", "project_id": record.key.project_id})
+                content = {"kind": "created", "project_id": record.key.project_id, "run_name": record.run_name}
+                self._journal.write(content)
 
     # -- logging ---------------------------------------------------------------------------------
 
@@ -219,9 +216,9 @@ class Run(StoredRun):
     def log_artifact(self, local_path: str | os.PathLike[str], artifact_path: str | None = None) -> ArtifactList:
         """Store a file, or all files of a folder, with the run.
 
-        Returns when the bytes are stored; with a store that cannot be reached, when a copy is kept to be
-        stored later. Links inside a folder are not followed. In notebooks and terminals it is shown how far a
-        file is that takes longer than a second.
+        Returns when the bytes are stored; with a store that cannot be reached or does not take them, when a copy is
+        kept to be stored later, which `health` says. Links inside a folder are not followed. In notebooks and terminals
+        it is shown how far a file is that takes longer than a second.
 
         Args:
             local_path: A file or a folder.
@@ -305,7 +302,9 @@ class Run(StoredRun):
             return True
 
         def stored() -> bool:
-            return shipment.done.is_set() or ((shipment.acked or 0) >= target and shipment.run is not None)
+            if shipment.done.is_set():
+                return True
+            return (shipment.acked or 0) >= target and shipment.run is not None and not self._uploads.waiting()[0]
 
         def settled() -> bool:
             return stored() or (shipment.refused and shipment.attempts > attempts)
@@ -336,11 +335,7 @@ class Run(StoredRun):
             elapsed_us = _steady_us() - self._started
             self._ended = True
             self._log = self._refuse
-            with _open_runs_lock:
-                if self in _open_runs:
-                    _open_runs.remove(self)
-                if not _open_runs:
-                    process_exit.unwatch(_end_open_runs)
+            own_runs.leave(self)
         if self._owns_end and self._pid == os.getpid():
             if traceback is not None:
                 trace = {"error.traceback": process_exit.traced(traceback)}
@@ -372,19 +367,7 @@ class Run(StoredRun):
             with contextlib.suppress(BackendUnavailable):
                 self._record = self.client.backend.get_run(self.run_id)
         else:
-            safe = (
-                f"They are kept in {self._journal.folder} and are stored as soon as {self.client.backend.uri} can be "
-            )
-            safe += "used: by this process, by the next that uses it, or by `mlfoundry sync`."
-            if self._journal.in_memory:
-                safe = f"{displays.size(self._journal.in_memory * SLOT)} are in memory alone and go with this process."
-            _log.warning(
-                "%s has ended; %s of it are not stored yet (%s). %s",
-                self.fqn,
-                displays.size(shipment.pending * SLOT),
-                shipment.trouble or "it takes longer than expected",
-                safe,
-            )
+            _log.warning("%s has ended; %s", self.fqn, standing.unstored(self._journal, shipment, self._uploads))
 
     def __enter__(self) -> Run:
         if self._ended:
@@ -410,30 +393,10 @@ class Run(StoredRun):
     @property
     def health(self) -> Health:
         """How the tracker of this run is doing; see `Health`."""
-        journal, shipment = self._journal, self._shipment
-        acked = (shipment.acked or 0) if shipment is not None else 0
-        pending = 0 if journal.closed else max(0, journal.tail - acked)
-        trouble = "" if shipment is None else shipment.trouble
-        message = " ".join(filter(None, (journal.trouble, trouble)))
-        state = "behind" if pending else "ok"
-        if shipment is not None and shipment.refused:
-            state = "refused"
-        elif trouble:
-            state = "offline"
-        if journal.lost:
-            state, message = "losing", f"{journal.lost} records were lost. {message}".strip()
         shipper = shipping.current()
-        observing_s = self._observation.cpu_s if self._observation is not None else 0.0
-        return Health(
-            state=state,
-            accepted=journal.accepted,
-            pending_bytes=pending * SLOT,
-            not_durable_bytes=max(0, journal.tail - max(journal.durable, acked)) * SLOT if not journal.closed else 0,
-            in_memory_bytes=journal.in_memory * SLOT,
-            lost=journal.lost,
-            message=message,
-            tracker_cpu_s=observing_s + (shipper.cpu_s if shipper is not None else 0.0),
-        )
+        cpu_s = self._observation.cpu_s if self._observation is not None else 0.0
+        cpu_s += shipper.cpu_s if shipper is not None else 0.0
+        return standing.health(self._journal, self._shipment, self._uploads, tracker_cpu_s=cpu_s)
 
     def refresh(self) -> StoredRun:
         """Store what was logged, then fetch the run."""
@@ -475,36 +438,6 @@ def _join(tracking_uri: str, user: str, api_key: str | None, run_id: str) -> Run
     from .client import get_client
 
     return get_client(tracking_uri, api_key=api_key, user=user).join_run(run_id)
-
-
-_open_runs: list[Run] = []
-_open_runs_lock = threading.RLock()
-
-
-def open_runs() -> list[Run]:
-    """Return the runs that this process has open, oldest first."""
-    return list(_open_runs)
-
-
-def _end_open_runs(status: RunStatus, error: str) -> None:
-    """At the end of the process: end what is open, within a bounded time in all."""
-    runs = open_runs()
-    deadline = time.monotonic() + max((run.client.settings.end_timeout_s for run in runs), default=0.0)
-    last = getattr(sys, "last_value", None) if error else None
-    if last is not None and process_exit.described(last) != error:
-        last = None  # something that was reported earlier and did not end the program
-    for run in runs:
-        run._end(status, error=error, timeout_s=max(0.0, deadline - time.monotonic()), traceback=last)
-
-
-def _in_child() -> None:
-    global _open_runs_lock
-    _open_runs_lock = threading.RLock()
-    for run in _open_runs:
-        run._forked()
-
-
-shipping.after_fork(_in_child)
 
 
 def _steady_us() -> int:

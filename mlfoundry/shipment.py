@@ -15,6 +15,7 @@ from .errors import (
     InvalidInput,
     JournalGap,
     JournalUnreadable,
+    MlfoundryError,
     NotAuthenticated,
     NotFound,
     PermissionDenied,
@@ -32,7 +33,8 @@ REFUSED_S = 60.0
 
 _random = random.Random()  # one's own: the program's random numbers stay as they would be without us
 _log = logging.getLogger("mlfoundry")
-_REFUSALS = (PermissionDenied, NotFound, RunDeleted, NotAuthenticated, JournalUnreadable)
+NOT_TAKEN = (PermissionDenied, NotFound, RunDeleted, NotAuthenticated)  # what is logged, as things are
+_REFUSALS = (*NOT_TAKEN, JournalUnreadable)
 
 
 def back_off_s(failures: int, asked_s: float | None = None) -> float:
@@ -87,6 +89,7 @@ class Shipment:
         attempts: How often shipping was tried.
         trouble: Why it is not shipped just now, empty when all is well.
         refused: Whether the backend will not take it as things are.
+        refusal: How it said so the last time; None while it takes it.
         gone: Whether that is because the run is deleted or unknown, or the journal is too new.
         unavailable: How the last try found that the backend cannot be used at all now, None when it could be.
         tried_at: When it was tried last, by a clock that never jumps.
@@ -112,6 +115,7 @@ class Shipment:
         self.settled = 0
         self.trouble = ""
         self.refused = False
+        self.refusal: MlfoundryError | None = None
         self.gone = False
         self.last = last
         self.done = threading.Event()
@@ -149,7 +153,7 @@ class Shipment:
             self.acked = gap.expected
             self._failed(f"the store asks for slot {gap.expected}, not {gap.got}", delay_s=BACK_OFF_S[0])
         except _REFUSALS as error:
-            self.refused = True
+            self.refused, self.refusal = True, error
             self.gone = isinstance(error, (RunDeleted, NotFound, JournalUnreadable))
             self._failed(f"the store does not take it: {error}", delay_s=REFUSED_S)
         except BackendUnavailable as error:
@@ -163,7 +167,8 @@ class Shipment:
             if self._is_told:
                 how = "takes it again" if self.refused else "is reachable again"
                 _log.warning("%s %s; shipping goes on.", self.backend.uri, how)
-            self.trouble, self.refused, self.gone, self._is_told, self._failures = "", False, False, False, 0
+            self.trouble, self.refused, self.refusal, self.gone = "", False, None, False
+            self._is_told, self._failures = False, 0
         self.attempts += 1
         self.is_awaited = False
 
@@ -180,7 +185,8 @@ class Shipment:
             data, stop = self.journal.read(self.acked)
             if not data:
                 break
-            self._send(self.run, data, stop, settle=self.journal.needs_room)
+            # The first batch settles the run with it, see `recovery`; later ones wait for the disk where it is of use.
+            self._send(self.run, data, stop, settle=self.journal.needs_room or not self.settled)
         self._send_files(self.run)
         now = time.monotonic()
         if last:

@@ -253,8 +253,13 @@ class StoredRun:
         self.client.backend.delete_run(self._record.key)
 
     def restore(self) -> None:
-        """Bring the run back after `delete`, with a suffix when its name is taken meanwhile."""
+        """Bring the run back after `delete`, with a suffix when its name is taken meanwhile.
+
+        What processes of this machine logged to it until they died is stored now.
+        """
         self._record = self.client.backend.restore_run(self._record.key)
+        if self.client._take_up(self.run_id):
+            self.refresh()
 
     # -- elsewhere -------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Files on their way into a run: stored at once, or kept beside the journal until the store can be reached."""
+"""Files on their way into a run: stored at once, or kept beside the journal until the store takes them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .errors import BackendUnavailable, InvalidInput
 from .journal.spool import Spool
 from .names import legal_path
 from .records import ArtifactRecord, RunKey
+from .shipment import NOT_TAKEN
 
 if TYPE_CHECKING:
     from .journal import Journal
@@ -77,19 +78,30 @@ class Uploads:
 
     Args:
         backend: Where they are stored.
-        journal: What they are kept beside while the backend cannot be reached.
+        journal: What they are kept beside while the backend cannot be reached, or does not take them.
+
+    Attributes:
+        trouble: Why the last file that was kept could not be stored.
+        is_refused: Whether that is because the backend did not take it as things were.
     """
 
     def __init__(self, backend: Backend, journal: Journal) -> None:
         self._backend = backend
         self._journal = journal
+        self.trouble = ""
+        self.is_refused = False
+
+    def waiting(self) -> tuple[int, int]:
+        """Return how many files wait to be stored, and how many bytes they have."""
+        return (0, 0) if self._journal.folder is None else Spool(self._journal.folder).size()
 
     def put(self, run: RunKey | None, path: str, source: BinaryIO) -> ArtifactRecord:
         """Store a file, or keep a copy to be stored later; a run that is not made yet is None."""
         if run is not None and not self._are_waiting():
             try:
                 return self._backend.put_artifact(run, path, source)
-            except BackendUnavailable as error:
+            except (BackendUnavailable, *NOT_TAKEN) as error:
+                self.trouble, self.is_refused = str(error), not isinstance(error, BackendUnavailable)
                 _log.warning("The artifact %s is kept beside the journal until it can be stored: %s", path, error)
         return self._keep(path, source)
 

@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 
 from mlfoundry import shipper as shipping
-from mlfoundry.run import open_runs
+from mlfoundry.own_runs import open_runs
 
 THREAD_END_S = 10.0
 

@@ -388,13 +388,13 @@ def _journal_problem(found: Diagnosis, standing: str, why: Hindrance | None, jou
     runs = ", ".join(sorted({journal.run for journal in journals})[:5])
     if standing == "parked":
         reason = why.reason if why else "nothing is in the way of storing it any more"
-        remedy = why.whole_remedy(parked=True) if why else "Move the folder one folder up and run: mlfoundry sync"
+        remedy = why.whole_remedy() if why else "Store them: mlfoundry sync"
         found.problem(f"{what} put aside in {journals[0].folder.parent}: {reason} ({runs})", remedy)
     elif why is None:
         found.problem(f"{what} of processes that are gone are not stored yet: {runs}", "Store them: mlfoundry sync")
     else:
         whose = "living processes" if standing == "living" else "processes that are gone"
-        found.problem(f"{what} of {whose} cannot be stored: {why.reason} ({runs})", why.whole_remedy(parked=False))
+        found.problem(f"{what} of {whose} cannot be stored: {why.reason} ({runs})", why.whole_remedy())
 
 
 def _count(number: int, noun: str) -> str:

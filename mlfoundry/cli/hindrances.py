@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .. import documents, slots
+from .. import documents, recovery, slots
 from ..errors import JournalUnreadable, MlfoundryError, NotFound
 from ..journal.reader import LeftJournal
 from ..names import is_run_id
@@ -41,11 +41,9 @@ class Hindrance:
     remedy: str
     is_mended: bool = True
 
-    def whole_remedy(self, *, parked: bool) -> str:
+    def whole_remedy(self) -> str:
         """Return the remedy with the steps after it."""
-        if not self.is_mended:
-            return self.remedy
-        return f"{self.remedy}, then {'move the folder one folder up and ' * parked}run: mlfoundry sync"
+        return f"{self.remedy}, then run: mlfoundry sync" if self.is_mended else self.remedy
 
 
 _KEEP = (
@@ -154,7 +152,7 @@ def _in_store(journal: PendingJournal, left: LeftJournal, tx: Transaction | None
     run = _home(journal, tx)
     if run is None or tx is None:
         if _was_made(left):
-            return GONE
+            return None if recovery.may_be_forgotten(left) else GONE
         return None if left.origin else HOMELESS
     if not runs.is_open(tx, run):
         return DELETED

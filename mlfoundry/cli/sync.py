@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .journals import PendingJournal
 
 _ROUND_S = 0.5
-_PARKED = "its run or project was deleted, so it is put aside; `mlfoundry restore` the run and move it one folder up"
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,13 @@ def sync(session: Session, timeout_s: float) -> None:
     """Store what dead processes left.
 
     Their runs get their true end. Every client does this by the way; here you see it happen, and why something
-    stays. Journals of processes that live are theirs and are not touched. Exit code 1 when something is still
-    there.
+    stays. What was put aside for a deleted run is stored when the run is back. Journals of processes that live are
+    theirs and are not touched. Exit code 1 when something is still there.
 
     JSON: {"stored": journals, "left": [{folder, run_id, run, living, parked, pid, size_bytes, reason}],
     "living": journals of processes that live}
     """
+    from .. import recovery
     from .journals import pending
 
     if session.is_new:
@@ -58,17 +58,21 @@ def sync(session: Session, timeout_s: float) -> None:
         return
     client = session.client
     roots = client.settings.journal_roots()
+    if any(journal.living is not True for journal in pending(roots)):
+        client.backend.list_projects()  # a store that cannot be reached is said at once
+        recovery.take_up_parked(client.backend, roots)
     begun = [journal for journal in pending(roots) if journal.living is not True and not journal.parked]
     if begun:
-        client.backend.list_projects()  # a store that cannot be reached is said at once
         _store(session, begun, time.monotonic() + timeout_s)
     left = [_Left(journal, _reason(session, journal)) for journal in begun if journal.folder.exists()]
     left = [each for each in left if each.journal.folder.exists()]
-    names = {journal.folder.name for journal in begun}
-    left += [_Left(journal, _PARKED) for journal in pending(roots) if journal.parked and journal.folder.name in names]
+    aside = [journal for journal in pending(roots) if journal.parked]
+    left += [_Left(journal, _why_parked(session, journal)) for journal in aside]
     ours = {each.journal.folder for each in left}  # some of them held by this very process now
     living = sum(journal.living is True and journal.folder not in ours for journal in pending(roots))
-    _tell(session, stored=len(begun) - len(left), left=left, living=living)
+    stays = {each.journal.folder.name for each in left}
+    stored = sum(journal.folder.name not in stays for journal in begun)
+    _tell(session, stored=stored, left=left, living=living)
     if left:
         click.get_current_context().exit(1)
 
@@ -113,6 +117,21 @@ def _reason(session: Session, journal: PendingJournal) -> str:
     finally:
         left.close(settled=False)
     return "the time was up; it goes on with the next command or client"
+
+
+def _why_parked(session: Session, journal: PendingJournal) -> str:
+    """Return why a journal that was put aside stays there."""
+    from ..errors import MlfoundryError
+    from .hindrances import GONE, HIDDEN
+
+    try:
+        run = session.client.backend.get_run(journal.run_id)
+    except MlfoundryError:
+        why = HIDDEN if session.settings.is_server else GONE
+        return f"{why.reason}. {why.whole_remedy()}"
+    if run.deleted_at is not None:
+        return f"its run was deleted; this brings it back and stores what it logged: mlfoundry restore {run.key.run_id}"
+    return "the store did not take it, see above; mlfoundry doctor says what helps"
 
 
 def _tell(session: Session, *, stored: int, left: list[_Left], living: int) -> None:

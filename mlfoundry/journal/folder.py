@@ -11,6 +11,7 @@ import fcntl
 import itertools
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -94,3 +95,31 @@ def put_aside(path: Path, root: Path, name: str) -> Path:
             with suppress(FileExistsError):
                 return path.rename(place)
     raise AssertionError("there is always another name")
+
+
+def parked_in(root: Path, run_id: str | None = None) -> Iterator[tuple[str, Path]]:
+    """Yield (run id, folder) of the journals that were put aside in the folder of journals `root`.
+
+    Args:
+        root: The folder of journals.
+        run_id: Only those of this run; all when None.
+    """
+    try:
+        folders = sorted((root / PARKED).iterdir())
+    except OSError:
+        return
+    for folder in folders:
+        parsed = parse_folder(folder.name)
+        if parsed is not None and run_id in (None, parsed[0]):
+            yield parsed[0], folder
+
+
+def take_back(parked: Path) -> bool:
+    """Move a journal that was put aside to where recovery looks; return whether it is there now."""
+    place = parked.parent.parent / parked.name
+    if os.path.lexists(place):
+        return False
+    with suppress(OSError):  # it cannot be moved, or another process was first
+        parked.rename(place)
+        return True
+    return False

@@ -83,6 +83,16 @@ class Spool:
             else:
                 yield path, data
 
+    def size(self) -> tuple[int, int]:
+        """Return how many files wait and how many bytes they have, as far as that can be told now."""
+        count = size_bytes = 0
+        with suppress(OSError):
+            for told in self._folder.glob("*.json"):
+                with suppress(OSError):
+                    size_bytes += told.with_suffix(".data").lstat().st_size
+                    count += 1
+        return count, size_bytes
+
     def set_aside(self, file: Path, reason: str) -> bool:
         """Move what can never be stored out of the way of the rest, to where a person can look at it; say so.
 

@@ -32,6 +32,10 @@ class Backend(Protocol):
     uri: str
 
     @property
+    def may_forget(self) -> bool:
+        """Whether a power cut can undo the making of a run that was answered; until its first batch is settled."""
+
+    @property
     def user(self) -> str:
         """The caller's name."""
 

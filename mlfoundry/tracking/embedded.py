@@ -55,6 +55,11 @@ class EmbeddedBackend:
         self._made = False
 
     @property
+    def may_forget(self) -> bool:
+        """See `Backend`; making a run does not wait for the disk."""
+        return True
+
+    @property
     def _rules(self) -> TrackingService:
         if not self._made:
             try:

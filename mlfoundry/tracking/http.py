@@ -75,6 +75,11 @@ class HttpBackend:
         self._connection = Connection(self.uri, api_key, renewed=renewed)
 
     @property
+    def may_forget(self) -> bool:
+        """See `Backend`; a server answers when it is on its disk."""
+        return False
+
+    @property
     def user(self) -> str:
         """The name that the key belongs to."""
         if self._user is None:

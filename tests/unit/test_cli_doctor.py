@@ -276,16 +276,13 @@ def test_a_journal_put_aside_for_a_deleted_run_is_a_problem_until_the_run_is_bac
     folder = _leave(home, ended, parked=True)
     problem, remedy = _problem(told)
     assert f"put aside in {folder.parent}: the run was deleted (ann/demo/r)" in problem
-    assert remedy == (
-        "Restore the run (mlfoundry restore RUN), then move the folder one folder up and run: mlfoundry sync"
-    )
+    assert remedy == "Restore the run (mlfoundry restore RUN), then run: mlfoundry sync"
     assert [each["reason"] for each in told(code=1)["journals"]] == ["the run was deleted"]
     assert "All is well" not in cli("doctor", code=1).stdout
-    ended.restore()
+    ended.client.backend.restore_run(ended.record.key)
     problem, remedy = _problem(told)
     assert "nothing is in the way of storing it any more" in problem
-    assert remedy == "Move the folder one folder up and run: mlfoundry sync"
-    folder.rename(home / "journals" / folder.name)
+    assert remedy == "Store them: mlfoundry sync"
     cli("sync")
     assert told()["problems"] == []
     assert ended.get_metrics()["x"].values.tolist() == [1.0]
@@ -312,7 +309,7 @@ def test_a_journal_of_a_newer_version_says_to_upgrade(ended, home, told):
     _leave(home, ended, parked=True, record=(slots.HIGH | 9, 0, 0, 0, b"new"))
     problem, remedy = _problem(told)
     assert "records that only a newer version can read" in problem
-    assert remedy.startswith("Upgrade MLFoundry, then move the folder one folder up")
+    assert remedy.startswith("Upgrade MLFoundry, then run: mlfoundry sync")
 
 
 def test_a_journal_whose_head_is_damaged_says_that_nobody_knows_where_it_belongs(ended, home, told):

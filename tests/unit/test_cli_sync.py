@@ -123,6 +123,42 @@ def test_what_belongs_to_a_deleted_run_is_put_aside_and_said(dead, home, client,
     assert "put aside" in cli("doctor", code=1).stdout
 
 
+def test_sync_goes_on_to_say_what_is_put_aside_and_how_it_comes_back(dead, client, cli):
+    client.backend.delete_run(client.backend.get_run(dead).key)
+    cli("sync", code=1)
+    told = cli("sync", code=1)
+    assert "all is stored" not in told.stdout
+    assert "ann/demo/dead" in told.stderr
+    assert f"mlfoundry restore {dead}" in told.stderr
+
+
+def test_a_run_that_is_restored_gets_what_its_dead_process_logged(dead, home, client, cli):
+    client.backend.delete_run(client.backend.get_run(dead).key)
+    cli("sync", code=1)
+    cli("restore", dead)
+    run = client.get_run(dead)
+    assert run.status is mlfoundry.RunStatus.KILLED
+    assert run.get_metrics("loss")["loss"].values.tolist() == [step / 7 for step in range(100)]
+    assert _journals(home) == []
+    assert "all is stored" in cli("sync").stdout
+
+
+def test_a_run_that_was_restored_elsewhere_gets_what_was_put_aside_with_the_next_sync(dead, client, cli):
+    key = client.backend.get_run(dead).key
+    client.backend.delete_run(key)
+    cli("sync", code=1)
+    client.backend.restore_run(key)
+    assert json.loads(cli("sync", "--json").stdout) == {"stored": 1, "left": [], "living": 0}
+    assert client.get_run(dead).status is mlfoundry.RunStatus.KILLED
+
+
+def test_what_belongs_to_a_deleted_project_is_put_aside_and_said_with_what_can_be_done(dead, client, cli):
+    client.backend.delete_project(client.backend.get_run(dead).key.project_id)
+    told = cli("sync", code=1)
+    assert "its project was deleted" in told.stderr
+    assert "move it to where you keep backups" in told.stderr
+
+
 def test_without_any_journal_sync_makes_no_store(home, cli):
     cli("sync")
     assert list(home.iterdir()) == []

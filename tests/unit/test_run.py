@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import mlfoundry
-from mlfoundry import RunStatus, settings, shipment
+from mlfoundry import RunStatus, settings, shipment, shipper
 from mlfoundry.client import Client
 from mlfoundry.errors import (
     ArtifactNotFound,
@@ -23,8 +23,11 @@ from mlfoundry.errors import (
     InvalidInput,
     InvalidName,
     InvalidValue,
+    JournalUnreadable,
+    NotAuthenticated,
     ParamChanged,
     PermissionDenied,
+    RunDeleted,
     RunEnded,
     RunNotFound,
     RunReadOnly,
@@ -577,7 +580,70 @@ def test_an_end_without_the_store_is_bounded_and_says_what_is_still_on_its_way(c
     assert (stored.status, values(stored, "a")) == (RunStatus.FAILED, [1.0])
 
 
+@pytest.mark.parametrize(
+    ("refusal", "remedy"),
+    [
+        (RunDeleted("it was deleted"), "brings the run back and stores them: mlfoundry restore "),
+        (NotAuthenticated("the API key was revoked"), "log in again as the same user (mlfoundry login "),
+        (PermissionDenied("'ann' has READ"), "once the right is given back; then run: mlfoundry sync"),
+        (RunNotFound("there is no run"), "what belongs to a deleted project can be stored no more"),
+        (JournalUnreadable("a record of kind 9"), "upgrade MLFoundry where the store is"),
+    ],
+)
+def test_an_end_that_the_store_refuses_promises_nothing_and_says_what_helps(client, caplog, refusal, remedy):
+    run = client.create_run("iris", "late")
+    run.flush()
+    away(client, refusal)
+    run.log_metrics({"a": 1.0})
+    run.end()
+    assert "as soon as" not in caplog.text
+    assert f"are not stored ({run._shipment.trouble}). They are kept in {run._journal.folder}. " in caplog.text
+    assert remedy in caplog.text
+    assert str(refusal) in caplog.text
+
+
 # -- files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (PermissionDenied("'ann' has READ; this needs WRITE"), "refused"),
+        (NotAuthenticated("the API key was revoked"), "refused"),
+        (RunNotFound("there is no run that 'ann' may see"), "refused"),
+        (RunDeleted("it was deleted"), "refused"),
+        (BackendUnavailable("no route"), "offline"),
+    ],
+)
+def test_files_that_the_store_does_not_take_are_kept_and_said_and_stored_when_it_does(
+    client, run, tree, refusal, state, caplog
+):
+    run.flush()
+    away(client, refusal)
+    assert run.log_text("text", "note.txt").size_bytes == 4
+    health = run.health  # at once, before the shipper has met the refusal
+    assert (health.state, health.lost, health.pending_bytes >= 4) == (state, 0, True)
+    assert f"{refusal} 1 logged file waits to be stored." in health.message
+    run.log_artifact(tree, "data")
+    assert run.flush(5.0 if state == "refused" else 0.2) is False
+    assert "3 logged files wait to be stored." in run.health.message
+    assert caplog.text.count("is kept beside the journal until it can be stored") == 1, "a loop is not told each time"
+    client.backend.error = None
+    assert run.flush() is True
+    assert (run.health.state, run.health.pending_bytes) == ("ok", 0)
+    assert [each.path for each in run.list_artifacts()] == ["data/a.txt", "data/sub/b.bin", "note.txt"]
+
+
+def test_files_logged_to_a_run_that_somebody_deleted_are_there_when_it_is_restored(client, caplog):
+    run = client.create_run("iris", "svm")
+    run.flush()
+    client.get_run(run.run_id).delete()
+    run.log_text("text", "note.txt")
+    run.end()
+    assert "mlfoundry restore" in caplog.text
+    client.get_run(run.run_id).restore()
+    assert run._shipment.done.wait(0) or shipper.shipper().wait(run._shipment.done.is_set, 10)
+    assert [each.path for each in client.get_run(run.run_id).list_artifacts()] == ["note.txt"]
 
 
 @pytest.fixture

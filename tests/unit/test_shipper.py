@@ -176,11 +176,15 @@ def test_a_run_that_the_store_does_not_have_is_made_first_and_once(journal, stor
     assert [call[0] for call in store.calls].count("create_run") == 1
 
 
-def test_the_store_is_asked_to_settle_only_when_a_file_can_go(shipment, journal, store, monkeypatch):
+def test_the_store_is_asked_to_settle_the_first_batch_and_then_only_when_a_file_can_go(
+    shipment, journal, store, monkeypatch
+):
     monkeypatch.setattr(chain, "SEGMENT_SLOTS", (32,))
-    journal.log({"a": 0.0}, None)
-    shipment.ship()
-    assert [settle for _, _, settle in store.batches] == [False]
+    for settles in (True, False):
+        store.calls.clear()
+        journal.log({"a": 0.0}, None)
+        shipment.ship()
+        assert [settle for _, _, settle in store.batches] == [settles]
     store.calls.clear()
     for _ in range(8300):
         journal.log({"a": 0.0}, None)
@@ -200,9 +204,19 @@ def test_the_last_shipment_is_settled_deleted_and_done(shipment, journal, store)
     folder = journal.folder
     shipment.last = True
     shipment.ship()
-    assert store.batches[-1] == (journal.tail, journal.tail, True)
+    assert store.batches == [(0, journal.tail, True)]
     assert shipment.done.is_set()
     assert not folder.exists()
+
+
+def test_a_last_shipment_that_holds_nothing_new_settles_what_was_sent_before(shipment, journal, store):
+    for _ in range(2):
+        journal.log({"a": 0.0}, None)
+        shipment.ship()
+    shipment.last = True
+    shipment.ship()
+    assert store.batches[-1] == (journal.tail, journal.tail, True)
+    assert shipment.done.is_set()
 
 
 def test_a_silent_run_is_heard_of_by_a_heartbeat(clock, journal, store):
