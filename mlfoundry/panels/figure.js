@@ -265,6 +265,7 @@ export function axesOf(number, cell, total, ranges, context) {
     showgrid: true,
     domain: [1 - (box.top + box.height) / total.height, 1 - box.top / total.height],
     range: ranges.y.range.slice(),
+    ticklabeloverflow: "allow", // its labels lie within the chart; else plotly measures each of them
     // 20k and 1.2M, but 2e-5 and never 20µ; a logarithmic axis has both ends.
     exponentformat: !ranges.y.isLog && Math.max(...ranges.y.range.map(Math.abs)) >= 1e4 ? "B" : "e",
     nticks: 5,
