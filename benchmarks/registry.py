@@ -13,7 +13,7 @@ from pathlib import Path
 
 FAMILIES = (
     "start", "log_calls", "ship", "kill", "read", "runs_list", "disk", "sampling", "memory", "panels", "panels_page",
-    "http_ingest", "http_runs", "surroundings",
+    "run_page", "http_ingest", "http_runs", "surroundings",
 )  # fmt: skip
 
 

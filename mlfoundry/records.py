@@ -29,6 +29,10 @@ class RunStatus(enum.StrEnum):
     KILLED = "KILLED"
 
 
+LOST = "Lost: "
+"""How the error of a run begins that was given up, since nothing was heard of its process any more."""
+
+
 class Permission(enum.IntEnum):
     """What a collaborator may do; each level includes those below it."""
 
@@ -202,6 +206,11 @@ class RunRecord:
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, MetricSummary] = field(default_factory=dict)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was given up because nothing was heard of its process any more; it may come back."""
+        return self.status is RunStatus.KILLED and self.error.startswith(LOST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ records each of them until it is ended. A shell without runs has none of this: i
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -122,6 +124,10 @@ class Cells:
         execution = self.executions.innermost
         if execution is None:
             raise UsageError("%%mlfoundry_run works in cells that IPython executes; elsewhere use client.create_run")
+        if _is_repeated():
+            raise UsageError(
+                "%%timeit executes its body many times, each time as a run; put %%mlfoundry_run above %%timeit"
+            )
         said = []
         if execution.own is not None:
             said.append(f"{execution.own.run.run_name} ends here: this cell begins another run")
@@ -353,6 +359,16 @@ def _error_of(result: Any) -> BaseException | None:
         return KeyboardInterrupt("the cell was interrupted")
     error = result.error_before_exec if result.error_before_exec is not None else result.error_in_exec
     return error if error is None or isinstance(error, BaseException) else None
+
+
+def _is_repeated() -> bool:
+    """Return whether ``%timeit`` executes what calls this: IPython gives the code of its loop this name."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename == "<magic-timeit>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _packages(former: Former) -> str:

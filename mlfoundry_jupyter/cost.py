@@ -51,6 +51,7 @@ class Meter:
 
     Args:
         is_whole: Whether to measure more than the time.
+        on_look: Called at each look, in the thread that looks; it must not raise.
         sources: Makes what is sampled: a process tree, then perhaps GPUs; those of this system by default.
 
     Example:
@@ -60,8 +61,15 @@ class Meter:
         True
     """
 
-    def __init__(self, *, is_whole: bool = True, sources: Callable[[], Sequence[Source]] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        is_whole: bool = True,
+        on_look: Callable[[], None] | None = None,
+        sources: Callable[[], Sequence[Source]] | None = None,
+    ) -> None:
         self._is_whole = is_whole
+        self._on_look = on_look
         self._make_sources = sources or _sources
         self._began_s = 0.0
         self._cpu_s: float | None = None
@@ -80,6 +88,7 @@ class Meter:
                 _reset_peak()
             self._children = _Children()
             self._cpu_s = _own_cpu_s()
+        if self._is_whole or self._on_look is not None:
             self._thread = threading.Thread(target=self._watch, name="mlfoundry-cell", daemon=True)
             with contextlib.suppress(RuntimeError):  # no thread can be had: the peaks of others are not seen
                 self._thread.start()
@@ -88,12 +97,12 @@ class Meter:
     def stop(self) -> Cost:
         """End; return what was measured. A sample that hangs is waited for half a second at most."""
         wall_s = time.perf_counter() - self._began_s
+        self._stopping.set()
         if not self._is_whole or self._cpu_s is None:
             return Cost(wall_s)
         cpu_s = _own_cpu_s() - self._cpu_s
         if self._children is not None:
             cpu_s += self._children.spent()
-        self._stopping.set()
         if self._thread is not None and self._thread.ident is not None:
             self._thread.join(END_S)
         with _lock:
@@ -107,24 +116,29 @@ class Meter:
         self._peak_bytes = max(self._peak_bytes, peak_bytes)
 
     def _watch(self) -> None:
-        from mlfoundry import forks
-
-        try:
-            with forks.held_up():
-                sources = self._make_sources()
-        except Exception:  # noqa: BLE001  what cannot be measured is left out, whatever the reason
-            return
+        sources = self._found_sources() if self._is_whole else ()
         interval_s = FIRST_S
         is_last = False
         while not is_last:
             is_last = self._stopping.is_set()
             for source in sources:
                 self._take(source.sample(None))
+            if self._on_look is not None and not is_last:
+                self._on_look()
             if not is_last:
                 self._stopping.wait(interval_s)
             interval_s = min(interval_s * 2, LONGEST_S)
         for source in sources:
             source.close()
+
+    def _found_sources(self) -> Sequence[Source]:
+        from mlfoundry import forks
+
+        try:
+            with forks.held_up():
+                return self._make_sources()
+        except Exception:  # noqa: BLE001  what cannot be measured is left out, whatever the reason
+            return ()
 
     def _take(self, values: Mapping[str, float]) -> None:
         self.note(int(values.get("system/process/memory_rss_bytes", 0)))

@@ -6,6 +6,7 @@ The facts of a cell that runs hold when it began; at its end they hold what it c
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from .masking import masked
 LONGEST_SOURCE = 100_000
 MOST_POINTS = 100_000
 _MISSING = object()
+_PLAIN = (bool, int, float, str, type(None))
 
 
 @dataclass(slots=True)
@@ -79,7 +81,11 @@ class Recording:
         self._namespace = namespace
         self._metrics = metrics
         self._before = {name: namespace.get(name, _MISSING) for name in metrics}
-        self._meter = Meter(is_whole=_choice(learning.cost, settings, "cell_cost"))
+        self._seen: set[str] = set()
+        self._meter = Meter(
+            is_whole=_choice(learning.cost, settings, "cell_cost"),
+            on_look=self._log_params_early if self._learns_params else None,
+        )
         self._started_at = time.time()
         self.has_ended = False
 
@@ -119,7 +125,7 @@ class Recording:
 
     def _log_params(self) -> None:
         """Log the literals whose names still mean them."""
-        for name, value in literal_params(self._source).items():
+        for name, value in self._literals.items():
             now = self._namespace.get(name, _MISSING)
             if name in self._metrics or type(now) is not type(value) or now != value:
                 continue
@@ -131,6 +137,24 @@ class Recording:
                 continue
             else:
                 self.learned.params[name] = value
+
+    def _log_params_early(self) -> None:
+        """Log what the running cell has given a plain literal already, so that its panel shows it; in any thread.
+
+        Only values that nobody's code can compare: what is in a list or a dict by now waits for the end.
+        """
+        with contextlib.suppress(Exception):  # nothing of it may reach the user's cell; the end logs it again
+            for name, value in self._literals.items():
+                now = self._namespace.get(name, _MISSING)
+                is_new = name not in self._seen and name not in self._metrics
+                if is_new and isinstance(value, _PLAIN) and type(now) is type(value) and now == value:
+                    self._seen.add(name)
+                    if not self.has_ended:
+                        self.run.log_params({name: value})
+
+    @functools.cached_property
+    def _literals(self) -> dict[str, Any]:
+        return literal_params(self._source)
 
     def _log_metric(self, name: str, *, has_failed: bool) -> None:
         value = self._namespace.get(name, _MISSING)

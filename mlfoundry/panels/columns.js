@@ -75,6 +75,17 @@ export function rankedNames(names, coverage = () => 1, wished = undefined) {
   return [...names].sort((left, right) => ranks.get(right) - ranks.get(left));
 }
 
+/** A function that ranks names, and does it anew only when they are others than the last time: a panel asks every second. */
+export function ranking() {
+  let [told, ranked] = [null, []];
+  return (names) => {
+    const sorted = [...names].sort(byName);
+    const now = sorted.join("\n");
+    if (now !== told) [told, ranked] = [now, rankedNames(sorted)];
+    return ranked;
+  };
+}
+
 /** Names of all metrics that the runs have, ranked. */
 export function rankedMetrics(runs) {
   const size = Math.max(runs.rows().length, 1);

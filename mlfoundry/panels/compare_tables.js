@@ -1,6 +1,6 @@
 // The tables of a comparison: params that differ, and metrics with their difference to a baseline run.
 
-import { element, statusMark } from "./dom.js";
+import { element, fateOf, statusMark } from "./dom.js";
 import { exact, figure, ABSENT } from "./numbers.js";
 import { cutInTheMiddle } from "./table_cells.js";
 
@@ -45,7 +45,7 @@ export function runLabel(run, look) {
     { class: "mlf-run-label", title: run.run_name },
     look.swatch(run),
     element("span", { class: "mlf-cut" }, named(run, look)),
-    run.status === "FINISHED" ? null : statusMark(run.status, { compact: true }),
+    run.status === "FINISHED" ? null : statusMark(fateOf(run.status, run.error), { compact: true }),
   );
 }
 

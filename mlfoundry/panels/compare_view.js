@@ -71,6 +71,7 @@ class CompareView {
     this._body = element(
       "div",
       { class: "mlf-compare-body" },
+      element("h2", { class: "mlf-sr" }, "Comparison"),
       this._legend,
       section("Curves", this._metricChoice, this._curves),
       section("Params", this._params),

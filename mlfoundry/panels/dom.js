@@ -8,7 +8,10 @@ const STATUSES = {
   FINISHED: ["✓", "finished"],
   FAILED: ["✕", "failed"],
   KILLED: ["■", "killed"],
+  LOST: ["?", "lost"],
 };
+/** How the error of a run begins that the store gave up because nothing was heard of its process any more. */
+const GIVEN_UP = "Lost: ";
 /** Characters that steer: controls (line ends and tabs aside) and those that turn the direction of what follows. */
 const STEERING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 /** Attributes that people read or hear. */
@@ -83,6 +86,11 @@ export function button(label, onclick, attributes = {}) {
 export function freshId(stem) {
   counter += 1;
   return `mlf-${stem}-${counter}`;
+}
+
+/** What became of a run as people are told: its status, or LOST where nobody knows how its process ended. */
+export function fateOf(status, error) {
+  return status === "KILLED" && String(error ?? "").startsWith(GIVEN_UP) ? "LOST" : status;
 }
 
 /** The sign and word of a status; `compact` keeps the word for screen readers alone. */

@@ -18,6 +18,8 @@ const LEGEND = 18;
 const HEADROOM = 1.25;
 /** A line at the very end of a fixed axis, such as 100 %, is drawn whole as well. */
 const FULL = 1.015;
+/** With fewer steps than these each has its tick: there is none between two. */
+const FEW_STEPS = 4;
 const SHORTEST = { step: 10, time: 30 };
 
 /** Places of charts in rows of equal height; a section begins a row below its heading. All in pixels. */
@@ -238,7 +240,6 @@ export function axesOf(number, cell, total, ranges, context) {
     automargin: false,
     autorange: false,
     showspikes: false,
-    exponentformat: "e",
     separatethousands: true,
   };
   const xaxis = {
@@ -249,6 +250,8 @@ export function axesOf(number, cell, total, ranges, context) {
     showline: true,
     domain: [box.left / total.width, (box.left + box.width) / total.width],
     range: ranges.x.map((each) => toAxis(each, isTime)),
+    exponentformat: "B",
+    ...(!isTime && ranges.x[1] - ranges.x[0] < FEW_STEPS ? { dtick: 1 } : {}),
     nticks: Math.max(2, Math.floor(box.width / (isTime ? 75 : 60))),
     ...(isTime
       ? { tickformat: ranges.x[1] - ranges.x[0] < 600 ? "%H:%M:%S" : "%H:%M", hoverformat: "%H:%M:%S" }
@@ -262,6 +265,9 @@ export function axesOf(number, cell, total, ranges, context) {
     showgrid: true,
     domain: [1 - (box.top + box.height) / total.height, 1 - box.top / total.height],
     range: ranges.y.range.slice(),
+    ticklabeloverflow: "allow", // its labels lie within the chart; else plotly measures each of them
+    // 20k and 1.2M, but 2e-5 and never 20µ; a logarithmic axis has both ends.
+    exponentformat: !ranges.y.isLog && Math.max(...ranges.y.range.map(Math.abs)) >= 1e4 ? "B" : "e",
     nticks: 5,
     ...(unit ? { ticksuffix: ` ${plainForPlotly(unit)}`, showticksuffix: "last" } : {}),
     ...(ranges.y.isLog ? { dtick: ranges.y.range[1] - ranges.y.range[0] > 1.5 ? 1 : undefined } : {}),

@@ -123,7 +123,7 @@ export function clock(at) {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone}`;
 }
 
-/** One thing or several: `count(1, "run")` is "1 run". */
+/** One thing or several: `count(1, "run")` is "1 run", `count(1248, "run")` is "1,248 runs". */
 export function count(number, one, many = `${one}s`) {
-  return `${figure(number)} ${number === 1 ? one : many}`;
+  return `${Number.isInteger(number) ? grouped(number) : figure(number)} ${number === 1 ? one : many}`;
 }

@@ -3,8 +3,10 @@
 import { element, setText } from "./dom.js";
 import { ChartChooser } from "./chart_chooser.js";
 import { LineCharts } from "./charts.js";
-import { byName } from "./columns.js";
+import { ranking } from "./columns.js";
 import { bytes, duration } from "./numbers.js";
+
+const ranked = ranking();
 
 /** Most charts that are shown before somebody chooses. */
 export const SHOWN = 12;
@@ -43,12 +45,14 @@ const ORDER = [
 ];
 
 /**
- * The charts of a run's metrics: one a metric, in sections by the part of the name before its last slash. A section of
- * one would leave the rest of its row empty: its metric stands among those without a section, by its whole name.
+ * The charts of a run's metrics: one a metric, those that a person asks for first in front, in sections by the part of
+ * the name before its last slash. A section of one would leave the rest of its row empty: its metric stands among those
+ * without a section, by its whole name.
  */
 export function metricCharts(points, { place, cross }) {
   const logged = points.all().filter((series) => !series.system);
-  logged.sort((left, right) => byName(left.name, right.name));
+  const places = new Map(ranked(logged.map((series) => series.name)).map((name, place) => [name, place]));
+  logged.sort((left, right) => places.get(left.name) - places.get(right.name));
   const sizes = new Map();
   for (const { group } of logged) sizes.set(group, (sizes.get(group) ?? 0) + 1);
   const charts = logged.map((series) => {
@@ -57,7 +61,7 @@ export function metricCharts(points, { place, cross }) {
     const lines = [{ key: series.name, name: series.name, points: series, place, cross }];
     return { key: series.name, title, section, unit: "", axis: null, lines };
   });
-  const sections = [...new Set(["", ...charts.map((chart) => chart.section)])];
+  const sections = [...new Set(charts.map((chart) => chart.section))];
   return sections.flatMap((section) => charts.filter((chart) => chart.section === section));
 }
 

@@ -1,6 +1,6 @@
 // One run of a runs table laid open below it: its error, description and tags (to edit), params and metrics.
 
-import { button, copyButton, element, replace, statusMark } from "./dom.js";
+import { button, copyButton, element, fateOf, replace, statusMark } from "./dom.js";
 import { duration, clock, exact } from "./numbers.js";
 import { split } from "./columns.js";
 
@@ -53,7 +53,7 @@ export class RunDetails {
       element(
         "div",
         { class: "mlf-details-head" },
-        statusMark(this._value("status")),
+        statusMark(fateOf(this._value("status"), this._value("error"))),
         element("bdi", { class: "mlf-details-name" }, this._value("name") ?? ""),
         element("span", { class: "mlf-muted" }, this._times()),
         this.options.source.link ? element("a", { href: this.options.source.link(this.id) }, "open the run's page") : null,

@@ -1,7 +1,7 @@
 // The first lines of a run: its state, name, place and time, what it uses now, its params and latest values.
 
-import { button, cutText, element, freshId, replace, setText, statusMark } from "./dom.js";
-import { byName, rankedNames } from "./columns.js";
+import { button, cutText, element, fateOf, freshId, replace, setText, statusMark } from "./dom.js";
+import { ranking } from "./columns.js";
 import { cutInTheMiddle } from "./table_cells.js";
 import { ago, bytes, clock, duration, elapsed, exact, figure, fromJson, percent } from "./numbers.js";
 
@@ -18,7 +18,7 @@ export class RunHeader {
   constructor(source) {
     this._source = source;
     this._status = element("span", {});
-    this._name = element("span", { class: "mlf-run-name" });
+    this._name = element("h2", { class: "mlf-run-name" });
     this._place = element("span", { class: "mlf-muted mlf-run-place" });
     this._time = element("span", { class: "mlf-run-time" });
     this._use = element("span", { class: "mlf-run-use" });
@@ -36,7 +36,9 @@ export class RunHeader {
 
   /** Show what a snapshot says. */
   update(run) {
-    if (run.status !== this._run?.status) replace(this._status, statusMark(run.status));
+    const fate = fateOf(run.status, run.error);
+    if (fate !== this._fate) replace(this._status, statusMark(fate));
+    this._fate = fate;
     if (run.run_name !== this._run?.run_name) {
       replace(this._name, element("span", { class: "mlf-cut", title: run.run_name }, cutInTheMiddle(run.run_name)));
     }
@@ -93,7 +95,7 @@ export class RunHeader {
       { class: "mlf-button mlf-plain", "aria-expanded": "false", "aria-controls": id },
     );
     const line = element("span", { class: "mlf-run-error-text" }, lastStep(run), element("bdi", {}, text));
-    const quiet = run.status === "KILLED" && !run.error ? "mlf-killed-line" : "mlf-error-line";
+    const quiet = this._fate === "LOST" || (run.status === "KILLED" && !run.error) ? "mlf-killed-line" : "mlf-error-line";
     replace(
       this._error,
       element("div", { class: `${quiet} mlf-row` }, line, run.traceback ? toggle : null),
@@ -207,14 +209,7 @@ function metricsOf(run, points) {
   return values;
 }
 
-let rankedBefore = { told: "", names: [] };
-
-/** Names in the order in which a person asks for them; ranked anew only when there are others than a second ago. */
-function ranked(names) {
-  const told = names.join("\n");
-  if (rankedBefore.told !== told) rankedBefore = { told, names: rankedNames(names.sort(byName)) };
-  return rankedBefore.names;
-}
+const ranked = ranking();
 
 function changeOf(before, last) {
   if (last > before) return "▴";

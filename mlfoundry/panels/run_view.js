@@ -1,6 +1,6 @@
 // The live view of one run: its state, charts of what it logs and of its machine, its cells, and all details.
 
-import { button, codeToCopy, copyButton, element, replace, setText, statusWord, tabList } from "./dom.js";
+import { button, codeToCopy, copyButton, element, fateOf, replace, setText, statusWord, tabList } from "./dom.js";
 import { RunColours } from "./colours.js";
 import { duration, elapsed, figure, percent, bytes } from "./numbers.js";
 import { RunPoints } from "./series.js";
@@ -185,7 +185,7 @@ class RunView {
     this._header.values(this._points);
     if (run.health) this._takeHealth(run.health);
     else if (!this._healthTold) this._takeHealth(null);
-    if (before && before !== run.status) setText(this._said, `run ${run.run_name} ${statusWord(run.status)}`);
+    if (before && before !== run.status) setText(this._said, `run ${run.run_name} ${statusWord(fateOf(run.status, run.error))}`);
     this._show();
   }
 
@@ -212,7 +212,7 @@ class RunView {
     this._healthTold = health ?? this._healthTold;
     const run = this._run;
     if (!run) return;
-    const words = health ? wordsOf(health, run, this._source.now()) : [this._source.note?.(run) ?? "logged by another process"];
+    const words = health ? wordsOf(health, run, this._source.now()) : [this._source.note?.(run) ?? (isLive(run.status) ? "logged by another process" : `by ${run.created_by}`)];
     const key = JSON.stringify([words, run.run_id, run.dashboard_link]);
     if (key === this._healthKey) return;
     this._healthKey = key;

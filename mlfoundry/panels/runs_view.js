@@ -67,13 +67,13 @@ class RunsView {
   _build(parent) {
     const { source, runs } = this;
     this.element = element("div", { class: "mlfoundry mlf-runs", "data-lm-suppress-shortcuts": "true" });
-    this._title = element("bdi", { class: "mlf-runs-title" });
+    this._title = element("bdi", {});
     this._counts = element("span", { class: "mlf-runs-counts", role: "status" });
     this._new = button("", () => this._settle(), { class: "mlf-button mlf-runs-new" });
     this._new.hidden = true;
     this.columns = new ShownColumns({ source, runs, order: this.order, node: this.element, table: () => this.table });
     const choose = button("columns", () => {}, { class: "mlf-button" });
-    const head = element("div", { class: "mlf-runs-head" }, this._title, this._counts, this._new);
+    const head = element("div", { class: "mlf-runs-head" }, element("h2", { class: "mlf-runs-title" }, this._title), this._counts, this._new);
     this.element.append(head);
     this._best = new BestLine(this.element, { source, runs, onReveal: (id) => this._reveal(id) });
     const bar = element("div", { class: "mlf-runs-bar" });

@@ -2,7 +2,7 @@
 // Cells are used again and again while scrolling: what stands in one already is not written again.
 
 import { NAME_WIDTH } from "./columns.js";
-import { element, setText, statusMark } from "./dom.js";
+import { element, fateOf, setText, statusMark } from "./dom.js";
 import { ABSENT, ago, clock, duration, exact, figure } from "./numbers.js";
 
 const TAIL = 9;
@@ -16,7 +16,7 @@ const segmenter = new Intl.Segmenter();
 /** Draw a value into a cell. `other(key)` gives the row's other values. */
 export function drawCell(cell, column, value, other, table) {
   setClass(cell, "mlf-waits", false);
-  if (column.kind === "status") drawStatus(cell, value);
+  if (column.kind === "status") drawStatus(cell, value, other("error"));
   else if (column.kind === "name") drawName(cell, value ?? "", other, table);
   else drawText(cell, shortText(column, value, other, table.options.now()), value === undefined);
 }
@@ -99,16 +99,18 @@ function drawText(cell, text, isAbsent) {
   setClass(cell, "mlf-absent", isAbsent);
 }
 
-function drawStatus(cell, status) {
-  if (cell.mlfShown === status) return;
-  cell.mlfShown = status;
-  cell.replaceChildren(statusMark(status, { compact: true }));
+function drawStatus(cell, status, error) {
+  const fate = fateOf(status, error);
+  if (cell.mlfShown === fate) return;
+  cell.mlfShown = fate;
+  cell.replaceChildren(statusMark(fate, { compact: true }));
 }
 
 function drawName(cell, name, other, table) {
   const error = errorType(other("error"));
+  const isLost = fateOf(other("status"), other("error")) === "LOST";
   const detail = table.isNarrow ? cardDetail(other, table.options.now()) : "";
-  const shown = `${name}\n${error}\n${detail}\n${table.options.link ? other("run_id") : ""}`;
+  const shown = `${name}\n${isLost}${error}\n${detail}\n${table.options.link ? other("run_id") : ""}`;
   if (cell.mlfShown === shown) return;
   cell.mlfShown = shown;
   const href = table.options.link?.(other("run_id"));
@@ -119,7 +121,8 @@ function drawName(cell, name, other, table) {
   const { texts, link } = cell.mlfName;
   setText(texts.head, head);
   if (tail) setText(texts.tail, tail);
-  if (error) setText(texts.error, error);
+  if (error) setText(texts.error, isLost ? "lost" : error);
+  setClass(texts.error, "mlf-status-lost", isLost);
   if (table.isNarrow) setText(texts.times, detail);
   if (href) link.href = href;
 }

@@ -16,7 +16,6 @@ from ..store import histories
 from ..store.histories import History
 from ..tracking.backend import Backend
 from ..tracking.embedded import EmbeddedBackend
-from ..tracking.lease import LOST
 from ..wire.plain import microseconds
 from .journal import CarriedJournal
 
@@ -291,8 +290,7 @@ class _Push:
 
 def _is_unfinished(there: RunRecord) -> bool:
     """Return whether a run has no end there yet; the server may have given up a push that was broken off long ago."""
-    is_given_up = there.status is RunStatus.KILLED and there.error.startswith(LOST)
-    return there.status is RunStatus.RUNNING or is_given_up
+    return there.status is RunStatus.RUNNING or there.is_lost
 
 
 def _runs(backend: Backend, project_id: int, view: str, *, bare: bool) -> Iterator[RunRecord]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from ..records import LOST
 from ..store import runs
 from ..store.database import Database, Transaction
 from .attempts import done_again
 
 LEASE_S = 120.0
-LOST = "Lost: "  # how the error of a run that was given up begins
 
 Found = TypeVar("Found")
 

@@ -34,6 +34,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._panels: list[Fed] = []
+        self._parting: list[Fed] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._shell: Any = None
@@ -56,13 +57,21 @@ class Feed:
             thread.start()
         self._watch_cells()
 
-    def remove(self, panel: Fed) -> None:
-        """Feed a panel no longer; one that is not fed is fine."""
+    def remove(self, panel: Fed, *, settles: bool = False) -> None:
+        """Feed a panel no longer; one that is not fed is fine.
+
+        Args:
+            panel: The panel.
+            settles: Whether it is to settle once more, when the cell of this moment or else the next one ends.
+        """
         with self._changed:
-            if panel in self._panels:
-                self._panels.remove(panel)
+            for panels in (self._panels, self._parting):
+                if panel in panels:
+                    panels.remove(panel)
+            if settles:
+                self._parting.append(panel)
             self._changed.notify_all()
-            is_last = not self._panels
+            is_last = not self._panels and not self._parting
         if is_last:
             self._unwatch_cells()
 
@@ -73,6 +82,7 @@ class Feed:
         with self._changed:
             thread = self._thread
             self._panels.clear()
+            self._parting.clear()
             self._changed.notify_all()
         self._unwatch_cells()
         if thread is not None and thread.ident is not None and thread is not threading.current_thread():
@@ -123,7 +133,7 @@ class Feed:
 
     def _fed(self) -> list[Fed]:
         with self._changed:
-            return list(self._panels)
+            return [*self._panels, *self._parting]
 
 
 def _shell() -> Any:

@@ -7,6 +7,7 @@ some later reader could not show. In layouts of ipywidgets it is a widget like a
 
 from __future__ import annotations
 
+import abc
 import logging
 import os
 import threading
@@ -31,7 +32,11 @@ _log = logging.getLogger("mlfoundry")
 _WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
 
-class Panel(anywidget.AnyWidget):
+class _Kind(type(anywidget.AnyWidget), abc.ABCMeta):  # type: ignore[misc]
+    """The class of panels' classes: of widgets, and of those that leave something to be written."""
+
+
+class Panel(anywidget.AnyWidget, metaclass=_Kind):
     """A live view in the page; each of its traits can be observed and linked like those of any ipywidget.
 
     Questions of the page may arrive in any thread; what they read and write is guarded by `lock`.
@@ -61,25 +66,25 @@ class Panel(anywidget.AnyWidget):
 
     # -- what each panel has of its own ----------------------------------------------------------
 
+    @abc.abstractmethod
     def verbs(self) -> Mapping[str, Callable[..., Answer]]:
         """Return what the page may ask: the names of its questions and what answers them."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def picture(self) -> Picture:
         """Return how things stand as HTML, without what makes the view live, and as text."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def subject(self) -> str:
         """Return what the panel is of, as users write it; reads nothing."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def send_all(self) -> None:
         """Send all that a view needs which knows nothing yet."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def pulse(self, now_s: float) -> None:
         """Send what is new; the feed calls it once a second."""
-        raise NotImplementedError
 
     def settle(self) -> None:
         """Bring the picture up to date; the feed calls it when a cell has ended."""

@@ -103,7 +103,8 @@ export class Panel {
   }
 
   stand(mount) {
-    if (!this.source.kept.size) this.source.tell({ kind: "ready" });
+    // A page that was loaded again may have heard of changes already; what they change it has not.
+    if (!this.source.isWhole) this.source.tell({ kind: "ready" });
     this.stands.set(mount, new Stand(this, mount));
   }
 

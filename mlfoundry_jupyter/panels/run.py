@@ -68,7 +68,12 @@ class RunPanel(Panel):
             else:
                 self._following.look()
             if self._following.has_ended:
-                self._finish()
+                # What a thread displays is lost on clients that hear the running cell alone, as those of scripts do:
+                # the picture is left once more when a cell ends.
+                feed().remove(self, settles=bool(self._display_ids))
+                if self._pictured != "final":
+                    self._pictured = "final"
+                    self.refresh_picture()
 
     def settle(self) -> None:
         """See `Panel.settle`."""
@@ -77,18 +82,14 @@ class RunPanel(Panel):
                 return
             self._following.look()
             if self._following.has_ended:
-                self._say(self._following.whole())
-                self._finish()
+                if self._pictured != "final":
+                    self._say(self._following.whole())
+                feed().remove(self)
+                self._pictured = "final"
+                self.refresh_picture()
             elif self._pictured != "settled":
                 self._pictured = "settled"
                 self.refresh_picture()
-
-    def _finish(self) -> None:
-        """Leave the final picture, once; from now on the panel only answers."""
-        feed().remove(self)
-        if self._pictured != "final":
-            self._pictured = "final"
-            self.refresh_picture()
 
     def send_all(self) -> None:
         """See `Panel.send_all`."""

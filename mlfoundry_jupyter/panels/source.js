@@ -5,6 +5,8 @@ import { decode } from "./frames.js";
 
 const QUEUED_MS = 200;
 const KEPT_MOST = 500;
+// Messages that are all there is to know; of a run the points are the last and greatest part.
+const WHOLE = ["runs", "people", "projects"];
 const PAGE = crypto.randomUUID();
 // A view's word for a state, where ipywidgets has taken the word for something else.
 const TRAITS = { log: "log_scale" };
@@ -51,6 +53,11 @@ export class Source {
     for (const messages of this.kept.values()) for (const message of messages) fn(message);
     this.listeners.add(fn);
     return () => this.listeners.delete(fn);
+  }
+
+  /** Whether all came that a view needs to begin with, and not only something that has changed since. */
+  get isWhole() {
+    return this.counts !== null || WHOLE.some((kind) => this.kept.has(kind));
   }
 
   ask(verb, args = {}, { onQueued } = {}) {

@@ -176,7 +176,7 @@ def test_the_line_of_a_failed_run_ends_with_a_cross_and_that_of_a_finished_one_d
 
 def test_smoothing_keeps_the_raw_line_faint_and_marks_the_value(run):
     run.show()
-    assert run.text(".mlf-chart-summary") == run.get("modules.numbers.figure(book.series[1].values.at(-1))")
+    assert run.text(".mlf-chart-summary") == run.get("modules.numbers.figure(book.series[0].values.at(-1))")
     run.page.get_by_label("smoothing").fill("0.9")
     run.wait("document.querySelectorAll('.tracec0n1').length === 1")
     assert run.text(".mlf-chart-summary").endswith(" smoothed")
@@ -229,14 +229,14 @@ def test_metrics_stand_in_sections_by_the_part_before_the_slash(run):
     run.show(
         "{book: new Logbook({metrics: ['val/loss', 'lr', 'train/loss', 'train/accuracy', 'val/accuracy', 'odd/one']})}"
     )
-    assert run.page.locator(".mlf-section").all_inner_texts() == ["train", "val"]
+    assert run.page.locator(".mlf-section").all_inner_texts() == ["val", "train", "others"]
     assert run.page.locator(".mlf-chart-name").all_inner_texts() == [
+        "loss",
+        "accuracy",
+        "loss",
+        "accuracy",
         "lr",
         "odd/one",
-        "accuracy",
-        "loss",
-        "accuracy",
-        "loss",
     ]
 
 
@@ -296,7 +296,7 @@ def test_pointing_at_a_line_shows_its_value_while_it_lives_and_new_points_leave_
     run.wait("document.querySelector('.mlf-figure').layout.hovermode === 'x'")
     run.page.mouse.move(box["x"] + 80, box["y"] + 60, steps=3)
     step = run.get("(given) => Math.round((80 / given) * mounted.view._metrics._view._drawn.x[1])", box["width"])
-    value = f"{run.get('(given) => book.series[1].values[given]', step):.4g}"
+    value = f"{run.get('(given) => book.series[0].values[given]', step):.4g}"
     shown = "document.querySelector('.mlf-figure .hovertext text')?.textContent"
     run.wait(f"{shown} === given", value)
     light = run.drawn()["light"]

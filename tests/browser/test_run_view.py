@@ -415,6 +415,6 @@ def test_a_long_number_of_a_param_is_short_in_the_header_and_whole_on_hover(run)
 
 def test_names_with_numbers_stand_as_people_count_and_what_is_asked_for_first(run):
     run.show("{book: new Logbook({metrics: ['m-10', 'm-9', 'val_loss', 'm-1']})}")
-    assert run.page.locator(".mlf-chart-name").all_inner_texts()[:4] == ["m-1", "m-9", "m-10", "val_loss"]
+    assert run.page.locator(".mlf-chart-name").all_inner_texts()[:4] == ["val_loss", "m-1", "m-9", "m-10"]
     names = run.page.locator(".mlf-values-metrics dt").all_inner_texts()
     assert names == ["step", "val_loss", "m-1", "m-9", "m-10"]

@@ -270,6 +270,4 @@ class TestScripts:
         assert {name: series.count for name, series in ranks.items()} == {"rank-0/loss": 50, "rank-1/loss": 50}
 
     def test_the_panel_of_the_script_tells_its_end_in_the_saved_notebook(self, scripts):
-        # On a busy machine the notebook may be over before the panel has heard of the end.
-        shown = scripts.shown("%mlfoundry_attach")
-        assert shown.startswith(("✓ finished  ann/digits-scripts/script", "● running  ann/digits-scripts/script"))
+        assert scripts.shown("%mlfoundry_attach").startswith("✓ finished  ann/digits-scripts/script")

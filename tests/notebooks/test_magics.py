@@ -29,6 +29,18 @@ def project():
     return f"project-{next(numbers)}"
 
 
+EARLY = """
+lr, name = 0.01, "svm"
+betas = (0.9, 0.99)
+import mlfoundry, time
+seen, end = {}, time.monotonic() + 30
+while len(seen) < 2 and time.monotonic() < end:
+    time.sleep(0.02)
+    seen = dict(mlfoundry.get_client().get_run(run.run_id).record.params)
+sorted(seen.items())
+"""
+
+
 @pytest.fixture(autouse=True)
 def _nothing_runs_on(shell):
     yield
@@ -41,6 +53,31 @@ def _nothing_runs_on(shell):
 def the_run(store, project):
     (run,) = store.list_runs(project)
     return run
+
+
+@pytest.mark.parametrize("option", ["", " --no-cost"])
+def test_literals_are_params_while_the_cell_still_runs(shell, store, project, option):
+    shown = shell.cell(f"%%mlfoundry_run {project}{option}{EARLY}")
+    assert shown["error"] is None
+    assert "[('lr', 0.01), ('name', 'svm')]" in shown["text"]
+    assert the_run(store, project).get_params() == {"lr": 0.01, "name": "svm", "betas": [0.9, 0.99]}
+
+
+def test_a_literal_of_a_line_that_is_not_reached_is_no_param(shell, store, project):
+    shell.cell("rate = 0.5")
+    shown = shell.cell(f"%%mlfoundry_run {project}\nimport time\ntime.sleep(0.2)\n1 / 0\nrate = 0.25")
+    assert shown["error"] == "ZeroDivisionError"
+    assert the_run(store, project).get_params() == {}
+
+
+def test_what_repeats_a_cell_makes_no_run_of_each_time(shell, store, project):
+    shown = shell.cell(f"%%timeit -n 3 -r 1\n%%mlfoundry_run {project}\nsum(range(10))")
+    assert shown["error"] == "UsageError"
+    assert "put %%mlfoundry_run above %%timeit" in shown["text"]
+    with pytest.raises(mlfoundry.errors.NotFound):
+        store.list_runs(project)
+    assert shell.cell(f"%%mlfoundry_run {project}\n%%timeit -n 3 -r 1\nsum(range(10))")["error"] is None
+    assert the_run(store, project).status.value == "FINISHED"
 
 
 # -- one cell ------------------------------------------------------------------------------------

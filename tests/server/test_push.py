@@ -21,12 +21,11 @@ import mlfoundry
 from mlfoundry.cli import main
 from mlfoundry.client import Client
 from mlfoundry.push import push
-from mlfoundry.records import Acknowledgement, Batch, NewRun, RunKey, RunQuery, SeriesQuery
+from mlfoundry.records import LOST, Acknowledgement, Batch, NewRun, RunKey, RunQuery, SeriesQuery
 from mlfoundry.store import runs
 from mlfoundry.tracking.backend import Backend
 from mlfoundry.tracking.embedded import EmbeddedBackend
 from mlfoundry.tracking.http import HttpBackend
-from mlfoundry.tracking.lease import LOST
 from mlfoundry.values import param_text
 from tests.contract.conftest import START_US, Pen
 from tests.server.processes import LIMIT_S, PROGRAM, environment

@@ -11,6 +11,7 @@ import mlfoundry
 from mlfoundry_jupyter.panels import RunPanel
 from mlfoundry_jupyter.panels.asset import asset, compressed
 from mlfoundry_jupyter.panels.feed import feed
+from mlfoundry_jupyter.panels.panel import Panel
 from tests.unit import panel_wire
 from tests.unit.panel_wire import wait_for
 from tests.unit.test_panels_frames import read
@@ -140,6 +141,31 @@ def test_the_end_of_a_run_is_told_and_ends_the_feeding(wire, run):
     wire.forget()
     wire.hear(panel, kind="ready", page="p")
     assert kinds(wire, panel)[-1] == "ended"
+
+
+def test_the_last_picture_is_left_by_a_cell_as_well_for_what_a_thread_displays_may_be_lost(wire, run, monkeypatch):
+    left = []
+    monkeypatch.setattr("IPython.display.update_display", lambda bundle, **_: left.append(bundle["text/plain"]))
+    panel = RunPanel(run)
+    panel._display_ids = ["here"]
+    run.end()
+    panel.pulse(0.0)
+    assert [text.partition(" ")[0] for text in left] == ["✓"]
+    assert panel not in feed()._panels
+    feed()._cell_has_ended(None)
+    assert [text.partition(" ")[0] for text in left] == ["✓", "✓"]
+    feed()._cell_has_ended(None)
+    assert len(left) == 2
+
+
+def test_a_panel_that_leaves_something_to_be_written_cannot_be_made(wire):
+    class Half(Panel):
+        def subject(self):
+            return "half"
+
+    with pytest.raises(TypeError, match="abstract method"):
+        Half()
+    assert wire.sent == []
 
 
 def test_the_output_holds_the_picture_and_no_widget(wire, run):

@@ -9,7 +9,6 @@ from typing import Any
 
 from ...panels import frames
 from ...records import Permission, RunKey, RunRecord, RunStatus, Series, SeriesQuery
-from ...tracking.lease import LOST
 from ...tracking.service import TrackingService
 from .bundle import message
 
@@ -39,7 +38,7 @@ class Following:
     def has_ended(self) -> bool:
         """Whether the run goes on no longer, as far as can be known: one that was only given up may come back."""
         is_open = self.record.status in (RunStatus.RUNNING, RunStatus.SCHEDULED)
-        return not is_open and not self.record.error.startswith(LOST)
+        return not is_open and not self.record.is_lost
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the run is, as JSON."""

@@ -3,6 +3,7 @@
 import { button, copyButton, element, replace, setText } from "../panels/dom.js";
 import { ago, clock } from "../panels/numbers.js";
 import { address, request } from "./http.js";
+import { takeOver, viewPlace } from "./source.js";
 
 const DAY_S = 86_400;
 const LIVES = [
@@ -35,8 +36,9 @@ class Keys {
       const { keys } = await request("GET", "/dashboard/keys");
       this._keys = keys;
       this._draw();
-      document.getElementById("served")?.remove();
+      takeOver();
     } catch (error) {
+      document.getElementById("view").classList.remove("dash-away");
       this._say(`The keys could not be read: ${error.message}`, true);
     }
   }
@@ -52,7 +54,7 @@ class Keys {
     const now = Date.now() / 1000;
     const name = key.label || "no label";
     const isOver = key.expires_at !== null && key.expires_at <= now;
-    let state = "taken";
+    let state = "valid";
     if (key.revoked_at !== null) state = "revoked";
     else if (isOver) state = "expired";
     else if (key.expires_at !== null) state = `until ${clock(key.expires_at)}`;
@@ -120,5 +122,4 @@ class Keys {
   }
 }
 
-const place = document.getElementById("view");
-if (place) new Keys(place);
+if (document.getElementById("view")) new Keys(viewPlace());

@@ -1,44 +1,26 @@
 // The code of a run: the source of its cells, and what changed in it since the run before.
 
 import { button, copyButton, element, replace } from "../panels/dom.js";
-import { address, request } from "./http.js";
+import { address } from "./http.js";
+import { LoadedTab } from "./loaded_tab.js";
 
 const SIGNS = { "+": "dash-added", "-": "dash-removed", "@": "dash-place" };
 const WORDS = { "+": "added", "-": "removed" };
 
 /** The inside of the tab Code. */
-export class CodeTab {
-  constructor(run, place) {
-    this._run = run;
-    this._place = place;
+export class CodeTab extends LoadedTab {
+  constructor(place) {
+    super(`${place}/code`, "The code");
     this._showsDiff = true;
     this.node = element("div", { class: "dash-codes" });
   }
 
-  /** Called whenever the tab is looked at or the run has changed. */
-  update() {
-    if (this._asked) return;
-    this._asked = true;
-    this._load();
+  get failurePlace() {
+    return this.node;
   }
 
-  /** Have the code read again when the tab is looked at next. */
-  forget() {
-    this._asked = false;
-  }
-
-  async _load() {
-    try {
-      this._told = await request("GET", `${this._place}/code`);
-    } catch (error) {
-      replace(this.node, element("p", { class: "mlf-error" }, `The code could not be read: ${error.message} `, button("try again", () => this._load())));
-      return;
-    }
-    this._draw();
-  }
-
-  _draw() {
-    const { since, summary, params, packages, git, cells, kept_diff: kept } = this._told;
+  draw() {
+    const { since, summary, params, packages, git, cells, kept_diff: kept } = this.told;
     const sources = cells.filter((cell) => cell.source);
     const parts = [];
     if (since) parts.push(this._since(since, summary));
@@ -58,7 +40,7 @@ export class CodeTab {
     const link = element("a", { href: address(`/r/${since.run_id}`) }, element("bdi", {}, since.run_name));
     const toggle = button(this._showsDiff ? "whole source" : "differences", () => {
       this._showsDiff = !this._showsDiff;
-      this._draw();
+      this.draw();
       this.node.querySelector("button")?.focus();
     });
     return element("div", { class: "mlf-row" }, element("span", {}, "Since ", link, `: ${summary || "nothing changed"}`), toggle);

@@ -2,8 +2,9 @@
 
 import { button, element, replace, setText } from "../panels/dom.js";
 import { bytes, count } from "../panels/numbers.js";
-import { address, request } from "./http.js";
 import { readTable } from "./delimited.js";
+import { address } from "./http.js";
+import { LoadedTab } from "./loaded_tab.js";
 
 const IMAGES = new Set(["apng", "avif", "bmp", "gif", "ico", "jpeg", "jpg", "png", "webp"]);
 const DOCUMENTS = new Set(["html", "htm", "svg"]);
@@ -12,48 +13,35 @@ const ROWS_MOST = 200;
 const SEARCH_FROM = 12;
 
 /** The inside of the tab Files. */
-export class FilesTab {
+export class FilesTab extends LoadedTab {
   constructor(run, place, source) {
+    super(`${place}/files`, "The files");
     this._run = run;
     this._place = place;
     this._plotly = () => source().plotly();
     this._search = element("input", { type: "search", class: "mlf-input", placeholder: "search", "aria-label": "search files", hidden: true });
-    this._search.addEventListener("input", () => this._draw());
+    this._search.addEventListener("input", () => this._drawList());
     this._list = element("ul", { class: "dash-files-list", "aria-label": "files" });
     this._look = element("section", { class: "dash-look", "aria-label": "preview" });
     this.node = element("div", { class: "dash-files" }, element("div", { class: "dash-files-side" }, this._search, this._list), this._look);
   }
 
-  /** Called whenever the tab is looked at or the run has changed. */
-  update() {
-    if (this._asked) return;
-    this._asked = true;
-    this._load();
+  get failurePlace() {
+    return this._look;
   }
 
-  /** Have the files read again when the tab is looked at next. */
-  forget() {
-    this._asked = false;
-  }
-
-  async _load() {
-    try {
-      const { files } = await request("GET", `${this._place}/files`);
-      this._files = files;
-    } catch (error) {
-      replace(this._look, element("p", { class: "mlf-error" }, `The files could not be read: ${error.message} `, button("try again", () => this._load())));
-      return;
-    }
-    this._search.hidden = this._files.length < SEARCH_FROM;
-    this._draw();
-    if (!this._files.length) {
+  draw() {
+    const { files } = this.told;
+    this._search.hidden = files.length < SEARCH_FROM;
+    this._drawList();
+    if (!files.length) {
       replace(this._look, element("div", { class: "mlf-empty" }, "No files yet. For example: ", element("code", { class: "mlf-mono" }, 'run.log_artifact("model.pkl")')));
-    } else if (!this._shown) replace(this._look, element("p", { class: "mlf-muted" }, `${count(this._files.length, "file")}. Choose one to look into it.`));
+    } else if (!this._shown) replace(this._look, element("p", { class: "mlf-muted" }, `${count(files.length, "file")}. Choose one to look into it.`));
   }
 
-  _draw() {
+  _drawList() {
     const wanted = this._search.value.trim().toLowerCase();
-    const shown = this._files.filter(({ path }) => path.toLowerCase().includes(wanted));
+    const shown = this.told.files.filter(({ path }) => path.toLowerCase().includes(wanted));
     replace(
       this._list,
       shown.map((file) => {
@@ -65,7 +53,7 @@ export class FilesTab {
 
   async _open(file) {
     this._shown = file.path;
-    this._draw();
+    this._drawList();
     const download = element(
       "a",
       { class: "mlf-button", href: address(`/api/v1/projects/${this._run.project_id}/runs/${this._run.run_id}/artifacts/content`, { path: file.path }), download: file.path.split("/").at(-1) },

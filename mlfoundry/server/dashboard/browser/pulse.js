@@ -3,9 +3,13 @@
 const EVERY_MS = 2000;
 const AGAIN_MOST_MS = 30_000;
 
-/** Begin to ask. `ask()` resolves when it has been answered; `isLive()` says whether something may still change. */
+/**
+ * Begin to ask. `ask()` resolves when it has been answered; `isLive()` says whether something may still change, and
+ * `isMoving()` whether that is likely: else it is asked rarely, and the page does not call itself live.
+ */
 export class Pulse {
-  constructor({ ask, isLive, stamp = document.getElementById("stamp") }) {
+  constructor({ ask, isLive, isMoving = isLive, stamp = document.getElementById("stamp") }) {
+    this._isMoving = isMoving;
     this._ask = ask;
     this._isLive = isLive;
     this._stamp = stamp;
@@ -48,7 +52,7 @@ export class Pulse {
   _next() {
     clearTimeout(this._timer);
     if (this._isOver || (!this._isLive() && !this._failures)) return;
-    const wait = Math.min(EVERY_MS * 2 ** this._failures, AGAIN_MOST_MS);
+    const wait = this._isMoving() ? Math.min(EVERY_MS * 2 ** this._failures, AGAIN_MOST_MS) : AGAIN_MOST_MS;
     this._timer = setTimeout(() => {
       if (!document.hidden) this.now();
     }, wait);
@@ -57,7 +61,7 @@ export class Pulse {
   _say() {
     if (!this._stamp || document.hidden) return;
     const seconds = Math.round((Date.now() - this._answeredAt) / 1000);
-    const words = this._trouble ? `${this._trouble}; last seen ${seconds} s ago` : this._isLive() ? `live · ${seconds} s ago` : "";
+    const words = this._trouble ? `${this._trouble}; last seen ${seconds} s ago` : this._isLive() && this._isMoving() ? `live · ${seconds} s ago` : "";
     if (this._stamp.textContent !== words) this._stamp.textContent = words;
     this._stamp.classList.toggle("dash-trouble", Boolean(this._trouble));
   }

@@ -1,5 +1,6 @@
 // The page of one run: the same view as in a notebook, its files and its code.
 
+import { isLive } from "../panels/run_header.js";
 import { mountRun } from "../panels/run_view.js";
 import { request, told } from "./http.js";
 import { Address, readList, listText, readShare, shareText, text } from "./address.js";
@@ -33,12 +34,15 @@ const state = new Address({
 let seen = "";
 let series = [];
 let isOver = false;
+let { status } = run;
 
 function take(frame) {
   const { header, columns } = frame;
   if (header.kind === "run") {
     seen = header.mark;
+    ({ status } = header.run);
     document.title = `${header.run.run_name} · MLFoundry`;
+    for (const tab of Object.values(loaded)) tab.forget();
   } else if (header.kind === "ended") isOver = true;
   else if (header.kind === "points" && header.whole) series = header.series.map(({ name, count }) => [name, count]);
   else if (header.kind === "points") columns.index.forEach((at, row) => (series[at][1] += columns.n[row]));
@@ -68,18 +72,21 @@ const verbs = {
 };
 const source = new HttpSource({ state, verbs });
 source.note = ({ created_by: user }) => `by ${user}`;
-const files = new FilesTab(run, place, () => source);
-const code = new CodeTab(run, place);
+const loaded = { files: new FilesTab(run, place, () => source), code: new CodeTab(place) };
 source.tabs = () => [
-  ["files", "Files", files],
-  ["code", "Code", code],
+  ["files", "Files", loaded.files],
+  ["code", "Code", loaded.code],
 ];
 
+source.onChange("tab", (name) => loaded[name]?.forget()); // a file may have come since it was looked at last
+
 mountRun(viewPlace(), source);
+if (["metrics", "system"].includes(state.get("tab"))) source.plotly().catch(() => null); // while the points are on their way
 read().then(
-  () => {
+  async () => {
+    await loaded[state.get("tab")]?.loaded(); // what the server rendered stays until then, and nothing moves
     takeOver();
-    new Pulse({ ask: read, isLive: () => !isOver });
+    new Pulse({ ask: read, isLive: () => !isOver, isMoving: () => isLive(status) }); // one that is lost may come back
   },
   (error) => {
     document.getElementById("stamp").textContent = error.message;
