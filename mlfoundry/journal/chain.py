@@ -253,9 +253,8 @@ class Chain:
             with self._segments_lock:
                 tail = self.tail
                 dirty = [segment for segment, stop in self._spans(tail) if stop > self.durable]
-                for segment in dirty:
-                    if segment.path is not None:  # a descriptor of its own: what is settled meanwhile is closed
-                        files.append((segment, os.dup(segment.fd)))
+                # Descriptors of its own: what is settled meanwhile is closed.
+                files.extend((segment, os.dup(segment.fd)) for segment in dirty if segment.path is not None)
             for segment, fd in files:
                 failed = segment
                 os.fdatasync(fd)
