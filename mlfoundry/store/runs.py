@@ -101,7 +101,7 @@ def _used(tx: Transaction, project_id: int, wish: str, numbers: Iterable[int], *
     one = "(SELECT 1 FROM run WHERE project_id = ? AND name = ? AND deleted_at IS NULL)"
     asked = [*[one] * len(wanted), *([also] if also else [])]
     values = [value for name in wanted for value in (project_id, name)] + ([project_id] if also else [])
-    row = tx.row(f"SELECT {', '.join(asked)}", values)
+    row = tx.row(f"SELECT {', '.join(asked)} FROM project WHERE project_id = ?", [*values, project_id])
     assert row is not None
     return row
 
