@@ -150,8 +150,8 @@ def a_thousand_runs(work: Workplace) -> Figures:
         backend = place.backend()
         backend.create_run(NewRun(uuid.uuid4().hex, "made", "run", None, {}, "", START_US))
         began = time.perf_counter()
-        for _ in range(runs):
-            backend.create_run(NewRun(uuid.uuid4().hex, "made", "run", None, {}, "", START_US))
+        for number in range(1, runs + 1):
+            backend.create_run(NewRun(uuid.uuid4().hex, "made", "run", None, {}, "", START_US + number))
         created = (time.perf_counter() - began) * 1000 / runs
         fill(place.uri, runs)
         lists = Lists(backend)

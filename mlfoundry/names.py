@@ -12,7 +12,6 @@ from typing import Any
 from .errors import InvalidName, shown
 
 NAME_LIMIT = 128
-FIRST_SUFFIXES = (*range(2, 10), *(2**power + 1 for power in range(4, 21)))  # sought first, see `numbered`
 KEY_LIMIT = 250
 PATH_LIMIT = 1000
 SYSTEM_PREFIX = "system/"
@@ -135,6 +134,14 @@ def numbered(name: str, number: int) -> str:
     """
     suffix = f"-{number}"
     return name[: NAME_LIMIT - len(suffix)] + suffix
+
+
+def number_of(found: str, name: str) -> int | None:
+    """Return the number with which `numbered` makes one name of another, None where it does not."""
+    digits = found.rpartition("-")[2]
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        return None
+    return int(digits) if numbered(name, int(digits)) == found else None
 
 
 def is_run_id(text: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .. import names
 from ..errors import ProjectNotFound
@@ -16,7 +16,8 @@ COLUMNS = (
     "run_id, name, status, created_by, started_at, ended_at, last_seen_at, description, error, deleted_at, project_id"
 )
 _BLOCK = 5000  # run ids in one statement
-_SOUGHT_AT_ONCE = 64  # names
+_FIRST_BEYOND = 6  # suffixes below it have no gap
+_SOUGHT_AT_ONCE = 8  # names
 _STATUS = {status.value: status for status in RunStatus}  # asking the enum costs ten times as much
 
 
@@ -34,21 +35,20 @@ def make(tx: Transaction, project: Project, new: NewRun, user: str, now_us: int)
     )
     if claimed is None:
         return get(tx, project, new.run_id) if home(tx, new.run_id) == run else None
-    row = (blob, new.run_name, "RUNNING", user, new.started_at_us, None, now_us, new.description, "", None)
-    if not _insert(tx, run.project_id, row):
-        row = (blob, _next_free(tx, run.project_id, new.run_name), *row[2:])
-        _insert(tx, run.project_id, row)
+    rest = ("RUNNING", user, new.started_at_us, None, now_us, new.description, "", None, run.project_id)
+    names_to_try = _wishes(tx, run.project_id, new.run_name)
+    row = next(row for name in names_to_try if _insert(tx, row := (blob, name, *rest)))
     set_tags(tx, run, new.tags)
     tags = {name: str(text) for name, text in sorted(new.tags.items())}
-    return _record(project, (*row, run.project_id), params={}, tags=tags, metrics=series.Summaries([], {}))
+    return _record(project, row, params={}, tags=tags, metrics=series.Summaries([], {}))
 
 
-def _insert(tx: Transaction, project_id: int, row: Row) -> bool:
+def _insert(tx: Transaction, row: Row) -> bool:
     """Insert a run; return False, and do nothing, when its name is taken."""
     made = tx.row(
-        f"INSERT INTO run ({COLUMNS}) VALUES ({_marks(row)}, ?) "
+        f"INSERT INTO run ({COLUMNS}) VALUES ({_marks(row)}) "
         "ON CONFLICT (project_id, name) WHERE deleted_at IS NULL DO NOTHING RETURNING name",
-        (*row, project_id),
+        row,
     )
     return made is not None
 
@@ -57,31 +57,57 @@ def free_name(tx: Transaction, project_id: int, wish: str) -> str:
     """Return the wish, or with a suffix that is free; others who ask wait for this transaction."""
     if not projects.lock(tx, project_id):
         raise ProjectNotFound(f"the project of {wish!r} was deleted just now")
-    return _next_free(tx, project_id, wish) if by_name(tx, project_id, wish) else wish
+    return next(name for name in _wishes(tx, project_id, wish) if by_name(tx, project_id, name) is None)
 
 
-def _next_free(tx: Transaction, project_id: int, taken: str) -> str:
-    """Return a name that is taken with a suffix that is free, the first where they were taken one after another.
+def _wishes(tx: Transaction, project_id: int, wish: str) -> Iterator[str]:
+    """Give the names to try for a run, the last of which is free: the wish, and what comes next where that is taken.
 
-    It is sought by halving, so that the ten thousandth run of a name is made as fast as the tenth.
+    A gap among the first suffixes is filled. Beyond them all may have been taken in turn, by as many runs of one name:
+    what follows the project's latest run is tried, and then sought by halving.
     """
-    low, high = 1, 0
-    numbers: Sequence[int] = names.FIRST_SUFFIXES
+    yield wish
+    few = range(2, _FIRST_BEYOND)
+    latest = "(SELECT name FROM run WHERE project_id = ? ORDER BY started_at DESC, run_id DESC LIMIT 1)"
+    *used, name = _used(tx, project_id, wish, few, also=latest)
+    if (gap := _first_unused(few, used)) is not None:
+        yield names.numbered(wish, gap)
+    number = None if name is None else names.number_of(name, wish)
+    if number is not None and number >= _FIRST_BEYOND:
+        yield names.numbered(wish, number + 1)
+    yield _sought(tx, project_id, wish)
+
+
+def _sought(tx: Transaction, project_id: int, wish: str) -> str:
+    """Return a name that is free, whose number is one more than that of a name that is taken."""
+    low, high = _FIRST_BEYOND - 1, 0
+    numbers: Sequence[int] = [8**power for power in range(1, 7)]
     while high - low != 1:
-        by_number = {number: names.numbered(taken, number) for number in numbers}
-        rows = tx.rows(
-            f"SELECT name FROM run WHERE project_id = ? AND name IN ({_marks(numbers)}) AND deleted_at IS NULL",
-            (project_id, *by_number.values()),
-        )
-        used = {name for (name,) in rows}
-        for number, name in by_number.items():
-            if name not in used:
-                high = number
-                break
-            low = number
-        is_found = high > low
-        numbers = range(low + 1, high, (high - low) // _SOUGHT_AT_ONCE + 1) if is_found else (low * 2, low * 4)
-    return names.numbered(taken, high)
+        found = _first_unused(numbers, _used(tx, project_id, wish, numbers))
+        low = max((number for number in numbers if found is None or number < found), default=low)
+        high = high if found is None else found
+        is_between = high > low
+        numbers = range(low + 1, high, (high - low) // _SOUGHT_AT_ONCE + 1) if is_between else (low * 2, low * 4)
+    return names.numbered(wish, high)
+
+
+def _used(tx: Transaction, project_id: int, wish: str, numbers: Iterable[int], *, also: str = "") -> Row:
+    """Return for each number whether the wish with it is the name of a run, and what `also` finds in the project.
+
+    Each name has a look-up of its own: for a list of them PostgreSQL reads all names of a project that it knows
+    little about.
+    """
+    wanted = [names.numbered(wish, number) for number in numbers]
+    one = "(SELECT 1 FROM run WHERE project_id = ? AND name = ? AND deleted_at IS NULL)"
+    asked = [*[one] * len(wanted), *([also] if also else [])]
+    values = [value for name in wanted for value in (project_id, name)] + ([project_id] if also else [])
+    row = tx.row(f"SELECT {', '.join(asked)} FROM project WHERE project_id = ?", [*values, project_id])
+    assert row is not None
+    return row
+
+
+def _first_unused(numbers: Iterable[int], used: Iterable[object]) -> int | None:
+    return next((number for number, is_used in zip(numbers, used, strict=True) if not is_used), None)
 
 
 def is_open(tx: Transaction, run: RunKey) -> bool | None:

@@ -1,4 +1,4 @@
-"""Names of runs: unique in their project, without gaps, free again after a deletion."""
+"""Names of runs: unique in their project, numbered in turn, free again after a deletion."""
 
 from __future__ import annotations
 
@@ -19,6 +19,26 @@ def test_a_gap_in_the_suffixes_is_filled_first(make_run, backend):
     backend.delete_run(runs[1].key)
     assert make_run("svm").run_name == "svm-2"
     assert make_run("svm").run_name == "svm-5"
+
+
+def test_the_next_run_of_a_name_follows_the_last_whatever_was_made_since(make_run, backend):
+    runs = [make_run("svm") for _ in range(40)]
+    assert runs[-1].run_name == "svm-40"
+    make_run("forest")
+    assert make_run("svm").run_name == "svm-41", "found though the latest run has another name"
+    for _ in range(25):
+        make_run("forest")
+    assert make_run("svm").run_name == "svm-42", "found though none of the latest has it"
+
+
+def test_of_many_runs_of_one_name_no_two_get_the_same_after_deletions(make_run, backend, wish):
+    runs = [make_run("svm") for _ in range(30)]
+    for run in runs[10:28:3]:
+        backend.delete_run(run.key)
+    # Older than all that there are, as a run that was begun offline.
+    names = [backend.create_run(wish("svm", started_at_us=1)).run_name for _ in range(10)]
+    kept = [run.run_name for run in runs if run not in runs[10:28:3]]
+    assert len({*kept, *names}) == len(kept) + len(names)
 
 
 def test_a_name_that_was_asked_for_with_a_suffix_is_a_name_like_any_other(make_run):

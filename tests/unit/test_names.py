@@ -217,18 +217,25 @@ def test_a_path_that_no_disk_takes_is_refused(path, message):
 # -- names for those who give none ---------------------------------------------------------------
 
 
-def test_the_first_free_name_is_the_name_itself_then_two_then_three():
-    assert names.first_free("x", []) == "x"
-    assert names.first_free("x", ["x"]) == "x-2"
-    assert names.first_free("x", ["x", "x-2", "x-4"]) == "x-3"
-    assert names.first_free("x-2", ["x-2"]) == "x-2-2"
+def test_a_name_that_is_taken_gets_a_number():
+    assert names.numbered("x", 2) == "x-2"
+    assert names.numbered("x-2", 2) == "x-2-2"
 
 
-def test_a_long_name_is_cut_to_make_room_for_its_suffix():
+@pytest.mark.parametrize(
+    ("found", "number"),
+    [("x-2", 2), ("x-1000", 1000), ("x", None), ("x-", None), ("x-02", None), ("y-2", None), ("x-2-3", None),
+     ("x-²", None), ("x-" + "9" * 30, None)],
+)  # fmt: skip
+def test_the_number_of_a_name_is_read_back(found, number):
+    assert names.number_of(found, "x") == number
+
+
+def test_a_long_name_is_cut_to_make_room_for_its_number():
     full = "y" * 128
-    assert names.first_free(full, [full]) == "y" * 126 + "-2"
-    taken = [full, *("y" * (128 - len(f"-{n}")) + f"-{n}" for n in range(2, 100))]
-    assert names.first_free(full, taken) == "y" * 124 + "-100"
+    assert names.numbered(full, 2) == "y" * 126 + "-2"
+    assert names.numbered(full, 100) == "y" * 124 + "-100"
+    assert names.number_of("y" * 124 + "-100", full) == 100
 
 
 def test_random_names_are_two_words_that_are_legal_and_rarely_meet():

@@ -101,10 +101,9 @@ def test_a_statement_names_its_project_or_is_a_look_up_that_leads_to_one(sql):
 
 @pytest.mark.parametrize("sql", NAMED)
 def test_a_join_stays_within_one_project(sql):
-    joins = len(re.findall(r"\bJOIN\b", sql))
-    assert joins <= 1
-    if joins:
-        assert re.search(r"ON \w+\.project_id = \w+\.project_id", sql)
+    if LOOK_UPS.search(sql):  # what belongs to the whole server lies in one place, see docs/scaling.md
+        return
+    assert len(re.findall(r"\bJOIN\b", sql)) == len(re.findall(r"\bON \w+\.project_id = \w+\.project_id", sql)) <= 2
     for inner in re.findall(r"\(SELECT (?:(?!\(SELECT).)*", sql):
         assert "project_id = ?" in inner or "project_id" in inner
 
