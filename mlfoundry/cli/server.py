@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import __version__
 from ..errors import MissingExtra
 from . import keys, output
+from .exits import Refused
 from .session import Family, PlainCommand, Session, json_option
+
+if TYPE_CHECKING:
+    from ..tracking.sweeping import Swept
 
 DATABASE, ARTIFACTS = "MLFOUNDRY_SERVER_DATABASE", "MLFOUNDRY_SERVER_ARTIFACTS"
 PORT = 8090
@@ -35,14 +39,19 @@ def _database(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _artifacts(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--artifacts",
+        envvar=ARTIFACTS,
+        metavar="PLACE",
+        help="Where the bytes of files lie: a folder, or s3://BUCKET/FOLDER; else "
+        f"{ARTIFACTS}, else beside a SQLite file.",
+    )(command)
+
+
 @click.group(cls=_ServerFamily, invoke_without_command=True)
 @_database
-@click.option(
-    "--artifacts",
-    envvar=ARTIFACTS,
-    metavar="PLACE",
-    help=f"Where the bytes of files lie: a folder, or s3://BUCKET/FOLDER; else {ARTIFACTS}, else beside a SQLite file.",
-)
+@_artifacts
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="The port; 0 for any.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many processes answer.")
@@ -115,9 +124,7 @@ def _run(session: Session, *, host: str, port: int, hosts: str, proxies: str, pa
     from ..tracking.accounts import AccountService
 
     place = _place(given.pop("database"))
-    artifacts = given.pop("artifacts") or places.artifacts_beside(place)
-    if artifacts is None:
-        raise click.UsageError(f"Give --artifacts or {ARTIFACTS}: the folder where the bytes of files shall lie.")
+    artifacts = _artifacts_place(place, given.pop("artifacts"))
     names = workers.known_hosts(host, _listed(hosts))
     known_proxies.Proxies(_listed(proxies))  # one that is none is told before anything begins
     database = places.open_database(place, pool_size=1, partitions=partitions)
@@ -188,11 +195,13 @@ def _tell(session: Session, serving: Any, engine: str, host: str, port: int, *, 
 @server.command("create-admin")
 @click.argument("person", metavar="NAME")
 @_database
+@click.option("--new", is_flag=True, help="Make the database when it is not there yet.")
 @click.pass_context
-def create_admin(ctx: click.Context, person: str, database: str | None) -> None:
+def create_admin(ctx: click.Context, person: str, database: str | None, new: bool) -> None:
     """Make an admin of a server, for whoever has its database.
 
-    Prints the admin's API key, this once. The server need not run.
+    Prints the admin's API key, this once. The server need not run. A SQLite file that is not there is made with --new
+    alone.
 
     JSON: {"user", "api_key"}
 
@@ -203,8 +212,10 @@ def create_admin(ctx: click.Context, person: str, database: str | None) -> None:
     from ..tracking.accounts import AccountService
 
     session = ctx.ensure_object(Session)
-    database = database or (ctx.parent.params.get("database") if ctx.parent is not None else None)
-    opened = places.open_database(_place(database), pool_size=1)
+    place = _place(_inherited(ctx, "database", database))
+    if not new and not places.is_postgres(place):
+        places.open_made(place).close()
+    opened = places.open_database(place, pool_size=1)
     try:
         key = AccountService(opened).create_first_admin(person)
     finally:
@@ -215,3 +226,73 @@ def create_admin(ctx: click.Context, person: str, database: str | None) -> None:
     output.echo(output.safe(f"{person} is an admin of the server now."))
     keys.tell_key(key, person, None)
     output.echo(output.safe("Others are added with: mlfoundry users add NAME --key"))
+
+
+def _inherited(ctx: click.Context, name: str, given: str | None) -> str | None:
+    """Return an option as it stands after the command, else as it stands before it."""
+    return given or (ctx.parent.params.get(name) if ctx.parent is not None else None)
+
+
+@server.command()
+@_database
+@_artifacts
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def sweep(ctx: click.Context, database: str | None, artifacts: str | None, dry_run: bool, yes: bool) -> None:
+    """Remove bytes that no run names any more.
+
+    Those of files that were replaced, of uploads that were given up, and what the deletion of a project left. What was
+    written within a day is left alone. Servers may run meanwhile. With --json, --yes or --dry-run must be given.
+
+    JSON: {"files", "size_bytes", "strange_projects", "removed"}
+
+    Examples:
+      mlfoundry server sweep --database runs.db --dry-run
+    """
+    from ..displays import size
+    from ..store import places
+    from ..tracking.sweeping import Sweep
+
+    session = ctx.ensure_object(Session)
+    if session.json and not (yes or dry_run):
+        raise click.UsageError("With --json nothing is asked: give --yes, or --dry-run.")
+    place = _place(_inherited(ctx, "database", database))
+    opened = places.open_made(place)
+    try:
+        files = places.open_artifacts(_artifacts_place(place, _inherited(ctx, "artifacts", artifacts)))
+        found = Sweep(opened, files).run(removes=False)
+        if not session.json:
+            _tell_found(found)
+        removes = bool(found.files) and not dry_run
+        if removes and not yes and not click.confirm("Remove them for good?"):
+            raise Refused("nothing was removed")
+        swept = Sweep(opened, files).run() if removes else found
+    finally:
+        opened.close()
+    if session.json:
+        told = {"files": swept.files, "size_bytes": swept.size_bytes, "strange_projects": swept.strange_projects}
+        output.json_data(told | {"removed": removes})
+    elif removes:
+        output.echo(f"Removed {swept.files:,}, {size(swept.size_bytes)}.")
+
+
+def _tell_found(found: Swept) -> None:
+    from ..displays import size
+
+    what = "file that no run names" if found.files == 1 else "files that no run names"
+    output.echo(f"{found.files:,} {what}, {size(found.size_bytes)}.")
+    if found.strange_projects:
+        output.warn(
+            f"{found.strange_projects:,} of their projects are not in this database: they were deleted, or they belong "
+            "to another server that keeps its files in the same place"
+        )
+
+
+def _artifacts_place(place: str, given: str | None) -> str:
+    from ..store import places
+
+    artifacts = given or places.artifacts_beside(place)
+    if artifacts is None:
+        raise click.UsageError(f"Give --artifacts or {ARTIFACTS}: the folder where the bytes of files shall lie.")
+    return artifacts

@@ -6,6 +6,7 @@ import click
 
 from ..records import Account
 from . import documents, keys, output
+from .exits import Refused
 from .layout import Grid
 from .session import Family, Session
 
@@ -78,16 +79,29 @@ def _change(session: Session, person: str, told: str, **change: bool) -> None:
         output.echo(output.safe(told.format(changed.user)))
 
 
+def _ask_about_oneself(session: Session, person: str, *, yes: bool, what: str, then: str) -> None:
+    """Ask before somebody does to themselves what only another admin can undo."""
+    if yes or session.people.whoami().user != person:
+        return
+    if session.json:
+        raise click.UsageError(f"{person} is you, and with --json nothing is asked: give --yes to {what} yourself.")
+    if not click.confirm(output.safe(f"{person} is you. {then}; only another admin can undo it. Go on?")):
+        raise Refused("nothing was changed")
+
+
 @users.command()
 @click.argument("person", metavar="USER")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def disable(session: Session, person: str) -> None:
+def disable(session: Session, person: str, yes: bool) -> None:
     """Take none of a user's keys any more, at once.
 
-    What the user logged stays, and so do the user's permissions.
+    What the user logged stays, and so do the user's permissions. Who would disable themselves is asked; with --json,
+    --yes must be given for that.
 
     JSON: {"user": {user, is_admin, created_at, disabled_at}}
     """
+    _ask_about_oneself(session, person, yes=yes, what="disable", then="None of your keys is taken then")
     _change(session, person, "{} is disabled: none of their keys is taken any more.", is_disabled=True)
 
 
@@ -115,12 +129,14 @@ def promote(session: Session, person: str) -> None:
 
 @users.command()
 @click.argument("person", metavar="USER")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def demote(session: Session, person: str) -> None:
+def demote(session: Session, person: str, yes: bool) -> None:
     """Make a user no admin of the server any more.
 
-    The last admin stays one.
+    The last admin stays one. Who would demote themselves is asked; with --json, --yes must be given for that.
 
     JSON: {"user": {user, is_admin, created_at, disabled_at}}
     """
+    _ask_about_oneself(session, person, yes=yes, what="demote", then="You manage no users then")
     _change(session, person, "{} is no admin of the server any more.", is_admin=False)

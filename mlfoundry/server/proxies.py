@@ -6,7 +6,7 @@ import functools
 import ipaddress
 from collections.abc import Iterable
 
-from ..errors import InvalidSetting, shown
+from ..errors import InvalidSetting, quoted
 
 ANY = "*"
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -61,6 +61,6 @@ def _network(text: str) -> _Network:
         return ipaddress.ip_network(text)
     except ValueError as error:
         raise InvalidSetting(
-            f"--proxies holds {shown(text)}, which is no address and no network ({error}). Give addresses like "
+            f"--proxies holds {quoted(text)}, which is no address and no network ({error}). Give addresses like "
             "10.0.0.7, networks like 10.0.0.0/8, or '*' for any."
         ) from error

@@ -19,7 +19,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -149,6 +149,32 @@ class ArtifactBucket:
         """See `ArtifactStore`."""
         with self._telling():
             self._delete(str(project_id))
+
+    def projects(self) -> list[int]:
+        """See `ArtifactStore`."""
+        import obstore
+
+        with self._telling():
+            folders = [each.rsplit("/", 1)[-1] for each in obstore.list_with_delimiter(self._store)["common_prefixes"]]
+        return sorted(int(name) for name in folders if name.isdecimal())
+
+    def written_before(self, project_id: int, at_s: float) -> dict[str, int]:
+        """See `ArtifactStore`."""
+        self._forget_old_parts(project_id)
+        before = datetime.fromtimestamp(at_s, UTC)
+        with self._telling():
+            return {
+                meta["path"].rsplit("/", 1)[-1]: meta["size"]
+                for meta in self._list(str(project_id))
+                if meta["last_modified"] < before and "/parts/" not in f"/{meta['path']}"
+            }
+
+    def remove(self, project_id: int, sha256: str) -> None:
+        """See `ArtifactStore`."""
+        import obstore
+
+        with self._telling(), suppress(FileNotFoundError):
+            obstore.delete(self._store, _key(project_id, sha256))
 
     # -- parts -----------------------------------------------------------------------------------
 

@@ -109,7 +109,51 @@ class ArtifactFolder:
 
     def drop_project(self, project_id: int) -> None:
         """See `ArtifactStore`."""
-        shutil.rmtree(self._root / str(project_id), ignore_errors=True)
+        try:
+            shutil.rmtree(self._root / str(project_id))
+        except FileNotFoundError:  # it had none, or another was first
+            pass
+        except OSError as error:
+            raise BackendUnavailable(
+                f"the files in {self._root / str(project_id)} cannot be removed ({error.strerror or error}); "
+                "mlfoundry server sweep removes them another time"
+            ) from error
+
+    def projects(self) -> list[int]:
+        """See `ArtifactStore`."""
+        with self._reading():
+            folders = list(self._root.iterdir()) if self._root.exists() else []
+            return sorted(int(each.name) for each in folders if each.name.isdecimal() and each.is_dir())
+
+    def written_before(self, project_id: int, at_s: float) -> dict[str, int]:
+        """See `ArtifactStore`."""
+        self._forget_old_parts(project_id)
+        found = {}
+        with self._reading():
+            for file in (self._root / str(project_id)).glob("[0-9a-f][0-9a-f]/*"):
+                with contextlib.suppress(FileNotFoundError):  # another sweep was first
+                    told = file.stat()
+                    if told.st_mtime < at_s:
+                        found[file.name] = told.st_size
+        return found
+
+    def remove(self, project_id: int, sha256: str) -> None:
+        """See `ArtifactStore`; folders that are empty then go as well."""
+        path = self.path_of(project_id, sha256)
+        with self._reading():
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty
+            path.parent.rmdir()
+            path.parent.parent.rmdir()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise BackendUnavailable(
+                f"the files in {self._root} cannot be looked through ({error.strerror or error})"
+            ) from error
 
     def path_of(self, project_id: int, sha256: str) -> Path:
         """Return where bytes lie, or would."""

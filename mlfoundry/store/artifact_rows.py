@@ -59,6 +59,12 @@ def all_of(tx: Transaction, run: RunKey) -> list[ArtifactRecord]:
     return [ArtifactRecord(path, size, sha256.hex(), utc(at)) for path, size, sha256, at in rows]
 
 
+def hashes(tx: Transaction, project_id: int) -> set[str]:
+    """Return the hashes of all files that runs of a project have, hidden runs too; none of a project that is gone."""
+    rows = tx.rows("SELECT DISTINCT sha256 FROM artifact WHERE project_id = ?", (project_id,))
+    return {sha256.hex() for (sha256,) in rows}
+
+
 def find(tx: Transaction, run: RunKey, path: str) -> ArtifactRecord | None:
     """Return a file of a run, None when there is none at this path."""
     row = tx.row(

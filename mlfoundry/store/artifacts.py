@@ -43,3 +43,19 @@ class ArtifactStore(Protocol):
 
     def drop_project(self, project_id: int) -> None:
         """Delete all bytes of a project."""
+
+    def projects(self) -> list[int]:
+        """Return the ids of all projects of which something lies here, also of those that are gone."""
+
+    def written_before(self, project_id: int, at_s: float) -> dict[str, int]:
+        """Return the hashes of stored bytes that were written last before a time, with their sizes.
+
+        Uploads that nobody went on with are forgotten by the way.
+
+        Args:
+            project_id: The project.
+            at_s: Seconds since 1970.
+        """
+
+    def remove(self, project_id: int, sha256: str) -> None:
+        """Delete stored bytes; those that are gone already are fine."""

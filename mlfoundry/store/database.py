@@ -244,6 +244,13 @@ class Database:
         connection.execute("PRAGMA query_only = 1")
         return connection
 
+    def is_made(self) -> bool:
+        """Return whether there are tables already; a later use makes them."""
+        try:
+            return self.path.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+
     def describe(self) -> dict[str, str]:
         """Return the engine, its version, the journal mode and the schema's version."""
         import apsw

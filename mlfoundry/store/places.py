@@ -67,6 +67,24 @@ def open_database(place: str, *, pool_size: int | None = None, partitions: int =
     return Database(path)
 
 
+def open_made(place: str) -> Database:
+    """Return the database at a place that a server has made; nothing is made here.
+
+    Raises:
+        InvalidSetting: There is none.
+        BackendUnavailable: It cannot be asked.
+    """
+    database = None
+    if is_postgres(place) or _path(place, "database", _DATABASES).is_file():
+        database = open_database(place, pool_size=1)
+    if database is None or not database.is_made():
+        raise InvalidSetting(
+            f"no server has kept anything in {shown(place)} so far. Is the place right? `mlfoundry server --database "
+            "…` makes it when it starts."
+        )
+    return database
+
+
 def open_artifacts(place: str) -> ArtifactStore:
     """Return where the bytes of files lie.
 

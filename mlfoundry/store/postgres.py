@@ -172,6 +172,13 @@ class PostgresDatabase:
         if pool is not None:
             pool.close()
 
+    def is_made(self) -> bool:
+        """See `database.Database`."""
+        import psycopg
+
+        with _translated(), psycopg.connect(**self._reached_by(), prepare_threshold=None) as connection:
+            return _version(connection) > 0
+
     def describe(self) -> dict[str, str]:
         """Return the engine, its version and the schema's version."""
         with self.read() as tx:

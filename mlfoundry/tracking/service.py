@@ -456,6 +456,9 @@ class TrackingService:
             if not runs.lock(tx, run):  # so that files of one run take turns on every engine
                 rights.require_open(tx, user, run)
             artifact_rows.require_room(tx, run, path)
+            # A sweep may have taken the bytes a moment ago; from here on it waits.
+            if not self._files.is_whole(run.project_id, sha256, size):
+                raise _not_held(path, sha256, size)
             artifact_rows.record(tx, run, record, now_us)
         return record
 
@@ -483,7 +486,7 @@ class TrackingService:
         if not size:
             sha256, _ = self._files.put(run.project_id, io.BytesIO())
         elif not self._files.is_whole(run.project_id, sha256, size):
-            raise InvalidInput(f"no {size:,} bytes of the hash {sha256} are held for {path!r}; send them first")
+            raise _not_held(path, sha256, size)
         return self._name(user, run, path, sha256, size)
 
     def list_artifacts(self, user: str, run: RunKey) -> list[ArtifactRecord]:
@@ -541,6 +544,10 @@ def _no_collaborator(project: Project, user: str) -> CollaboratorNotFound:
     return CollaboratorNotFound(
         f"{user!r} is no collaborator of {project.owner}/{project.name}. Use add_collaborator to add them."
     )
+
+
+def _not_held(path: str, sha256: str, size: int) -> InvalidInput:
+    return InvalidInput(f"no {size:,} bytes of the hash {sha256} are held for {path!r}; send them first")
 
 
 def _owner_stays(project: Project) -> LastAdmin:

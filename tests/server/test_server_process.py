@@ -64,7 +64,7 @@ def admin(cli, tmp_path: Path) -> Callable[..., str]:
 
     def make(database: str | None = None, name: str = "ann") -> str:
         place = database or str(tmp_path / "runs.db")
-        made = cli("server", "create-admin", name, "--json", MLFOUNDRY_SERVER_DATABASE=place)
+        made = cli("server", "create-admin", name, "--new", "--json", MLFOUNDRY_SERVER_DATABASE=place)
         key: str = json.loads(made.stdout)["api_key"]
         return key
 
@@ -182,6 +182,21 @@ def test_a_password_on_the_command_line_is_warned_about(cli) -> None:
     assert "secret" not in warned.stderr
     quiet = cli("server", "create-admin", "ann", code=5, MLFOUNDRY_SERVER_DATABASE=database)
     assert "MLFOUNDRY_SERVER_DATABASE" not in quiet.stderr
+
+
+def test_a_file_that_is_not_there_is_taken_for_a_slip_of_the_hand(cli, tmp_path: Path) -> None:
+    typo = tmp_path / "rnus.db"
+    done = cli("server", "create-admin", "ann", "--database", str(typo), code=1)
+    assert f"no server has kept anything in {typo} so far. Is the place right?" in done.stderr
+    assert not typo.exists()
+    cli("server", "create-admin", "ann", "--new", "--database", str(typo))
+    assert typo.exists()
+
+
+def test_a_proxy_that_is_none_is_said_before_anything_begins(cli, tmp_path: Path) -> None:
+    done = cli("server", "--database", str(tmp_path / "runs.db"), "--proxies", "nginx,10.0.0.0/8", code=1)
+    assert "--proxies holds 'nginx', which is no address and no network" in done.stderr
+    assert not (tmp_path / "runs.db").exists()
 
 
 def test_a_second_user_of_one_name_is_refused(admin, cli, tmp_path: Path) -> None:

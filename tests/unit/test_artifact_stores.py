@@ -315,3 +315,34 @@ def test_names_of_parts_lead_to_no_other_place(tmp_path):
         with pytest.raises(InvalidInput, match="64 hex digits"):
             store.held(PROJECT, sha256, 1)
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_what_was_written_before_a_time_is_told_and_can_be_removed(store):
+    assert store.projects() == []
+    first, second = (store.put(PROJECT, io.BytesIO(data))[0] for data in (b"one", b"second"))
+    store.put(PROJECT + 1, io.BytesIO(b"one"))
+    store.add(PROJECT, sha256_of(b"x" * 2 * PART), 2 * PART, 0, b"x" * PART)  # an upload that is under way
+    assert store.projects() == [PROJECT, PROJECT + 1]
+    assert store.written_before(PROJECT, time.time() - 60) == {}
+    assert store.written_before(PROJECT, time.time() + 60) == {first: 3, second: 6}
+    store.remove(PROJECT, first)
+    store.remove(PROJECT, first)
+    assert not store.is_whole(PROJECT, first, 3)
+    assert store.is_whole(PROJECT, second, 6)
+    assert store.is_whole(PROJECT + 1, first, 3)
+    assert store.held(PROJECT, sha256_of(b"x" * 2 * PART), 2 * PART) == PART
+    store.remove(PROJECT + 1, first)
+    assert store.projects() == [PROJECT]
+
+
+def test_what_cannot_be_removed_with_its_project_is_said(tmp_path, monkeypatch):
+    store = ArtifactFolder(tmp_path)
+    store.drop_project(PROJECT)  # there is none, which is fine
+    store.put(PROJECT, io.BytesIO(b"one"))
+
+    def refuse(*_words, **_named):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(artifact_folder.shutil, "rmtree", refuse)
+    with pytest.raises(BackendUnavailable, match="server sweep removes them another time"):
+        store.drop_project(PROJECT)

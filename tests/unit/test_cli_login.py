@@ -247,9 +247,11 @@ def test_a_user_is_added_with_a_key_disabled_and_enabled(server: TeamServer, cli
 
 def test_admins_are_made_and_unmade_but_never_the_last(cli: Cli, ann: str) -> None:
     cli("users", "add", "bob")
-    assert "is the server's last admin" in cli("users", "demote", "ann", code=1).stderr
+    assert "is the server's last admin" in cli("users", "demote", "ann", "--yes", code=1).stderr
     assert "bob is an admin of the server now" in cli("users", "promote", "bob").stdout
-    assert "ann is no admin of the server any more" in cli("users", "demote", "ann").stdout
+    assert "give --yes to demote yourself" in cli("users", "demote", "ann", "--json", code=2).stderr
+    assert "nobody answered" in cli("users", "demote", "ann", code=1).stderr
+    assert "ann is no admin of the server any more" in cli("users", "demote", "ann", "--yes").stdout
     assert "this needs one" in cli("users", "add", "carl", code=4).stderr
 
 
