@@ -9,10 +9,20 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import folders, recovery, values
+from . import folders, recovery, suggestions, values
 from . import settings as configuration
 from . import shipper as shipping
-from .errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError, NotAuthenticated, RunEnded, shown
+from .errors import (
+    BackendUnavailable,
+    InvalidInput,
+    InvalidName,
+    MlfoundryError,
+    NotAuthenticated,
+    ProjectNotFound,
+    RunEnded,
+    RunNotFound,
+    shown,
+)
 from .journal import Journal
 from .names import is_run_id, legal_name, random_name
 from .query import parse_filter, parse_order
@@ -25,6 +35,7 @@ from .tracking.backend import Backend
 from .tracking.embedded import EmbeddedBackend
 
 PAGE = 1000
+UNKNOWN = "?"  # this user, while the server that knows the name cannot be asked; no user can have it
 RECOVERY_S = 2.0  # what a look waits for what dead processes left
 
 
@@ -192,7 +203,7 @@ class Client:
         return run
 
     def _offline(self, new: NewRun) -> RunRecord:
-        user = self.backend.user_if_known or self.settings.user
+        user = self.backend.user_if_known or UNKNOWN
         return RunRecord(
             key=RunKey(0, new.run_id),
             owner=new.owner or user,
@@ -229,12 +240,23 @@ class Client:
         if len(parts) == 1:
             run_id = parts[0].lower()
             if not is_run_id(run_id):
-                raise InvalidName(f"{run!r} is neither a run id (32 hex digits) nor project/run or owner/project/run")
+                near = suggestions.sentence(suggestions.runs_named(self.backend, parts[0]))
+                raise InvalidName(
+                    f"{run!r} is neither a run id (32 hex digits) nor project/run or owner/project/run.{near}"
+                )
             return self.backend.get_run(run_id)
         if len(parts) > 3:
             raise InvalidName(f"{run!r} has {len(parts)} parts; give owner/project/run")
         owner = parts[0] if len(parts) == 3 else None
-        return self.backend.get_run_by_name(owner, parts[-2], parts[-1])
+        try:
+            return self.backend.get_run_by_name(owner, parts[-2], parts[-1])
+        except ProjectNotFound as error:
+            suggestions.add(error, suggestions.projects(self.backend, owner, parts[-2]))
+            raise
+        except RunNotFound as error:
+            near_runs = suggestions.runs(self.backend, owner, parts[-2], parts[-1])
+            suggestions.add(error, ["/".join([*parts[:-1], each]) for each in near_runs])
+            raise
 
     def list_runs(self, project_name: str, owner: str | None = None) -> RunList:
         """Return all runs of a project, newest first, fetched as they are looked at."""
@@ -333,7 +355,12 @@ class Client:
 
     def _project(self, name: str, owner: str | None) -> ProjectRecord:
         self._recovered()
-        return self.backend.get_project(*_split(name, owner))
+        owner, name = _split(name, owner)
+        try:
+            return self.backend.get_project(owner, name)
+        except ProjectNotFound as error:
+            suggestions.add(error, suggestions.projects(self.backend, owner, name))
+            raise
 
     # -- collaborators ---------------------------------------------------------------------------
 
@@ -429,11 +456,13 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Client(user={self.backend.user_if_known!r}, tracking_uri={self.backend.uri!r})"
+        user = self.backend.user_if_known  # a server that has not told it so far is not asked for it here
+        return f"Client({'' if user is None else f'user={user!r}, '}tracking_uri={self.backend.uri!r})"
 
 
 def _backend(settings: Settings) -> Backend:
     if not settings.is_server:
+        settings.require_folder()
         return EmbeddedBackend(settings.folder, settings.user)
     from .tracking.http import HttpBackend
 

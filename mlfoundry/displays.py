@@ -153,6 +153,11 @@ def status_text(status: RunStatus) -> str:
     return f"{STATUS_SIGNS[status]} {status.value.lower()}"
 
 
+def standing(run: RunRecord) -> str:
+    """Return the status of a run as a sign and a word, and whether the run is deleted."""
+    return status_text(run.status) + (", deleted" if run.deleted_at is not None else "")
+
+
 # -- plain text ----------------------------------------------------------------------------------
 
 
@@ -230,9 +235,10 @@ def html_table(
     return Html.element("div", Html.element("div", caption, style="font-size:13px;opacity:.75"), table)
 
 
-def html_status(status: RunStatus) -> Html:
-    """Return a status as sign, word and colour."""
-    return Html.element("span", status_text(status), style=f"color:{_STATUS_COLOURS[status]};font-weight:600")
+def html_status(status: RunStatus, *, is_deleted: bool = False) -> Html:
+    """Return a status as sign, word and colour, and whether the run is deleted."""
+    told = Html.element("span", status_text(status), style=f"color:{_STATUS_COLOURS[status]};font-weight:600")
+    return Html.element("span", told, ", deleted") if is_deleted else told
 
 
 # -- single records ------------------------------------------------------------------------------
@@ -351,7 +357,7 @@ class RunColumns:
         metrics = [record.metrics.get(name) for name in self.metrics]
         error = f": {record.error}" if record.error else ""
         return [
-            (status_text(record.status), f"{record.status.value}{error}"),
+            (standing(record), f"{record.status.value}{error}"),
             (shortened(record.run_name, 36), record.run_name),
             *((ABSENT, ABSENT) if m is None else (figure(m.last), _told(m)) for m in metrics),
             *(_param_cell(record, name) for name in self.params),
@@ -400,16 +406,17 @@ def runs_html(records: Sequence[RunRecord], caption: str) -> Html:
     for record in records:
         cells: list[object] = list(columns.cells(record, dated=True))
         title = f"{record.status.value} {record.error}".strip()
-        cells[0] = Html.element("span", html_status(record.status), title=title)
+        shown = html_status(record.status, is_deleted=record.deleted_at is not None)
+        cells[0] = Html.element("span", shown, title=title)
         rows.append(cells)
     return html_table(columns.named(STARTED[True]), rows, columns.numeric, caption=caption)
 
 
-def card_html(title: str, facts: Iterable[tuple[str, object]], *, status: RunStatus | None = None) -> Html:
-    """Return a heading and a list of names and values."""
+def card_html(title: str, facts: Iterable[tuple[str, object]], *, run: RunRecord | None = None) -> Html:
+    """Return a heading, with the status of a run before it, and a list of names and values."""
     head = [Html.element("b", title)]
-    if status is not None:
-        head = [html_status(status), Html.of("  "), *head]
+    if run is not None:
+        head = [html_status(run.status, is_deleted=run.deleted_at is not None), Html.of("  "), *head]
     rows = [
         Html.element(
             "tr",

@@ -28,6 +28,7 @@ def download(
     folder: Path,
     open_source: Callable[[], BinaryIO],
     *,
+    replaces: bool = True,
     on_bytes: Callable[[int], object] | None = None,
 ) -> Path:
     """Copy a file of a run below a folder; return where it lies.
@@ -36,10 +37,12 @@ def download(
         artifact: The file.
         folder: Made when it is missing.
         open_source: Opens its bytes.
+        replaces: Whether a file of the same name is replaced; else one with the same bytes is left, any other an error.
         on_bytes: Told how many bytes each step brought. How far it is, is shown where a person waits when not given.
 
     Raises:
-        InvalidInput: A link or a folder is where it belongs, or its path leads elsewhere; nothing is written.
+        InvalidInput: A link, a folder or a file that is not to be replaced is where it belongs, or its path leads
+            elsewhere; nothing is written.
         BackendUnavailable: The bytes cannot be fetched, or are others than were logged; nothing is kept of them.
     """
     path = legal_path(artifact.path)
@@ -48,6 +51,13 @@ def download(
         if _is_taken(parent, name):
             raise InvalidInput(
                 f"{folder / path} is a link or a folder; nothing was written there. Choose another dest."
+            )
+        if not replaces and (held := _hash_of(parent, name)) is not None:
+            if held == artifact.sha256:
+                return folder / path
+            raise InvalidInput(
+                f"{folder / path} is there already and holds something else; nothing was written there. Give a folder "
+                f"as dest, where files of the same name are replaced: download_artifact({path!r}, 'some/folder')"
             )
         part = f".mlf-{secrets.token_hex(8)}"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=parent)
@@ -63,6 +73,18 @@ def download(
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part, dir_fd=parent)
     return folder / path
+
+
+def _hash_of(parent: int, name: str) -> str | None:
+    """Return the SHA-256 of a file that is there, in hex; None when there is none."""
+    import hashlib
+
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _copy(source: BinaryIO, file: BinaryIO, artifact: ArtifactRecord, on_bytes: Callable[[int], object]) -> None:

@@ -80,14 +80,19 @@ class InvalidSetting(InvalidInput):
 
 
 class ParamChanged(MlfoundryError, ValueError):
-    """A param was logged before with another value; params do not change."""
+    """A param was logged before with another value; params do not change.
+
+    Attributes:
+        name: The param.
+        held: The text of the value that it has.
+    """
 
     def __init__(self, name: str, old: object, new: object) -> None:
         super().__init__(
             f"param {name!r} is {_brief(old)} already and cannot become {_brief(new)}: params do not change "
             "during a run. Log the new value under another name, or as a tag, or start a new run."
         )
-        self.name, self._given = name, (name, old, new)
+        self.name, self.held, self._given = name, str(old), (name, old, new)
 
     def __reduce__(self) -> tuple[type[ParamChanged], tuple[str, object, object]]:
         return type(self), self._given

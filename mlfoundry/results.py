@@ -188,6 +188,7 @@ class RunList(Sequence["StoredRun"]):
         self._more = True
         self._runs: list[StoredRun] = []
         self.hints: tuple[str, ...] = ()
+        self._unsaid: tuple[str, ...] = ()  # hints that this list has not logged, since they were said before
 
     def _reach(self, count: float) -> None:
         while self._more and len(self._runs) < count:
@@ -200,7 +201,9 @@ class RunList(Sequence["StoredRun"]):
     def _hint(self, hints: tuple[str, ...]) -> None:
         self.hints += hints
         for hint in hints:
-            if hint not in _hinted:
+            if hint in _hinted:
+                self._unsaid += (hint,)
+            else:
                 _hinted.add(hint)
                 _log.warning("%s", hint)
 
@@ -252,7 +255,7 @@ class RunList(Sequence["StoredRun"]):
         more = len(self._runs) > SHOWN
         count = f"the first {SHOWN} of {'more than ' if self._more else ''}{len(self._runs)}" if more else len(records)
         if not records:
-            return [], "; ".join([f"No runs {self._what}", *self.hints])
+            return [], "; ".join([f"No runs {self._what}", *self._unsaid])
         return records, f"{count} run{'s' if more or len(records) != 1 else ''} {self._what}"
 
     def __repr__(self) -> str:
@@ -297,6 +300,7 @@ class Comparison:
         self.params = {name: [record.params.get(name) for record in records] for name in names}
         told = {name: {repr(r.params[name]) if name in r.params else None for r in records} for name in names}
         self.differing = [name for name, values in told.items() if len(values) > 1]
+        self._shown_params = self.differing if len(records) > 1 else names  # one run is compared with nothing
         metrics = sorted({name for record in records for name in record.metrics})
         self.metrics: dict[str, list[float | None]] = {
             name: [record.metrics[name].last if name in record.metrics else None for record in records]
@@ -332,7 +336,7 @@ class Comparison:
 
     def _rows(self) -> list[list[str]]:
         rows = [["status", *(displays.status_text(record.status) for record in self._records)]]
-        rows += [[f"param {name}", *self._param_cells(name)] for name in self.differing]
+        rows += [[f"param {name}", *self._param_cells(name)] for name in self._shown_params]
         rows += [[f"metric {n}", *map(displays.figure, values)] for n, values in self.metrics.items()]
         return rows
 
@@ -340,10 +344,10 @@ class Comparison:
         return ["", *(displays.shortened(record.run_name) for record in self._records)]
 
     def _caption(self) -> str:
-        same = len(self.params) - len(self.differing)
+        same = len(self.params) - len(self._shown_params)
         which = "1 param that is the same in all is" if same == 1 else f"{same} params that are the same in all are"
         hidden = f"; {which} not shown" if same else ""
-        return f"{len(self.runs)} runs, metrics by last value{hidden}"
+        return f"{len(self.runs)} run{'s' if len(self.runs) != 1 else ''}, metrics by last value{hidden}"
 
     def __repr__(self) -> str:
         numeric = [False, *[True] * len(self.runs)]

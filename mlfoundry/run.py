@@ -93,7 +93,8 @@ class Run(StoredRun):
         """Take over what the backend made of a run that began offline."""
         with self._end_lock:
             if self._ended:  # offline: how it ended is known here, and there not yet
-                record = replace(self._record, key=record.key, run_name=record.run_name)
+                ended = {name: getattr(self._record, name) for name in ("status", "error", "ended_at")}
+                record = replace(record, **ended)
             self._record = record
             self._made = True
         self._journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
@@ -315,7 +316,7 @@ class Run(StoredRun):
         return stored()
 
     def end(self, status: RunStatus | str = RunStatus.FINISHED) -> None:
-        """End the run and wait, for a bounded time, until all of it is stored. Twice is a no-op.
+        """End the run and wait, for a bounded time, until all of it is stored. Twice is a no-op: the first end counts.
 
         Args:
             status: FINISHED, FAILED or KILLED; an enum or its name. A handle from `Client.join_run`, and a
@@ -331,6 +332,7 @@ class Run(StoredRun):
             self._observation.stop()
         with self._end_lock:
             if self._ended:
+                self._warn_late(status)
                 return
             elapsed_us = _steady_us() - self._started
             self._ended = True
@@ -350,6 +352,17 @@ class Run(StoredRun):
         shipment.last = True
         self._journal.sync()
         self._await_stored(shipment, timeout_s)
+
+    def _warn_late(self, status: RunStatus) -> None:
+        """Say that an end comes too late, when it was meant to be another than the first; none said is FINISHED."""
+        is_known = self._record.status is not RunStatus.RUNNING  # else another thread is ending it just now
+        if self._owns_end and is_known and status not in (RunStatus.FINISHED, self._record.status):
+            _log.warning(
+                "%s has ended as %s already, and stays so; %s comes too late. A tag can still say it: set_tags.",
+                self.fqn,
+                self._record.status.value,
+                status.value,
+            )
 
     def _await_stored(self, shipment: Shipment, timeout_s: float) -> None:
         shipper = shipping.shipper()
@@ -383,6 +396,14 @@ class Run(StoredRun):
             self._end(status, error="", timeout_s=timeout_s)
         else:
             self._end(status, error=process_exit.described(error), timeout_s=timeout_s, traceback=error)
+
+    def rename(self, run_name: str) -> str:
+        """See `StoredRun.rename`; what was logged is stored first."""
+        if self._ended:
+            self._await_end()
+        else:
+            self._settle()
+        return super().rename(run_name)
 
     def delete(self) -> None:
         """End the run when it is open, and delete it; `restore` brings it back."""

@@ -10,6 +10,7 @@ import getpass
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,6 +92,25 @@ class Settings:
             return [self.folder / "journals"]
         mark = hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]
         return [self.folder / "journals", temporary / "journals" / mark]
+
+    def require_folder(self) -> None:
+        """Make sure that no file is where the store's folder, or one above it, was said to be.
+
+        Raises:
+            InvalidSetting: There is one.
+        """
+        if self.folder == _platform_home():  # nobody said so; runs begin all the same
+            return
+        for place in (self.folder, *self.folder.parents):
+            try:
+                kind = place.stat().st_mode
+            except (FileNotFoundError, NotADirectoryError):  # one of those above it may be the file
+                continue
+            except OSError:
+                return
+            if stat.S_ISREG(kind):
+                raise InvalidSetting(f"runs are kept in a folder, and {self.folder} cannot be one: {place} is a file")
+            return
 
     def renewed_key(self) -> str | None:
         """Return the key that ``mlfoundry login`` has kept by now, when the one in use came from there as well.

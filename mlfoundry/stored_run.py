@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from . import displays, values
+from . import displays, suggestions, values
 from .downloads import are_one_file, download
 from .errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly
 from .names import legal_key, legal_name, legal_path
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 FAILURES_TOLD = 5
+_log = logging.getLogger("mlfoundry")
+_hinted: set[tuple[str, str]] = set()  # said once a process: who waits for a metric asks again and again
 _LOGGING = frozenset(
     {"log_metrics", "log_params", "log_text", "log_figure", "log_artifact", "log_facts", "end", "flush", "health"}
 )
@@ -129,7 +133,8 @@ class StoredRun:
         """Return the points of metrics as arrays; ``.to_pandas()`` makes a DataFrame of them.
 
         Args:
-            names: Metrics; all but system metrics when none is named. One that the run lacks has no points.
+            names: Metrics; all but system metrics when none is named. One that the run lacks has no points, of which
+                a warning tells once, with the names that come near.
             max_points: At most so many a metric: first, last, least and greatest of each stretch.
 
         Returns:
@@ -155,7 +160,22 @@ class StoredRun:
         asked = tuple(legal_key("metric key", name) for name in names) or None
         self._settle()
         query = SeriesQuery(self._record.key, asked, system=system, max_points=max_points)
-        return SeriesTable((series.name, series) for series in self.client.backend.read_series(query))
+        found = SeriesTable((series.name, series) for series in self.client.backend.read_series(query))
+        for name in asked or ():
+            if not found[name].count:
+                self._hint(name)
+        return found
+
+    def _hint(self, name: str) -> None:
+        """Warn of a metric that the run does not have, with those that come near."""
+        if (self.run_id, name) in _hinted:
+            return
+        _hinted.add((self.run_id, name))
+        query = SeriesQuery(self._record.key, system=None, max_points=4)
+        known = [series.name for series in self.client.backend.read_series(query)]
+        ends = [each for each in known if each.casefold().endswith(f"/{name.casefold()}")]
+        near = suggestions.sentence(dict.fromkeys([*suggestions.close(name, known), *ends[: suggestions.NEAR]]))
+        _log.warning("%s has no points of a metric %r so far.%s", self.fqn, name, near)
 
     def _settle(self) -> None:
         """Make sure that what this process logged is stored before it is read."""
@@ -170,7 +190,7 @@ class StoredRun:
     def download_artifact(
         self,
         path: str = "",
-        dest: str | os.PathLike[str] = ".",
+        dest: str | os.PathLike[str] | None = None,
         *,
         on_bytes: Callable[[int], object] | None = None,
     ) -> Path:
@@ -179,7 +199,9 @@ class StoredRun:
         Args:
             path: Path of a file or folder of the run; empty for all files. A path that old stores hold as both is
                 the file.
-            dest: Folder to copy into, made when missing; the run's paths are kept below it.
+            dest: Folder to copy into, made when missing; the run's paths are kept below it, and files of the same
+                name there are replaced. When not given, it is the folder that the process is in, where nothing is
+                replaced.
             on_bytes: Called with how many bytes each step brought. How far it is, is shown in notebooks and terminals
                 when not given, for what takes longer than a second.
 
@@ -188,24 +210,26 @@ class StoredRun:
 
         Raises:
             ArtifactNotFound: The run has nothing at this path.
-            InvalidInput: A file cannot be put where it belongs.
+            InvalidInput: A file cannot be put where it belongs, or no folder was given and another file is there.
             BackendUnavailable: A file cannot be fetched now. Of a folder, all files that can be fetched are there
                 then; the message names the others.
         """
         wanted = legal_path(path) if path else ""
         held = self.list_artifacts()
         found = [each for each in held if each.path == wanted]
+        folder, replaces = Path("." if dest is None else dest), dest is not None
+        fetch = partial(self._download, folder=folder, replaces=replaces, on_bytes=on_bytes)
         if found:
-            self._download(found[0], Path(dest), on_bytes)
-            return Path(dest) / wanted
+            fetch(found[0])
+            return folder / wanted
         found = [each for each in held if not wanted or each.path.startswith(f"{wanted}/")]
         if not found:
             raise ArtifactNotFound(f"{self.fqn} has no artifact {path!r}; list_artifacts() shows those it has")
-        self._download_all(found, Path(dest), on_bytes)
-        return Path(dest) / wanted
+        self._download_all(found, folder, fetch)
+        return folder / wanted
 
     def _download_all(
-        self, found: list[ArtifactRecord], folder: Path, on_bytes: Callable[[int], object] | None
+        self, found: list[ArtifactRecord], folder: Path, fetch: Callable[[ArtifactRecord], object]
     ) -> None:
         failed: dict[str, Exception] = {}
         alike: dict[str, str] = {}
@@ -214,7 +238,7 @@ class StoredRun:
                 other = alike.setdefault(artifact.path.casefold(), artifact.path)
                 if are_one_file(folder / other, folder / artifact.path):
                     raise InvalidInput(f"the disk of {folder} takes it for {other!r}, whose name differs only in case")
-                self._download(artifact, folder, on_bytes)
+                fetch(artifact)
             except (MlfoundryError, OSError) as error:
                 failed[artifact.path] = error
         if not failed:
@@ -227,9 +251,15 @@ class StoredRun:
             f"{len(failed):,} of {len(found):,} files could not be fetched, the others are in {folder}: {told}{more}"
         ) from errors[0]
 
-    def _download(self, artifact: ArtifactRecord, folder: Path, on_bytes: Callable[[int], object] | None) -> None:
+    def _download(
+        self, artifact: ArtifactRecord, *, folder: Path, replaces: bool, on_bytes: Callable[[int], object] | None
+    ) -> None:
         key = self._record.key
-        download(artifact, folder, lambda: self.client.backend.open_artifact(key, artifact.path), on_bytes=on_bytes)
+
+        def opened() -> BinaryIO:
+            return self.client.backend.open_artifact(key, artifact.path)
+
+        download(artifact, folder, opened, replaces=replaces, on_bytes=on_bytes)
 
     # -- edits -----------------------------------------------------------------------------------
 
@@ -243,14 +273,29 @@ class StoredRun:
         changes = RunChanges(description=values.plain_text("description", text))
         self._record = self.client.backend.update_run(self._record.key, changes)
 
-    def rename(self, run_name: str) -> None:
-        """Give the run another name; a taken one gets a suffix, which `run_name` then shows."""
-        changes = RunChanges(run_name=legal_name("run name", run_name))
-        self._record = self.client.backend.update_run(self._record.key, changes)
+    def rename(self, run_name: str) -> str:
+        """Give the run another name.
+
+        Returns:
+            The name that it got: a taken one gets a suffix, of which a warning tells.
+        """
+        wanted = legal_name("run name", run_name)
+        self._settle()
+        self._record = self.client.backend.update_run(self._record.key, RunChanges(run_name=wanted))
+        if self.run_name != wanted:
+            _log.warning(
+                "The name %r is taken in %s/%s; the run is %s now.",
+                wanted,
+                self.owner,
+                self.project_name,
+                self.run_name,
+            )
+        return self.run_name
 
     def delete(self) -> None:
         """Delete the run; `restore` brings it back. Its name is free again."""
         self.client.backend.delete_run(self._record.key)
+        self._record = replace(self._record, deleted_at=self._record.deleted_at or datetime.now(UTC))
 
     def restore(self) -> None:
         """Bring the run back after `delete`, with a suffix when its name is taken meanwhile.
@@ -275,8 +320,11 @@ class StoredRun:
                 f"this handle of {self.fqn} reads; it cannot {name}. To log to the run from here as well use "
                 f"client.join_run({self.run_id!r})."
             )
-        close = difflib.get_close_matches(name, [each for each in dir(type(self)) if not each.startswith("_")], n=1)
-        hint = f"; did you mean {close[0]}?" if close and not name.startswith("_") else ""
+        known = [each for each in dir(type(self)) if not each.startswith("_")]
+        close = [] if name.startswith("_") else suggestions.close(name, [*known, *_LOGGING])
+        if close and close[0] in _LOGGING and close[0] not in known:
+            return getattr(self, close[0])  # says that this handle reads
+        hint = f"; did you mean {close[0]}?" if close else ""
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def _told(self, *, dated: bool = False) -> Iterator[tuple[str, object]]:
@@ -284,6 +332,8 @@ class StoredRun:
         yield "id", record.key.run_id
         yield "started", displays.moment(record.started_at, dated=dated)
         yield "took", displays.span(displays.duration_s(record))
+        if record.deleted_at is not None:
+            yield "deleted", f"{displays.moment(record.deleted_at, dated=dated)}; restore() brings it back"
         if record.error:
             yield "error", record.error
         if record.description:
@@ -296,10 +346,10 @@ class StoredRun:
             yield "tags", ", ".join(f"{n}={v}" for n, v in record.tags.items())
 
     def __repr__(self) -> str:
-        return displays.card_text(f"{displays.status_text(self._record.status)}  {self.fqn}", self._told())
+        return displays.card_text(f"{displays.standing(self._record)}  {self.fqn}", self._told())
 
     def _repr_html_(self) -> str:
-        return displays.card_html(self.fqn, self._told(dated=True), status=self._record.status)
+        return displays.card_html(self.fqn, self._told(dated=True), run=self._record)
 
 
 def _reopened(make_client: Callable[[Settings], Client], settings: Settings, record: RunRecord) -> StoredRun:

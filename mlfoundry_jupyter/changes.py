@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 from mlfoundry import displays
 
 LONGEST_DIFF = 20_000
+MOST_COMPARED = 1_000  # lines that differ: difflib takes time by their square, and the kernel waits for it
+_CONTEXT = 2
 _TOLD = 4
+_HUNK = re.compile(r"([-+])(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,7 @@ def compare(former: Former, *, source: str | None, params: Mapping[str, Any], pa
     """
     diff: list[str] = []
     if source is not None and former.source is not None:
-        diff = list(
-            difflib.unified_diff(former.source.splitlines(), source.splitlines(), "before", "now", lineterm="", n=2)
-        )
+        diff = _diff(former.source.splitlines(), source.splitlines())
     text = "\n".join(diff)
     known = packages if former.packages else ""
     return Changes(
@@ -95,6 +97,31 @@ def compare(former: Former, *, source: str | None, params: Mapping[str, Any], pa
         params=_differing({n: str(v) for n, v in former.params.items()}, {n: str(v) for n, v in params.items()}),
         packages=_differing(_versions(former.packages), _versions(known)) if known else [],
     )
+
+
+def _diff(before: list[str], now: list[str]) -> list[str]:
+    """Return a unified diff; of sources that differ over many lines, the whole stretch as removed and added."""
+    alike = 0
+    while alike < min(len(before), len(now)) and before[alike] == now[alike]:
+        alike += 1
+    end = 0
+    while end < min(len(before), len(now)) - alike and before[-1 - end] == now[-1 - end]:
+        end += 1
+    old, new = before[alike : len(before) - end], now[alike : len(now) - end]
+    if max(len(old), len(new)) > MOST_COMPARED:
+        where = f"@@ -{_range(alike, len(old))} +{_range(alike, len(new))} @@"
+        return ["--- before", "+++ now", where, *(f"-{line}" for line in old), *(f"+{line}" for line in new)]
+    first, rest = max(0, alike - _CONTEXT), max(0, end - _CONTEXT)
+    old, new = before[first : len(before) - rest], now[first : len(now) - rest]
+    return [
+        _HUNK.sub(lambda found: f"{found[1]}{int(found[2]) + first}", line) if line.startswith("@@") else line
+        for line in difflib.unified_diff(old, new, "before", "now", lineterm="", n=_CONTEXT)
+    ]
+
+
+def _range(start: int, count: int) -> str:
+    """Return a stretch of lines as a unified diff names it, from its first line on, or the line before an empty one."""
+    return f"{start + (count > 0)},{count}"
 
 
 def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str | None, str | None]]:

@@ -64,9 +64,9 @@ def learned(told: Learned, changes: Changes | None, *, since: str = "") -> list[
     lines = []
     if parts := list(_captured(told)):
         lines.append("captured: " + "; ".join(parts))
-    if told.kept:
-        names = ", ".join(told.kept)
-        lines.append(f"{names}: not logged as params again, since params do not change; a new run takes the new values")
+    for name, (value, held) in told.kept.items():
+        new, old = (displays.shortened(each, 24) for each in (displays.param(value), held))
+        lines.append(f"{name}={new} was not logged: the run has {name}={old} already, and params do not change")
     for name, why in told.unlogged.items():
         lines.append(f"--metric {name} was not logged: {why}")
     if changes is not None:

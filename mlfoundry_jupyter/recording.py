@@ -35,14 +35,14 @@ class Learned:
 
     Attributes:
         params: Literals that became params.
-        kept: Literals that did not, since the run has another value for the param.
+        kept: Literals that did not, since the run has another value for the param, which stands beside each.
         masked: How many secrets were masked; None when the source was not kept.
         cost: What the cell cost.
         unlogged: Why a metric that was asked for is not there, by name.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
-    kept: list[str] = field(default_factory=list)
+    kept: dict[str, tuple[Any, str]] = field(default_factory=dict)
     masked: int | None = None
     cost: Cost = field(default_factory=lambda: Cost(0.0))
     unlogged: dict[str, str] = field(default_factory=dict)
@@ -131,8 +131,8 @@ class Recording:
                 continue
             try:
                 self.run.log_params({name: value})
-            except ParamChanged:
-                self.learned.kept.append(name)
+            except ParamChanged as error:
+                self.learned.kept[name] = value, error.held
             except MlfoundryError:
                 continue
             else:

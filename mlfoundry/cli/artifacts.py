@@ -58,12 +58,11 @@ def table(files: ArtifactList, *, indent: int = 0) -> str:
     "--to",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    default=".",
-    show_default="the folder you are in",
-    help="Folder to copy into, made when missing; files of the same name there are replaced.",
+    help="Folder to copy into, made when missing; files of the same name there are replaced. By default it is the "
+    "folder you are in, where none is.",
 )
 @click.pass_obj
-def download(session: Session, run: str, path: str, folder: Path) -> None:
+def download(session: Session, run: str, path: str, folder: Path | None) -> None:
     """Copy files of RUN to this machine.
 
     All of them, or those at PATH: a file or a folder of the run. Each is checked against the hash it was logged
@@ -83,6 +82,7 @@ def download(session: Session, run: str, path: str, folder: Path) -> None:
     with output.progress("Downloading", size, quiet=session.json) as bar:
         for each in wanted:
             found.download_artifact(each.path, folder, on_bytes=bar.update)
+    folder = folder or Path()
     if session.json:
         output.json_data({"folder": str(folder), "artifacts": [documents.artifact(each) for each in wanted]})
     else:

@@ -15,13 +15,23 @@ from .session import Family, Session
 _LEVELS = [level.name for level in Permission]
 
 
-def _permission(**more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(
-        "--permission",
-        type=click.Choice(_LEVELS, case_sensitive=False),
-        help="READ sees the project, WRITE also logs, ADMIN also manages collaborators and deletes.",
-        **more,
-    )
+def _permission(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command take a permission, as its last argument or as an option."""
+    levels = click.Choice(_LEVELS, case_sensitive=False)
+    told = "READ sees the project, WRITE also logs, ADMIN also manages collaborators and deletes."
+    argument = click.argument("level", metavar="[PERMISSION]", required=False, type=levels)
+    return argument(click.option("--permission", type=levels, help=told)(command))
+
+
+def _level(level: str | None, permission: str | None) -> str | None:
+    """Return the permission that was given in either way.
+
+    Raises:
+        click.UsageError: Two were given.
+    """
+    if level and permission and level != permission:
+        raise click.UsageError(f"Give one permission, and not {level} and {permission}.")
+    return level or permission
 
 
 @click.group(cls=Family)
@@ -30,7 +40,8 @@ def collaborators() -> None:
 
     Examples:
       mlfoundry collaborators list iris-demo
-      mlfoundry collaborators add iris-demo bob --permission WRITE
+      mlfoundry collaborators add iris-demo bob WRITE
+      mlfoundry collaborators set iris-demo bob READ
       mlfoundry collaborators remove iris-demo bob
     """
 
@@ -54,15 +65,16 @@ def list_(session: Session, project: str) -> None:
 @collaborators.command()
 @click.argument("project")
 @click.argument("person", metavar="USER")
-@_permission(default="READ", show_default=True)
+@_permission
 @click.pass_obj
-def add(session: Session, project: str, person: str, permission: str) -> None:
+def add(session: Session, project: str, person: str, level: str | None, permission: str | None) -> None:
     """Give USER access to PROJECT.
 
-    Needs ADMIN.
+    PERMISSION is READ, WRITE or ADMIN; READ when not given. Needs ADMIN.
 
     JSON: {"project", "user", "permission"}
     """
+    permission = _level(level, permission) or "READ"
     session.client.add_collaborator(project, person, permission)
     _tell(session, project, person, permission, f"{person} has {permission.upper()} on {project} now.")
 
@@ -70,15 +82,18 @@ def add(session: Session, project: str, person: str, permission: str) -> None:
 @collaborators.command("set")
 @click.argument("project")
 @click.argument("person", metavar="USER")
-@_permission(required=True)
+@_permission
 @click.pass_obj
-def set_(session: Session, project: str, person: str, permission: str) -> None:
+def set_(session: Session, project: str, person: str, level: str | None, permission: str | None) -> None:
     """Change what USER may do in PROJECT.
 
-    Needs ADMIN.
+    PERMISSION is READ, WRITE or ADMIN. Needs ADMIN.
 
     JSON: {"project", "user", "permission"}
     """
+    permission = _level(level, permission)
+    if permission is None:
+        raise click.UsageError(f"Missing the permission: give one of {', '.join(_LEVELS)}.")
     session.client.set_permission(project, person, permission)
     _tell(session, project, person, permission, f"{person} has {permission.upper()} on {project} now.")
 

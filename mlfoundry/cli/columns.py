@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .. import displays
+from .. import displays, suggestions
 from ..errors import InvalidFilter
 from ..records import RunRecord
-from . import documents, suggestions
+from . import documents
 from .layout import STACKED_LEAST, Grid
 
 if TYPE_CHECKING:

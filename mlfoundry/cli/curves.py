@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import displays
+from .. import displays, suggestions
 from ..errors import NotFound
-from . import documents, layout, output, plot, suggestions, tables
+from ..names import legal_key
+from ..records import SeriesQuery
+from . import documents, layout, output, plot, tables
 
 if TYPE_CHECKING:
     from ..records import Series
@@ -25,7 +27,8 @@ def read(run: StoredRun, names: Sequence[str]) -> list[Series]:
     Raises:
         NotFound: The run has no points of one; names those that come near.
     """
-    found = run.get_metrics(*dict.fromkeys(names))
+    asked = tuple(dict.fromkeys(legal_key("metric key", name) for name in names))
+    found = {series.name: series for series in run.client.backend.read_series(SeriesQuery(run.record.key, asked))}
     for name, series in found.items():
         if not len(series.steps):
             system = run.client.backend.list_keys(run.record.key.project_id, "system")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .. import suggestions
 from ..errors import InvalidName, RunNotFound
 from ..stored_run import StoredRun
 from . import documents, output
@@ -119,6 +120,7 @@ def _deleted(session: Session, run: str) -> StoredRun:
     try:
         return session.client.get_run(run)
     except RunNotFound:
-        raise RunNotFound(
-            f"there is no deleted run {run!r}; `mlfoundry runs {place[-1]} --view deleted` shows those there are"
-        ) from None
+        near = suggestions.runs(session.client.backend, owner, place[-1], name, view="deleted")
+        meant = suggestions.sentence("/".join([*place, each]) for each in near)
+        shown = f"`mlfoundry runs {place[-1]} --view deleted` shows those there are"
+        raise RunNotFound(f"there is no deleted run {run!r}; {shown}.{meant}") from None

@@ -255,6 +255,8 @@ def _mode(found: Diagnosis, folder: Path) -> None:
 def _disk(found: Diagnosis, nearest: Path) -> None:
     with suppress(OSError):
         usage = shutil.disk_usage(nearest)
+        if not usage.total:
+            return  # a file system without a size, such as /proc: nothing can be told of it
         found.store["disk_free_bytes"], found.store["disk_total_bytes"] = usage.free, usage.total
         if usage.free < LOW_DISK_BYTES:
             found.problem(

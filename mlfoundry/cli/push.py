@@ -29,10 +29,12 @@ def push(session: Session, project: str, host: str | None, name: str | None, no_
     PROJECT lies in a folder: --uri, else MLFOUNDRY_HOME or the usual place. It is copied; nothing changes here. There
     it belongs to you: runs with their ids, names, times, statuses, params, tags, all points of metrics and of system
     metrics, facts, errors and files. When it is broken off, run it again: nothing is sent twice, nothing is missing.
-    Run later, it brings what is new. Runs that still run are left out; exit code 1 when any run was.
+    Run later, it brings what is new: points, files, and tags, descriptions and names that were edited here. What was
+    edited on the server stays, also where both were, and then it is said. Runs that still run are left out; exit code
+    1 when any run was.
 
     JSON: {"project", "server", "runs", "present", "points", "files", "size_bytes", "renamed": {here: there},
-    "left_out": [{"run", "reason"}]}
+    "kept": [{"run", "what"}], "left_out": [{"run", "reason"}]}
 
     Examples:
       mlfoundry push iris-demo
@@ -125,7 +127,8 @@ def _tell(session: Session, record: ProjectRecord, server: str, pushed: Pushed, 
         names = ("runs", "present", "points", "files", "size_bytes", "renamed")
         left_out = [{"run": run, "reason": reason} for run, reason in pushed.left_out]
         counts = {name: getattr(pushed, name) for name in names}
-        output.json_data({"project": there, "server": server, **counts, "left_out": left_out})
+        kept = [{"run": run, "what": list(what)} for run, what in pushed.kept]
+        output.json_data({"project": there, "server": server, **counts, "kept": kept, "left_out": left_out})
         return
     told = f"{_count(pushed.runs, 'run')} pushed"
     if pushed.runs:
@@ -136,6 +139,9 @@ def _tell(session: Session, record: ProjectRecord, server: str, pushed: Pushed, 
     output.caption(f"{record.owner}/{record.name} to {there} on {server}: {told}")
     for here, name in pushed.renamed.items():
         output.echo(output.safe(f"  {here} is {name} there, because the name was taken"))
+    for run, what in pushed.kept:
+        both = f"{', '.join(what)} changed here and there since the last push"
+        output.echo(output.safe(f"  {run}: {both}; what is there stays"))
     if others and pushed.runs:
         output.echo(
             f"  {_count(others, 'collaborator')} did not go along: mlfoundry collaborators add, with their names there"

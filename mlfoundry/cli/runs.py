@@ -23,7 +23,9 @@ _FACT_WIDTH = 100
 
 @click.command(cls=StoreCommand)
 @click.argument("project")
-@click.option("--filter", "where", default="", metavar="FILTER", help="Only runs that match, as MLflow writes it.")
+@click.option(
+    "--filter", "where", default="", metavar="FILTER", help='Only runs that match, such as "loss < 0.1"; see above.'
+)
 @click.option("--order", default="", metavar="ORDER", help="Sort by this; the newest first when not given.")
 @click.option(
     "--limit",
@@ -180,7 +182,7 @@ def show(session: Session, run: str, metrics: tuple[str, ...], as_csv: bool) -> 
         document["artifacts"] = [documents.artifact(each) for each in files]
         output.json_data({"run": document})
         return
-    title = layout.wrapped(f"{displays.status_text(record.status)}  {output.safe(found.fqn)}", output.width())
+    title = layout.wrapped(f"{displays.standing(record)}  {output.safe(found.fqn)}", output.width())
     output.echo(output.status_coloured(title))
     output.echo(output.pairs(_about(found)))
     if record.params:

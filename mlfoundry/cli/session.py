@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InvalidSetting, MlfoundryError
-from . import output, suggestions
+from .. import suggestions
+from ..errors import InvalidSetting
+from . import output
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -102,11 +103,6 @@ class Session:
         """Whether there is no store yet at the usual place: nobody said that there is one."""
         settings = self.settings
         return settings.tracking_uri == str(settings.home) and not _has_store(settings)
-
-    @property
-    def has_client(self) -> bool:
-        """Whether a command got as far as asking for the client."""
-        return self._client is not None
 
     def close(self) -> None:
         """Release the store."""
@@ -214,18 +210,6 @@ class StoreCommand(click.Command):
         super().__init__(*args, **kwargs)
         self.params += store_options()
         self.help = laid_out(self.help or "")
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error about a project or run that is not there names those that come near."""
-        try:
-            return super().invoke(ctx)
-        except MlfoundryError as error:
-            session = ctx.ensure_object(Session)
-            view = "deleted" if self.name == "restore" else "active"
-            near = session.has_client and suggestions.for_arguments(session.client, error, ctx.params, view=view)
-            if not near:
-                raise
-            raise type(error)(f"{str(error).rstrip('.')}.{near}") from error
 
 
 class Family(click.Group):

@@ -7,6 +7,7 @@ the server how far it has that journal and goes on from there. The end of a run 
 when its files are there: a run that has ended on the server is there whole.
 
 What changed here since a push (points that came late, an edited tag) makes another journal, of what is missing there.
+What was edited there meanwhile stays: see `edits`.
 """
 
 from .project import Pushed, push, size_bytes

@@ -14,6 +14,7 @@ from ..store import histories
 from ..store.database import Database
 from ..store.histories import History
 from ..wire.plain import microseconds
+from .edits import PUSHED, Base, Edits
 
 BATCH_SLOTS = 32 * 1024
 DOCUMENT_CHARACTERS = 128 * 1024
@@ -27,8 +28,9 @@ class CarriedJournal:
         run: The run.
         history: What is kept of it.
         files: Its files; they travel by themselves, but a run with other files is another journal.
+        base: What is left with the run there, for the next push to compare with; in one batch with the end of the run.
         held: Metric to the number of its points that are there already and are left out.
-        is_deleted: Whether the run is to be deleted there afterwards; then it is another journal as well.
+        edits: Which tags and description go, when the run is there; all of them when not given.
 
     Attributes:
         journal_id: Follows from all of the content.
@@ -44,27 +46,27 @@ class CarriedJournal:
         run: RunRecord,
         history: History,
         files: Iterable[ArtifactRecord],
-        held: Mapping[str, int] | None = None,
         *,
-        is_deleted: bool,
+        base: Base,
+        held: Mapping[str, int] | None = None,
+        edits: Edits | None = None,
     ) -> None:
         self._database = database
         self._run = run.key
         held = held or {}
-        self._documents = list(_documents(run, history))
-        self._end = _end(run)
+        self._documents = list(_documents(run, history, edits))
+        self._ends = [_end(run), base.document()]
         self._series = [
             (name, held.get(name, 0), count) for name, count in history.counts.items() if count > held.get(name, 0)
         ]
         self.names = {number: (name,) for number, (name, _, _) in enumerate(self._series, 1)}
-        content = [run.key.run_id, is_deleted, self._documents, self._end, self._series]
+        content = [run.key.run_id, self._documents, self._ends, self._series]
         content.append([[file.path, file.sha256] for file in files])
-        digest = blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
-        self.journal_id = int.from_bytes(digest, "little") >> 1
+        self.journal_id = int.from_bytes(_digest(content), "little") >> 1
         self._at_us, self._ended_at_us = _start_and_end(run)
         self.first_point = sum(map(_slots_of, self._documents))
         self.end = self.first_point + sum(stop - first for _, first, stop in self._series)
-        self.stop = self.end + _slots_of(self._end)
+        self.stop = self.end + sum(map(_slots_of, self._ends))
 
     def batches(self, run: RunKey, start: int, stop: int) -> Iterator[Batch]:
         """Yield the slots from `start` to before `stop`, each of which begins a record, as batches for a run there."""
@@ -97,27 +99,42 @@ class CarriedJournal:
                     points = histories.arrived(tx, self._run, name, first + place - at, first + until - at)
                 yield slots.points(number, *points, seed + place)
             at += last - first
-        if start <= at < stop:
-            yield slots.document(self._end, self._ended_at_us, seed + at)
+        for content in self._ends:
+            if start <= at < stop:
+                yield slots.document(content, self._ended_at_us, seed + at)
+            at += _slots_of(content)
+
+
+def content_of(run: RunRecord, history: History, files: Iterable[ArtifactRecord]) -> str:
+    """Return what stands for all of a run, as a push would bring it: as long as it is the same, nothing was changed."""
+    content = [run.run_name, list(_documents(run, history, None)), _end(run), history.counts]
+    return _digest([*content, [[file.path, file.sha256] for file in files]]).hex()
+
+
+def _digest(content: list[Any]) -> bytes:
+    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
 
 
 def _slots_of(content: Mapping[str, Any]) -> int:
     return len(slots.document(content, 0, 0)) // slots.SLOT
 
 
-def _documents(run: RunRecord, history: History) -> Iterator[dict[str, Any]]:
-    """Yield what a run was told, in documents of a bounded size."""
+def _documents(run: RunRecord, history: History, edits: Edits | None) -> Iterator[dict[str, Any]]:
+    """Yield what a run was told, in documents of a bounded size; of tags and description what is to be changed."""
+    tags: Mapping[str, str | None] = history.tags if edits is None else edits.tags
+    description = (run.description or None) if edits is None else edits.description
     for values in _portions({name: list(typed) for name, typed in history.params.items()}):
         yield {"kind": "params", "values": values}
-    for values in _portions(history.tags):
+    for values in _portions(tags):
         yield {"kind": "tags", "values": values}
-    own = {name: text for name, text in history.facts.items() if name.startswith(OWN_FACTS)}
-    for values in _portions({name: text for name, text in history.facts.items() if name not in own}):
+    facts = {name: text for name, text in history.facts.items() if name != PUSHED}
+    own = {name: text for name, text in facts.items() if name.startswith(OWN_FACTS)}
+    for values in _portions({name: text for name, text in facts.items() if name not in own}):
         yield {"kind": "facts", "values": values}
     for values in _portions(own):
         yield {"kind": "carried", "values": values}
-    if run.description:
-        yield {"kind": "description", "text": run.description}
+    if description is not None:
+        yield {"kind": "description", "text": description}
 
 
 def _end(run: RunRecord) -> dict[str, Any]:
@@ -137,7 +154,7 @@ def _portions(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     part: dict[str, Any] = {}
     size = 0
     for name, value in values.items():
-        length = len(name) + len(value if isinstance(value, str) else value[1])
+        length = len(name) + len((value if isinstance(value, str) else value[1]) if value is not None else "")
         if part and size + length > DOCUMENT_CHARACTERS:
             yield part
             part, size = {}, 0

@@ -6,18 +6,30 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO, TypeVar
 
 from ..errors import BackendUnavailable, InvalidInput, JournalGap, NotFound
 from ..names import SYSTEM_PREFIX
-from ..records import ArtifactRecord, NewRun, ProjectRecord, RunKey, RunQuery, RunRecord, RunStatus, SeriesQuery
+from ..records import (
+    ArtifactRecord,
+    NewRun,
+    ProjectRecord,
+    RunChanges,
+    RunKey,
+    RunQuery,
+    RunRecord,
+    RunStatus,
+    SeriesQuery,
+)
 from ..slots import SLOT
 from ..store import histories
 from ..store.histories import History
 from ..tracking.backend import Backend
 from ..tracking.embedded import EmbeddedBackend
 from ..wire.plain import microseconds
-from .journal import CarriedJournal
+from .edits import Base, Edits, edits
+from .journal import CarriedJournal, content_of
 
 PAGE = 1000
 TRIES = 6
@@ -40,6 +52,7 @@ class Pushed:
         files: How many files were sent.
         size_bytes: How much of points and files that is.
         renamed: Name here to name there, of runs whose name was taken.
+        kept: (run, what of it), for each that was changed there as well as here since a push: what is there stays.
         left_out: (run, why it did not go), for each that is not there whole.
     """
 
@@ -51,6 +64,7 @@ class Pushed:
     files: int = 0
     size_bytes: int = 0
     renamed: dict[str, str] = field(default_factory=dict)
+    kept: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -72,7 +86,7 @@ def push(
     unfinished: Callable[[str], str] = lambda _: "",
     progress: Callable[[int], object] = lambda _: None,
 ) -> Pushed:
-    """Carry a project to a server; what is there already is not sent again.
+    """Carry a project to a server; what is there already is not sent again, what was edited there stays.
 
     Args:
         source: Where it is.
@@ -148,10 +162,11 @@ class _Push:
             return
         if there is None:
             there = self._make(run)
-        journal, acked, is_deleted = self._journal(run, history, files, there)
+        journal, acked, is_deleted, changes = self._journal(run, history, files, there)
         if acked < journal.stop:
             self._send(journal, there.key, acked, journal.end)
             self._send_files(run.key, there.key, files)
+            self._rename(there.key, changes.name)
             self._send(journal, there.key, max(acked, journal.end), journal.stop)
         if is_deleted:
             _patiently(lambda: self._target.delete_run(there.key))
@@ -159,28 +174,48 @@ class _Push:
             self._is_sent(run, history, journal, acked, is_deleted=is_deleted)
         else:
             self._is_present(history, files)
+        if changes.kept:
+            self.told.kept.append((run.run_name, changes.kept))
 
     def _journal(
         self, run: RunRecord, history: History, files: list[ArtifactRecord], there: RunRecord
-    ) -> tuple[CarriedJournal, int, bool]:
-        """Return the journal that a run becomes, up to where the server has it, and whether it is deleted there then.
+    ) -> tuple[CarriedJournal, int, bool, Edits]:
+        """Return the journal that a run becomes, up to where the server has it, and what is done to the run there.
 
-        A run that was deleted here only after it was pushed stays there.
+        That is whether it is deleted there then, which it is not when it was deleted here only after it was pushed,
+        and which of its texts are changed.
         """
         is_deleted = run.deleted_at is not None
-        journal = CarriedJournal(self._source.database, run, history, files, is_deleted=is_deleted)
-        acked = self._acked(there.key, journal)
-        if acked or run.key.run_id not in self._there:
-            return journal, acked, is_deleted
-        if is_deleted and not _is_unfinished(there):
-            is_deleted = False
-            journal = CarriedJournal(self._source.database, run, history, files, is_deleted=False)
-            acked = self._acked(there.key, journal)
-        if not acked:
-            held = self._held(there.key, history)
-            journal = CarriedJournal(self._source.database, run, history, files, held, is_deleted=is_deleted)
-            acked = self._acked(there.key, journal)
-        return journal, acked, is_deleted
+        content = content_of(run, history, files)
+        whole = partial(CarriedJournal, self._source.database, run, history, files)
+        is_there = run.key.run_id in self._there
+        base = Base.read(_patiently(lambda: self._target.get_facts(there.key))) if is_there else None
+        number = 1
+        if base is not None:
+            is_deleted = is_deleted and base.is_deleted
+            number = base.number + (base.content != content)
+        elif is_there and is_deleted and not _is_unfinished(there):
+            deleting = Base.of(run, history, content, number=1, is_deleted=True)
+            is_deleted = self._acked(there.key, whole(base=deleting)) > 0
+        now = Base.of(run, history, content, number=number, is_deleted=is_deleted)
+        journal = whole(base=now)
+        if base is not None and base.content == content:
+            return journal, journal.stop, is_deleted, Edits()
+        acked = self._acked(there.key, journal) if base is None else 0
+        if acked or not is_there:
+            return journal, acked, is_deleted, Edits()
+        changes = None
+        if base is not None or not _is_unfinished(there):
+            changes = edits(base, run, history, _patiently(lambda: self._target.get_run(run.key.run_id)))
+        journal = whole(base=now, held=self._held(there.key, history), edits=changes)
+        return journal, self._acked(there.key, journal), is_deleted, changes or Edits()
+
+    def _rename(self, there: RunKey, name: str | None) -> None:
+        """Give a run that was renamed here the same name there."""
+        if name is not None:
+            got = _patiently(lambda: self._target.update_run(there, RunChanges(run_name=name))).run_name
+            if got != name:
+                self.told.renamed[name] = got
 
     def _make(self, run: RunRecord) -> RunRecord:
         new = NewRun(

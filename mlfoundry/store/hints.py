@@ -1,4 +1,4 @@
-"""Names that a question asks for and its project has never seen, with those that come near.
+"""Names that a question asks for and its project has never seen, with those that come near; values that nothing has.
 
 An unknown name is no error: a script may ask for a metric before the first run has logged it. But most often it is
 a slip, and then a list of no runs would hide it.
@@ -12,8 +12,10 @@ from itertools import islice
 
 from ..names import SYSTEM_PREFIX
 from ..query import parse_filter, parse_order
-from ..query_tree import And, Comparison, Node, Not, Or
-from ..records import RunQuery
+from ..query_tokens import shortened
+from ..query_tree import And, Comparison, Node, Not, Or, find_attribute
+from ..query_tree import format as format_filter
+from ..records import RunQuery, RunStatus
 from . import keys
 from .database import Transaction
 from .projects import Project
@@ -22,14 +24,50 @@ NEAR = 3
 LOOKED_THROUGH = 5_000  # names; to compare more of them would be felt
 _WRITTEN = {"metric": "metrics", "system": "metrics", "param": "params", "tag": "tags"}
 
+_STATUSES = tuple(status.value for status in RunStatus)
+_MEANT = {
+    "DONE": "FINISHED", "COMPLETE": "FINISHED", "COMPLETED": "FINISHED", "SUCCESS": "FINISHED", "SUCCEEDED": "FINISHED",
+    "ENDED": "FINISHED", "FINISH": "FINISHED", "OK": "FINISHED", "ERROR": "FAILED", "FAIL": "FAILED",
+    "FAILURE": "FAILED", "CRASHED": "FAILED", "ACTIVE": "RUNNING", "STARTED": "RUNNING", "RUN": "RUNNING",
+    "INTERRUPTED": "KILLED", "ABORTED": "KILLED", "CANCELED": "KILLED", "CANCELLED": "KILLED", "STOPPED": "KILLED",
+}  # fmt: skip
+
 Asked = dict[tuple[str, str], bool]
 
 
 def for_query(tx: Transaction, project: Project, query: RunQuery) -> tuple[str, ...]:
     """Return a sentence for each name of a query that no run of the project has; none before anything was logged.
 
-    Who asks for what is absent (``tags.note is null``) hears of it only when a name comes near.
+    Who asks for what is absent (``tags.note is null``) hears of it only when a name comes near. A value that nothing
+    can have is told as well.
     """
+    return (*_of_names(tx, project, query), *_of_values(tx, project, query))
+
+
+def _of_values(tx: Transaction, project: Project, query: RunQuery) -> Iterator[str]:
+    """Yield a sentence for each comparison that no run can match whatever it has."""
+    for comparison in _comparisons(parse_filter(query.filter)):
+        values = comparison.value if isinstance(comparison.value, tuple) else (comparison.value,)
+        field = comparison.field
+        if comparison.operator in ("<", "<=", ">", ">=") and any(each != each for each in values):
+            yield (
+                f"no number is less or greater than nan, so that {format_filter(comparison)} matches no run; "
+                f"{field.name} = nan finds those whose last value is NaN"
+            )
+        is_attribute = field.kind == "attributes" or not keys.kinds_of(tx, project.project_id, field.name)
+        if (
+            find_attribute(field.name) == "status"
+            and is_attribute
+            and comparison.operator in ("=", "IN", "!=", "NOT IN")
+        ):
+            for each in values:
+                if str(each).upper() not in _STATUSES:
+                    meant = _MEANT.get(str(each).upper())
+                    hint = f"; did you mean {meant}?" if meant else ""
+                    yield f"no run has the status {shortened(each)}: there are {', '.join(_STATUSES)}{hint}"
+
+
+def _of_names(tx: Transaction, project: Project, query: RunQuery) -> tuple[str, ...]:
     asked = _asked(query)
     seen = _seen(tx, project, asked)
     unknown = {name: needs_near for name, needs_near in asked.items() if name not in seen}

@@ -198,7 +198,7 @@ class TrackingService:
             if new is True and held is not None:
                 raise InvalidInput(
                     f"{other!r} is a collaborator of {project.owner}/{project.name} already, with {held.name}. "
-                    "Use set_permission to change that."
+                    "To change that, set the permission: set_permission, or mlfoundry collaborators set."
                 )
             if new is False and held is None:
                 raise _no_collaborator(project, other)
@@ -542,7 +542,8 @@ def _check_key(name: str) -> None:
 
 def _no_collaborator(project: Project, user: str) -> CollaboratorNotFound:
     return CollaboratorNotFound(
-        f"{user!r} is no collaborator of {project.owner}/{project.name}. Use add_collaborator to add them."
+        f"{user!r} is no collaborator of {project.owner}/{project.name}. To add them: add_collaborator, or mlfoundry "
+        "collaborators add."
     )
 
 

@@ -435,7 +435,13 @@ def test_a_param_that_a_later_cell_changes_is_said(shell, project):
     shell.cell(f"%mlfoundry_run {project}\nlr = 1")
     shown = shell.cell("lr = 2")
     shell.cell("%mlfoundry_run --end")
-    assert "lr: not logged as params again" in shown["text"]
+    assert "lr=2 was not logged: the run has lr=1 already, and params do not change" in shown["text"]
+
+
+def test_a_param_of_the_line_that_the_cell_assigns_otherwise_is_said_with_both_values(shell, project):
+    shown = shell.cell(f"%%mlfoundry_run {project} --param lr=0.5\nlr = 0.1")
+    assert "lr=0.1 was not logged: the run has lr=0.5 already" in shown["text"]
+    assert "a new run takes" not in shown["text"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ import mlfoundry
 from mlfoundry.cli import main
 from mlfoundry.client import Client
 from mlfoundry.push import push
-from mlfoundry.records import LOST, Acknowledgement, Batch, NewRun, RunKey, RunQuery, SeriesQuery
+from mlfoundry.push.edits import PUSHED
+from mlfoundry.records import LOST, Acknowledgement, Batch, NewRun, RunChanges, RunKey, RunQuery, SeriesQuery
 from mlfoundry.store import runs
 from mlfoundry.tracking.backend import Backend
 from mlfoundry.tracking.embedded import EmbeddedBackend
@@ -116,7 +117,7 @@ def _all_of(backend: Backend, run: Any) -> dict[str, Any]:
         "is_deleted": run.deleted_at is not None,
         "params": {param: param_text(param, value) for param, value in run.params.items()},
         "tags": dict(run.tags),
-        "facts": backend.get_facts(run.key),
+        "facts": {name: text for name, text in backend.get_facts(run.key).items() if name != PUSHED},
         "points": {
             each.name: (each.count, each.steps.tobytes(), each.times.tobytes(), each.values.tobytes())
             for each in series
@@ -310,6 +311,119 @@ def test_points_that_came_later_are_brought_by_the_next_push(here: Client, there
     again = _push(here, there)
     assert (again.runs, again.present, again.points) == (1, 3, 3)
     assert _whole(there, "anna") == _whole(here.backend, "ann")
+
+
+def _edit(backend: Backend, run: RunKey, **changes: Any) -> None:
+    backend.update_run(backend.get_run(run.run_id).key, RunChanges(**changes))
+
+
+def _texts(backend: Backend, run: RunKey) -> tuple[str, str, dict[str, str]]:
+    record = backend.get_run(run.run_id)
+    return record.run_name, record.description, dict(record.tags)
+
+
+def test_what_was_edited_here_goes_with_the_next_push_also_back_and_forth(here: Client, there: HttpBackend) -> None:
+    run = _fill(here.backend)["svm"]
+    _push(here, there)
+    for tags, description, name in (
+        ({"stage": "final", "größe": None, "new": "1"}, "second", "renamed"),
+        ({"stage": "draft", "größe": "10 %", "new": None}, "", "svm"),
+        ({"stage": "final"}, "second", "renamed"),
+    ):
+        _edit(here.backend, run, tags=tags, description=description, run_name=name)
+        pushed = _push(here, there)
+        assert (pushed.runs, pushed.present, pushed.kept, pushed.left_out, pushed.renamed) == (1, 3, [], [], {})
+        assert _whole(there, "anna") == _whole(here.backend, "ann")
+    assert _push(here, there).present == 4
+
+
+def test_what_was_edited_on_the_server_stays(here: Client, there: HttpBackend) -> None:
+    run = _fill(here.backend)["svm"]
+    _push(here, there)
+    _edit(there, run, tags={"stage": "theirs", "größe": None, "added": "x"}, description="theirs", run_name="theirs")
+    _edit(here.backend, run, tags={"mine": "1"})
+    late = Pen(here.backend, run, secrets.randbits(62))
+    late.points("loss", [7.0]).send()
+    pushed = _push(here, there)
+    assert (pushed.runs, pushed.points, pushed.kept) == (1, 1, [])
+    assert _texts(there, run) == ("theirs", "theirs", {"stage": "theirs", "added": "x", "mine": "1"})
+
+
+def test_what_was_edited_on_both_sides_stays_as_the_server_has_it_and_that_is_said_once(
+    here: Client, there: HttpBackend, cli
+) -> None:
+    run = _fill(here.backend)["svm"]
+    _push(here, there)
+    _edit(there, run, tags={"stage": "theirs"}, description="theirs", run_name="theirs")
+    _edit(here.backend, run, tags={"stage": "mine", "größe": "11 %"}, description="mine", run_name="mine")
+    told = cli("iris").output
+    what = "the tag 'stage', the description, the name ('mine' here)"
+    assert f"  mine: {what} changed here and there since the last push; what is there stays" in told
+    assert _texts(there, run) == ("theirs", "theirs", {"stage": "theirs", "größe": "11 %"})
+    assert json.loads(cli("iris", "--json").stdout)["kept"] == []
+    _edit(here.backend, run, tags={"stage": "again"})
+    assert json.loads(cli("iris", "--json").stdout)["kept"] == [{"run": "mine", "what": ["the tag 'stage'"]}]
+
+
+def test_the_same_edit_on_both_sides_is_none(here: Client, there: HttpBackend) -> None:
+    run = _fill(here.backend)["svm"]
+    _push(here, there)
+    for backend in (there, here.backend):
+        _edit(backend, run, tags={"stage": "final"}, description="agreed", run_name="agreed")
+    assert (_push(here, there).kept, _whole(there, "anna")) == ([], _whole(here.backend, "ann"))
+
+
+def test_a_run_renamed_here_gets_a_suffix_where_its_new_name_is_taken(here: Client, there: HttpBackend) -> None:
+    made = _fill(here.backend)
+    _push(here, there)
+    _make(there, "best").end().send()
+    _edit(here.backend, made["svm"], run_name="best")
+    assert _push(here, there).renamed == {"best": "best-2"}
+    _edit(here.backend, made["svm"], run_name="better")
+    assert _push(here, there).renamed == {}
+    assert there.get_run(made["svm"].run_id).run_name == "better"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_edits_of_a_push_that_is_broken_off_are_carried_by_the_next_and_theirs_stay(
+    here: Client, there: HttpBackend, monkeypatch, number: int
+) -> None:
+    run = _fill(here.backend)["svm"]
+    _push(here, there)
+    monkeypatch.setattr("mlfoundry.push.journal.BATCH_SLOTS", 300)
+    _edit(here.backend, run, tags={"stage": "mine", "größe": None}, description="mine")
+    late = Pen(here.backend, run, secrets.randbits(62))
+    late.points("loss", [float(n) for n in range(700)]).send()
+    ingest, asked = there.ingest, []
+
+    def breaking(batch: Batch) -> Acknowledgement:
+        asked.append(batch)
+        return _raise(_Broken()) if len(asked) == number else ingest(batch)
+
+    monkeypatch.setattr(there, "ingest", breaking)
+    with pytest.raises(_Broken):
+        _push(here, there)
+    monkeypatch.setattr(there, "ingest", ingest)
+    _edit(there, run, description="theirs")
+    pushed = _push(here, there)
+    assert pushed.left_out == []
+    assert _texts(there, run) == ("svm", "theirs", {"stage": "mine"})
+    assert there.get_run(run.run_id).metrics["loss"].count == here.get_run(run.run_id).record.metrics["loss"].count
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", '{"number": 1}', "{" * 5000])
+def test_a_run_whose_last_push_cannot_be_told_gets_what_is_missing_and_keeps_the_rest(
+    here: Client, there: HttpBackend, server: TeamServer, text: str
+) -> None:
+    run = _fill(here.backend)["svm"]
+    _push(here, there)
+    with server.database.write() as tx:
+        runs.set_tags(tx, there.get_run(run.run_id).key, {PUSHED: text}, kind="fact")
+    _edit(there, run, tags={"stage": "theirs", "größe": None}, description="theirs")
+    _edit(here.backend, run, tags={"new": "1"})
+    pushed = _push(here, there)
+    assert pushed.kept == [("svm", ("the tag 'stage'", "the description"))]
+    assert _texts(there, run) == ("svm", "theirs", {"stage": "theirs", "größe": "10 %", "new": "1"})
 
 
 def test_a_run_that_something_else_was_logged_to_there_is_left_alone(here: Client, there: HttpBackend) -> None:

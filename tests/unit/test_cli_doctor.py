@@ -461,3 +461,10 @@ def test_a_database_that_this_account_cannot_write_is_not_called_writable(client
     found = told(code=1)
     assert found["store"]["writable"] is False
     assert found["problems"][0]["problem"].endswith(f"{home}/mlfoundry.db cannot be written.")
+
+
+def test_a_file_system_without_a_size_is_not_said_to_be_full(told, monkeypatch):
+    monkeypatch.setattr(diagnosis.shutil, "disk_usage", lambda place: SimpleNamespace(total=0, used=0, free=0))
+    found = told()
+    assert (found["store"]["disk_free_bytes"], found["store"]["disk_total_bytes"]) == (None, None)
+    assert not [each for each in found["problems"] if "are free" in each["problem"]]

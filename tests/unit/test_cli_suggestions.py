@@ -84,8 +84,44 @@ def test_a_script_that_polls_is_told_once_and_can_ask_what_was_said(client, capl
         assert len(found) == 0
         assert found.hints == ("no run of ann/iris has a metric 'lss'; did you mean metrics.loss?",)
     assert caplog.messages == list(found.hints)
-    assert "did you mean metrics.loss?" in repr(found)
+    assert "did you mean metrics.loss?" in repr(found), "it was not said for this list"
+
     assert client.search_runs("iris", "metrics.loss < 1").hints == ()
+
+
+def test_what_was_warned_of_is_not_said_again_below(client, caplog):
+    found = client.search_runs("iris", "metrics.lss < 1")
+    assert len(caplog.messages) == 1
+    assert "did you mean" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("status = 'DONE'", "RUNNING, SCHEDULED, FINISHED, FAILED, KILLED; did you mean FINISHED?"),
+        ("attributes.status in ('FINISHED', 'bad')", "no run has the status 'bad': there are RUNNING, SCHEDULED,"),
+        ("not status != 'error'", "did you mean FAILED?"),
+        ("loss < nan", "no number is less or greater than nan"),
+        ("loss > 0 or metrics.loss >= NaN", "loss = nan finds those whose last value is NaN"),
+    ],
+)  # fmt: skip
+def test_a_value_that_no_run_can_have_is_told(client, cli, text, told):
+    result = cli("runs", "iris", "--filter", text)
+    assert result.stderr.count("Warning: ") == 1
+    assert told in result.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["status = 'finished'", "status like 'FIN%'", "loss = nan", "loss != nan", "status is null"]
+)
+def test_a_value_that_a_run_can_have_is_no_slip(client, cli, text):
+    assert cli("runs", "iris", "--filter", text).stderr == ""
+
+
+def test_a_param_that_is_called_status_may_be_anything(client, cli):
+    with client.create_run("jobs", "r", log_system_metrics=False, capture=False) as run:
+        run.log_params({"status": "DONE"})
+    assert cli("runs", "jobs", "--filter", "params.status = 'DONE'").stderr == ""
 
 
 def test_hints_come_with_the_first_page_alone(client):
@@ -173,6 +209,34 @@ def test_nobody_is_told_of_projects_that_are_not_theirs(client):
 def test_a_command_or_option_that_is_not_there_names_those_that_come_near(cli, args, meant):
     told = cli(*args, code=2).stderr
     assert f"Did you mean '{meant}'?" in told or f"Did you mean {meant}?" in told
+
+
+def test_what_a_handle_that_reads_cannot_do_is_said_also_to_a_slip(client):
+    with pytest.raises(AttributeError, match="reads; it cannot log_metrics"):
+        client.get_run("iris/svm-model").log_metric  # noqa: B018
+    with pytest.raises(AttributeError, match="did you mean get_metrics"):
+        client.get_run("iris/svm-model").get_metric  # noqa: B018
+
+
+def test_a_collaborator_is_added_with_the_permission_in_either_place(client, cli):
+    cli("collaborators", "add", "iris", "bob", "WRITE")
+    cli("collaborators", "add", "iris", "cat", "--permission", "admin")
+    cli("collaborators", "add", "iris", "dan")
+    cli("collaborators", "set", "iris", "dan", "write")
+    held = {each.user: each.permission.name for each in client.list_collaborators("iris")}
+    assert held == {"ann": "ADMIN", "bob": "WRITE", "cat": "ADMIN", "dan": "WRITE"}
+    assert (
+        "Give one permission"
+        in cli("collaborators", "set", "iris", "bob", "READ", "--permission", "ADMIN", code=2).stderr
+    )
+    assert "Missing the permission" in cli("collaborators", "set", "iris", "bob", code=2).stderr
+    assert "'OWNER' is not one of" in cli("collaborators", "add", "iris", "eve", "OWNER", code=2).stderr
+
+
+def test_who_adds_somebody_twice_is_told_the_command_that_changes_the_permission(client, cli):
+    cli("collaborators", "add", "iris", "bob")
+    assert "mlfoundry collaborators set" in cli("collaborators", "add", "iris", "bob", code=1).stderr
+    assert "mlfoundry collaborators add" in cli("collaborators", "set", "iris", "eve", "READ", code=3).stderr
 
 
 # -- the place of the store ----------------------------------------------------------------------

@@ -17,6 +17,7 @@ from mlfoundry.errors import (
     InvalidSetting,
     InvalidValue,
     LastAdmin,
+    NotFound,
     PermissionDenied,
     ProjectNotFound,
     RunNotFound,
@@ -225,6 +226,7 @@ def test_a_run_begins_without_the_store_and_is_stored_under_its_final_name(clien
     client.backend.error = None
     assert run.flush()
     assert run.run_name == "x-2"
+    assert (run.owner, run.record.created_by) == ("ann", "ann")
     run.log_metrics({"a": 2.0})
     run.end()
     stored = client.get_run("iris/x-2")
@@ -473,7 +475,11 @@ def test_collaborators_may_leave_by_themselves(client, connect, ended):
             InvalidInput,
             "'eve' is a collaborator of ann/iris already, with WRITE",
         ),
-        (lambda c: c.set_permission("iris", "bob", "READ"), CollaboratorNotFound, "Use add_collaborator to add them"),
+        (
+            lambda c: c.set_permission("iris", "bob", "READ"),
+            CollaboratorNotFound,
+            "To add them: add_collaborator",
+        ),
         (lambda c: c.remove_collaborator("iris", "bob"), CollaboratorNotFound, "'bob' is no collaborator of ann/iris"),
         (lambda c: c.set_permission("iris", "ann", "READ"), LastAdmin, "'ann' owns ann/iris and always has ADMIN"),
         (lambda c: c.remove_collaborator("iris", "ann"), LastAdmin, "that cannot be taken away"),
@@ -546,3 +552,68 @@ def test_an_interrupt_after_a_run_was_made_leaves_no_run_that_runs_for_ever(clie
     monkeypatch.undo()
     client.sync(10)
     assert client.get_run("iris/svm").status is RunStatus.KILLED
+
+
+# -- what was perhaps meant ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ask", "meant"),
+    [
+        (lambda client: client.get_run("iris/svn-model"), "iris/svm-model"),
+        (lambda client: client.get_run("irsi/svm-model"), "ann/iris"),
+        (lambda client: client.get_run("svm-model"), "ann/iris/svm-model"),
+        (lambda client: client.join_run("ann/iris/svm-modle"), "ann/iris/svm-model"),
+        (lambda client: client.get_project("irsi"), "ann/iris"),
+        (lambda client: client.get_project("bob/iris"), "ann/iris"),
+        (lambda client: client.list_runs("Iris"), "ann/iris"),
+        (lambda client: client.list_collaborators("irsi"), "ann/iris"),
+        (lambda client: client.get_run("iris/zzz"), None),
+        (lambda client: client.get_project("zzz"), None),
+        (lambda client: client.get_run("0" * 32), None),
+    ],
+)
+def test_a_name_that_is_not_there_is_an_error_with_what_was_perhaps_meant(client, ended, ask, meant):
+    ended("svm-model")
+    with pytest.raises((NotFound, InvalidName)) as caught:
+        ask(client)
+    assert str(caught.value).endswith(f" Did you mean {meant}?") is (meant is not None)
+    assert str(caught.value).count("Did you mean") == (meant is not None)
+
+
+def test_a_project_that_one_may_not_see_is_never_meant(client, connect, ended):
+    ended("svm-model")
+    with pytest.raises(ProjectNotFound) as caught:
+        connect(user="eve").get_run("ann/iriss/svm-model")
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_a_metric_that_a_run_does_not_have_is_warned_of_once_with_what_was_perhaps_meant(client, ended, caplog):
+    run = client.get_run(ended("svm", **{"loss": 0.5, "val/accuracy": 0.9}).run_id)
+    for _ in range(3):
+        assert len(run.get_metrics("los", "loss")["los"].values) == 0
+    assert caplog.messages == ["ann/iris/svm has no points of a metric 'los' so far. Did you mean loss?"]
+    run.get_metrics("accuracy")
+    assert caplog.messages[-1].endswith("Did you mean val/accuracy?")
+    run.get_metrics("nothing like it")
+    assert caplog.messages[-1].endswith("so far.")
+
+
+def test_one_run_alone_is_shown_with_all_its_params(client, ended):
+    run = ended("svm", params={"C": 1.0, "kernel": "rbf"})
+    told = repr(client.compare_runs([run]))
+    assert told.startswith("1 run, metrics by last value\n")
+    assert "param kernel" in told
+
+
+def test_a_client_of_a_server_that_has_not_told_the_name_says_none():
+    client = mlfoundry.get_client("http://127.0.0.1:9", api_key="mlf_x")
+    assert repr(client) == "Client(tracking_uri='http://127.0.0.1:9')"
+
+
+def test_whose_a_run_is_that_began_without_its_server_is_not_guessed(caplog):
+    client = mlfoundry.get_client("http://127.0.0.1:9", api_key="mlf_x", end_timeout_s=0.0, user="login-name")
+    run = client.create_run("iris", "x", log_system_metrics=False, capture=False)
+    assert (run.owner, run.fqn) == ("?", "?/iris/x")
+    run.end()
+    assert "?/iris/x has ended" in caplog.text

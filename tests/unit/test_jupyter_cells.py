@@ -1,13 +1,16 @@
 """The parts behind the cell magic, each alone: first line, arguments, executions, reruns, changes, what is said."""
 
 import argparse
+import time
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
 import mlfoundry
-from mlfoundry_jupyter import rerun
+from mlfoundry_jupyter import changes, rerun
 from mlfoundry_jupyter.arguments import Request, split
 from mlfoundry_jupyter.changes import Former, compare
 from mlfoundry_jupyter.completion import Completion
@@ -148,9 +151,9 @@ def test_only_ones_own_runs_are_replaced(tmp_path):
 
 def test_what_changed_is_told_in_a_line_and_kept_whole():
     before = Former("id", "a", "x = 1\ny = 2", {"lr": 0.1, "old": 1}, "numpy==1.26\npandas==2.0")
-    changes = compare(before, source="x = 2\ny = 2", params={"lr": 0.2, "new": 2}, packages="numpy==2.0\npandas==2.0")
-    assert changes.summary() == "lr 0.1 → 0.2, new 2 (new), old gone; source +1 −1 lines; numpy 1.26 → 2.0"
-    facts = changes.facts()
+    told = compare(before, source="x = 2\ny = 2", params={"lr": 0.2, "new": 2}, packages="numpy==2.0\npandas==2.0")
+    assert told.summary() == "lr 0.1 → 0.2, new 2 (new), old gone; source +1 −1 lines; numpy 1.26 → 2.0"
+    facts = told.facts()
     assert facts["changes.since"] == "id"
     assert facts["changes.params"] == "lr: 0.1 → 0.2\nnew: – → 2\nold: 1 → –"
     assert facts["changes.packages"] == "numpy: 1.26 → 2.0"
@@ -164,9 +167,53 @@ def test_nothing_is_said_of_what_was_not_kept():
     assert compare(known, source=None, params={}, packages="").summary() == "nothing changed"
 
 
+def _applied(before, diff):
+    """Return what a unified diff makes of lines: a reader of its own."""
+    lines, at = [], 0
+    for line in diff.splitlines()[2:]:
+        if line.startswith("@@"):
+            start, _, count = line.split()[1][1:].partition(",")
+            first = int(start) - 1 + (count == "0")
+            lines, at = [*lines, *before[at:first]], first
+        elif line.startswith("+"):
+            lines.append(line[1:])
+        else:
+            assert before[at] == line[1:]
+            lines, at = lines + [before[at]] * (line[0] == " "), at + 1
+    return [*lines, *before[at:]]
+
+
+@given(
+    st.lists(st.sampled_from("abc"), max_size=30),
+    st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["x", "a", None])), max_size=5),
+    st.sampled_from([1, 4, 1000]),
+)
+def test_the_diff_of_a_source_makes_the_new_one_of_the_old_wherever_they_differ(before, edits, most):
+    now = list(before)
+    for place, line in edits:
+        now[place : place + (line is None)] = [] if line is None else [line]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(changes, "MOST_COMPARED", most)
+        told = compare(Former("id", "a", "\n".join(before), {}), source="\n".join(now), params={}, packages="")
+    assert _applied("\n".join(before).splitlines(), told.source) == "\n".join(now).splitlines()
+    assert bool(told.source) == ("\n".join(before).splitlines() != "\n".join(now).splitlines())
+
+
+def test_a_cell_of_20_000_lines_is_compared_without_holding_the_kernel():
+    lines = [f"x = {number % 110}" for number in range(20_000)]  # that repeat, and differ here and there: a minute
+    before = "\n".join(lines)
+    lines[::7] = ["y"] * len(lines[::7])
+    now = "\n".join(lines)
+    started = time.perf_counter()
+    told = compare(Former("id", "a", before, {}), source=now, params={}, packages="")
+    assert time.perf_counter() - started < 1.0
+    assert told.added == told.removed > 19_000
+    assert len(told.source) < 21_000
+
+
 def test_many_changes_stay_one_line():
-    changes = compare(Former("id", "a", None, {}), source=None, params={f"p{i}": i for i in range(50)}, packages="")
-    assert changes.summary().endswith("and 46 more")
+    told = compare(Former("id", "a", None, {}), source=None, params={f"p{i}": i for i in range(50)}, packages="")
+    assert told.summary().endswith("and 46 more")
 
 
 # -- what is said --------------------------------------------------------------------------------

@@ -308,6 +308,29 @@ def test_another_status_is_refused_and_the_run_goes_on(run, wrong):
     assert run.status is RunStatus.RUNNING
 
 
+@pytest.mark.parametrize("late", ["FAILED", "KILLED"])
+def test_an_end_that_comes_too_late_is_said(run, caplog, late):
+    run.end()
+    run.end()
+    run.end("FINISHED")
+    assert caplog.text == ""
+    run.end(late)
+    assert f"ann/iris/svm has ended as FINISHED already, and stays so; {late} comes too late" in caplog.text
+    assert run.refresh().status is RunStatus.FINISHED
+
+
+def test_an_exception_after_the_end_in_a_with_block_is_said(run, caplog):
+    with pytest.raises(ZeroDivisionError), run:
+        raise run.end() or ZeroDivisionError
+    assert "FAILED comes too late" in caplog.text
+
+
+def test_a_plain_end_after_another_is_no_matter(run, caplog):
+    run.end("KILLED")
+    run.end()
+    assert caplog.text == ""
+
+
 def test_ending_twice_keeps_the_first_end(run):
     run.end("FAILED")
     ended_at = run.ended_at
@@ -430,8 +453,8 @@ def test_a_handle_that_reads_cannot_log_and_names_the_one_that_can(client, run, 
 
 
 def test_a_name_that_no_handle_has_is_an_attribute_error(client, run):
-    with pytest.raises(AttributeError, match="StoredRun has no attribute 'log_metric'"):
-        client.get_run(run.run_id).log_metric  # noqa: B018
+    with pytest.raises(AttributeError, match="StoredRun has no attribute 'get_metric'; did you mean get_metrics"):
+        client.get_run(run.run_id).get_metric  # noqa: B018
 
 
 def test_a_handle_that_reads_may_edit_tags_and_description(client, run):
@@ -602,6 +625,36 @@ def test_an_end_that_the_store_refuses_promises_nothing_and_says_what_helps(clie
     assert str(refusal) in caplog.text
 
 
+def test_a_name_that_is_taken_is_said_and_the_one_that_it_got_returned(client, run, caplog):
+    client.create_run("iris", "best").end()
+    assert run.rename("mine") == "mine"
+    assert caplog.text == ""
+    assert run.rename("best") == "best-2" == run.run_name
+    assert "The name 'best' is taken in ann/iris; the run is best-2 now." in caplog.text
+
+
+def test_a_run_that_is_not_stored_yet_is_stored_before_it_is_renamed(client):
+    away(client)
+    run = client.create_run("iris", "offline")
+    client.backend.error = None
+    assert run.rename("online") == "online"
+    run.end()
+    assert client.get_run("iris/online").run_id == run.run_id
+
+
+def test_a_deleted_run_looks_deleted_everywhere(client, run):
+    run.delete()
+    for each in (run, client.get_run(run.run_id)):
+        assert repr(each).startswith("■ killed, deleted  ann/iris/svm\n")
+        assert "restore() brings it back" in repr(each)
+        assert ", deleted" in each._repr_html_()
+    runs = client.search_runs("iris", view="all")
+    assert "■ killed, deleted" in repr(runs)
+    assert ", deleted" in runs._repr_html_()
+    run.restore()
+    assert "deleted" not in repr(run) + run._repr_html_()
+
+
 # -- files ---------------------------------------------------------------------------------------
 
 
@@ -689,6 +742,20 @@ def test_a_download_goes_to_the_current_folder_when_no_other_is_given(run, tmp_p
     run.log_text("x", "note.txt")
     assert run.download_artifact("note.txt").read_text() == "x"
     assert (tmp_path / "note.txt").exists()
+
+
+@pytest.mark.parametrize("path", ["note.txt", ""])
+def test_without_a_folder_a_download_replaces_nothing_of_ones_own(run, tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "note.txt").write_text("mine")
+    run.log_text("theirs", "note.txt")
+    run.log_text("x", "other.txt")
+    with pytest.raises(InvalidInput, match=r"note.txt is there already and holds something else; nothing was written"):
+        run.download_artifact(path)
+    assert (tmp_path / "note.txt").read_text() == "mine"
+    assert (tmp_path / "other.txt").exists() is (path == ""), "what can be fetched of a folder is there"
+    (tmp_path / "note.txt").write_text("theirs")
+    run.download_artifact(path)  # the same is no conflict
 
 
 def test_a_download_replaces_a_file_and_leaves_nothing_else_behind(run, tmp_path):

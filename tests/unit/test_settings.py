@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlfoundry import folders, settings
+from mlfoundry import folders, get_client, settings
 from mlfoundry.errors import InvalidSetting
 
 
@@ -293,3 +293,23 @@ def test_nothing_is_resolved_at_import():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=Path.cwd())
     assert done.returncode == 0, done.stderr
     assert "read MLFOUNDRY" not in done.stdout
+
+
+@pytest.mark.parametrize("below", ["", "store", "deep/store"])
+@pytest.mark.parametrize("how", ["argument", "environment", "file://", "home"])
+def test_a_file_where_the_store_is_to_be_is_refused_and_named(tmp_path, monkeypatch, below, how):
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("years")
+    place = thesis / below
+    given = {
+        "argument": {"tracking_uri": place},
+        "file://": {"tracking_uri": f"file://{place}"},
+        "home": {"home": place},
+    }
+    if how == "environment":
+        monkeypatch.setenv("MLFOUNDRY_TRACKING_URI", str(place))
+    resolved = settings.resolve(**given.get(how, {}))
+    with pytest.raises(InvalidSetting) as caught:
+        get_client(**given.get(how, {}))
+    assert str(caught.value) == f"runs are kept in a folder, and {resolved.folder} cannot be one: {thesis} is a file"
+    assert thesis.read_text() == "years"
