@@ -26,6 +26,7 @@ from ..tracking.service import TrackingService
 from ..tracking.sessions import SessionService
 from ..wire import errors as wire_errors
 from .attempts import FailedAttempts
+from .base_path import BasePath
 from .context import Services
 from .context import answer as json_answer
 from .dashboard import add_dashboard, error_page
@@ -47,7 +48,12 @@ _log = logging.getLogger("mlfoundry.server")
 
 
 def create_app(
-    database: Database, files: ArtifactStore, *, hosts: list[str] | None = None, gate: Gate | None = None
+    database: Database,
+    files: ArtifactStore,
+    *,
+    hosts: list[str] | None = None,
+    gate: Gate | None = None,
+    base_path: str = "",
 ) -> FastAPI:
     """Return the application over a store.
 
@@ -56,6 +62,8 @@ def create_app(
         files: Where the bytes of artifacts are kept.
         hosts: Names that a request may be addressed to, see `KnownHosts`; any when None.
         gate: Who may come in with a browser; whoever has an API key of this server when None.
+        base_path: The path below which a proxy has it, such as ``/mlfoundry``, whether the proxy takes it off what it
+            passes on or not.
 
     Raises:
         RuntimeError: A route does not declare who may use it.
@@ -97,6 +105,8 @@ def create_app(
     app.middleware("http")(_observed)  # the outermost, so that what the limits refuse has an id and is counted
     if hosts is not None:
         app.add_middleware(KnownHosts, names=hosts)
+    if base_path:
+        app.add_middleware(BasePath, path=base_path)
     refuse_undeclared(app)
     return app
 
