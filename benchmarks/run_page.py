@@ -11,6 +11,7 @@ from benchmarks.registry import Figures, Line, Workplace, measure
 SERIES = 50
 POINTS = 100_000
 DRAWN = 12
+VISITS = 4
 
 # Notes when the charts stand in the page, and asks for no more than the page itself would.
 _WATCH = """
@@ -22,26 +23,6 @@ const look = () => {
 };
 new MutationObserver(look).observe(document, { childList: true, subtree: true });
 """.replace("DRAWN", str(DRAWN))
-
-# The same charts by plotly.js alone: the script and the points are there already.
-_PLOTLY = """([source, count]) => new Promise((done, fail) => {
-    const script = document.createElement("script");
-    const began = performance.now();
-    script.onerror = fail;
-    script.onload = async () => {
-        const place = document.body.appendChild(document.createElement("div"));
-        const x = Float64Array.from({ length: 1000 }, (_, n) => n * 100);
-        const traces = Array.from({ length: count }, (_, n) => ({
-            x, y: x.map((each) => Math.exp(-each / 30000) * (n + 1)), mode: "lines",
-            xaxis: n ? `x${n + 1}` : "x", yaxis: n ? `y${n + 1}` : "y",
-        }));
-        const layout = { width: 1248, height: 784, grid: { rows: 4, columns: 3, pattern: "independent" } };
-        await Plotly.newPlot(place, traces, layout, { displayModeBar: false });
-        requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
-    };
-    script.src = source;
-    document.head.append(script);
-})"""
 
 
 def _large_run(site: Any) -> str:
@@ -57,20 +38,9 @@ def _large_run(site: Any) -> str:
     return f"/r/{log.run.run_id}"
 
 
-def _plotly_alone(browser: Any, site: Any, address: str) -> float:
-    """Return what plotly.js takes for the same charts, in ms; in a page of the same server without our scripts."""
-    page = browser.new_context(bypass_csp=True, viewport={"width": 1280, "height": 800}).new_page()
-    page.goto(f"{site.address}/login")
-    page.request.get(address)
-    took_ms = float(page.evaluate(_PLOTLY, [address, DRAWN]))
-    page.context.close()
-    return took_ms
-
-
 @measure(
     "run page",
     Line("dashboard, run of 50 series of 100,000 points: address to charts", "ms", "drawn", at_most=1000),
-    Line("  … plotly.js alone, the same 12 charts", "ms", "plotly"),
     Line("  … requests for data", "", "requests", at_most=1),
     Line("  … bytes of data", "kB", "bytes"),
     Line("  … HTML", "kB", "html", at_most=100),
@@ -81,10 +51,8 @@ def _plotly_alone(browser: Any, site: Any, address: str) -> float:
 def run_page(work: Workplace) -> Figures:
     """The page of a run of 50 metrics of 100,000 points each on a server of this machine, in a window of 1280 x 800.
 
-    Wall time from the address to the frame after the first 12 charts stand in the page, the shortest of three visits by
-    a browser that was here before: scripts come from its cache, points from the server. plotly.js alone: its script
-    from the same server and ``Plotly.newPlot`` of 12 charts of 1,000 points that are there already; the browser has
-    not run it before.
+    Wall time from the address to the frame after the first 12 charts stand in the page, the shortest of four visits by
+    one browser: scripts come from its cache, points from the server.
     """
     from playwright.sync_api import sync_playwright
 
@@ -102,7 +70,7 @@ def run_page(work: Workplace) -> Figures:
         page.add_init_script(_WATCH)
         asked: list[Any] = []
         page.on("response", lambda response: asked.append(response) if "/dashboard/" in response.url else None)
-        for _ in range(4):
+        for _ in range(VISITS):
             asked.clear()
             page.goto(site.address + path)
             while page.evaluate("window.drawnAt") <= 0:
@@ -112,7 +80,5 @@ def run_page(work: Workplace) -> Figures:
         figures["requests"] = float(len([each for each in asked if "/static/" not in each.url]))
         figures["bytes"] = sum(len(each.body()) for each in asked if "/static/" not in each.url) / 1e3
         figures["html"] = len(page.request.get(site.address + path, headers={"Accept": "text/html"}).body()) / 1e3
-        plotly = str(page.evaluate("document.body.dataset.plotly"))
-        figures["plotly"] = _plotly_alone(browser, site, site.address + plotly)
         browser.close()
     return figures

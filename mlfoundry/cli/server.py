@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 DATABASE, ARTIFACTS = "MLFOUNDRY_SERVER_DATABASE", "MLFOUNDRY_SERVER_ARTIFACTS"
 PORT = 8090
+_BASE = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
 
@@ -27,6 +29,14 @@ class _ServerFamily(Family):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.append(json_option())
+
+
+def _checked_base(ctx: click.Context, option: click.Parameter, base: str) -> str:  # noqa: ARG001  click's signature
+    """Return the path that links begin with, without a slash at its end."""
+    base = base.rstrip("/")
+    if base and (_BASE.fullmatch(base) is None or {".", ".."} & set(base.split("/"))):
+        raise click.BadParameter(f"{base!r} is no path; give one like /mlfoundry, of letters, digits and . _ ~ -")
+    return base
 
 
 def _database(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,6 +76,13 @@ def _artifacts(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="ADDRESS[,NETWORK]",
     default="",
     help="Proxies in front, whose X-Forwarded-For is believed, like 10.0.0.0/8; none by default.",
+)
+@click.option(
+    "--base-path",
+    default="",
+    metavar="PATH",
+    callback=_checked_base,
+    help="The path below which a proxy has this server, such as /mlfoundry; by default none.",
 )
 @click.option(
     "--connections",

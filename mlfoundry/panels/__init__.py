@@ -27,9 +27,9 @@ frames of `frames.whole_points`, `frames.new_points` and `frames.runs_frame`. Th
 ``store`` (where the runs are kept, in words).
 
 Questions of a run: ``whole``, ``set_tags`` {tags}, ``set_description`` {text}. Of runs: ``page`` {filter, order_by,
-offset}, ``search`` {filter} (ids that match), ``series`` {runs, names, max_points} (frames), ``runs_detail`` {runs},
-``delete`` and ``restore`` {runs}, and ``set_tags`` and ``set_description`` with a {run}. Of collaborators: ``list``,
-``add`` and ``change`` {user, permission}, ``remove`` {user}. Of projects: ``list``, ``open`` {owner, name}.
+offset, count}, ``search`` {filter} (ids that match), ``series`` {runs, names, max_points} (frames), ``runs_detail``
+{runs}, ``delete`` and ``restore`` {runs}, and ``set_tags`` and ``set_description`` with a {run}. Of collaborators:
+``list``, ``add`` and ``change`` {user, permission}, ``remove`` {user}. Of projects: ``list``, ``open`` {owner, name}.
 """
 
 from __future__ import annotations

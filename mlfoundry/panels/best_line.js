@@ -2,7 +2,7 @@
 
 import { button, element, replace } from "./dom.js";
 import { figure } from "./numbers.js";
-import { bestRun, defaultRule, ruleText } from "./best.js";
+import { askBestRun, bestRun, defaultRule, ruleText } from "./best.js";
 import { rankedMetrics, direction } from "./columns.js";
 
 const FATES = { FAILED: "failed", KILLED: "was killed", RUNNING: "still runs" };
@@ -26,6 +26,7 @@ export class BestLine {
 
   refresh(rows) {
     this._rows = rows;
+    this._again = null;
     const { runs } = this.options;
     const { rule } = this;
     const metrics = rankedMetrics(runs);
@@ -37,6 +38,31 @@ export class BestLine {
     if (told === this._told) return;
     this._told = told;
     replace(this._text, rule ? this._outcome(rule, found) : "best: choose a metric");
+  }
+
+  /** The same where the list has not come whole; `filter` narrows it, `version` says whether it has changed. */
+  async refreshAsked(filter, version) {
+    this._rows = [];
+    const { runs, source } = this.options;
+    const { rule } = this;
+    this._again = () => this.refreshAsked(filter, version);
+    this.element.hidden = !rankedMetrics(runs).length;
+    const told = JSON.stringify([rule, filter, version]);
+    if (this.element.hidden || told === this._told) return;
+    this._told = told;
+    if (!rule) {
+      replace(this._text, "best: choose a metric");
+      return;
+    }
+    const isStale = () => this._told !== told;
+    try {
+      const found = await askBestRun(source, runs, filter, rule);
+      if (!isStale()) replace(this._text, this._outcome(rule, found));
+    } catch (error) {
+      if (isStale()) return;
+      this._told = null; // asked again when something changes
+      replace(this._text, element("span", { class: "mlf-muted" }, `best by ${rule.metric}: ${error.message}`));
+    }
   }
 
   _outcome(rule, found) {
@@ -66,7 +92,8 @@ export class BestLine {
     const set = (part) => {
       const changed = { ...(this.rule ?? rule), ...part };
       this.options.source.set("best", changed);
-      this.refresh(this._rows);
+      if (this._again) this._again();
+      else this.refresh(this._rows);
     };
     const metrics = rankedMetrics(this.options.runs);
     replace(

@@ -302,7 +302,13 @@ class RunsView {
   }
 
   _reveal(id) {
-    if (this.order.position(id) < 0) this._filter.clear();
+    if (this.order.position(id) < 0) {
+      if (this.order.isPaged) {
+        this._open(id); // where it stands among those that have not come nobody here knows
+        return;
+      }
+      this._filter.clear();
+    }
     this.table.reveal(id);
     this.table.grid.focus({ preventScroll: true });
   }
@@ -380,16 +386,16 @@ class RunsView {
   }
 
   _showBest() {
-    // Of a list that has not come whole nobody here can say which run is the best.
-    this._best.element.classList.toggle("mlf-best-away", this.order.isPaged);
-    if (!this.order.isPaged) this._best.refresh(this.order.shown);
+    // Of a list that has not come whole nobody here can say which run is the best: whoever has all of it is asked.
+    if (this.order.isPaged) this._best.refreshAsked(this.order.filter, this.runs.project.run_count);
+    else this._best.refresh(this.order.shown);
   }
 
   _showEmpty() {
     const isEmpty = this.runs.rows().length === 0;
     const isNoMatch = !isEmpty && this.table && this.order.total === 0;
     this._empty.hidden = !isEmpty && !isNoMatch;
-    this._best.element.classList.toggle("mlf-best-away", isEmpty || this.order.isPaged);
+    this._best.element.classList.toggle("mlf-best-away", isEmpty);
     if (this.table) this.table.grid.hidden = isEmpty;
     // Nothing to filter and nothing to tick yet.
     this._bar.hidden = isEmpty;

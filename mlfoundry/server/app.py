@@ -26,6 +26,7 @@ from ..tracking.sessions import SessionService
 from ..wire import errors as wire_errors
 from ..wire.errors import problem_json
 from .attempts import FailedAttempts
+from .base_path import BasePath
 from .context import Services
 from .context import answer as json_answer
 from .dashboard import add_dashboard, error_page
@@ -48,7 +49,12 @@ _log = logging.getLogger("mlfoundry.server")
 
 
 def create_app(
-    database: Database, files: ArtifactStore, *, hosts: list[str] | None = None, gate: Gate | None = None
+    database: Database,
+    files: ArtifactStore,
+    *,
+    hosts: list[str] | None = None,
+    gate: Gate | None = None,
+    base_path: str = "",
 ) -> FastAPI:
     """Return the application over a store.
 
@@ -57,6 +63,8 @@ def create_app(
         files: Where the bytes of artifacts are kept.
         hosts: Names that a request may be addressed to, see `KnownHosts`; any when None.
         gate: Who may come in with a browser; whoever has an API key of this server when None.
+        base_path: The path below which a proxy has it, such as ``/mlfoundry``, whether the proxy takes it off what it
+            passes on or not.
 
     Raises:
         RuntimeError: A route does not declare who may use it.
@@ -97,7 +105,9 @@ def create_app(
     app.add_middleware(RequestLimits, limit_bytes=_limit_bytes)
     if hosts is not None:
         app.add_middleware(KnownHosts, names=hosts)
-    app.add_middleware(Envelope, metrics=metrics, failed=_failed)  # the last is the outermost
+    app.add_middleware(Envelope, metrics=metrics, failed=_failed)  # around all that answers
+    if base_path:
+        app.add_middleware(BasePath, path=base_path)
     refuse_undeclared(app)
     return app
 

@@ -53,6 +53,7 @@ class Serving:
         pool_size: How many connections to PostgreSQL each worker may hold.
         stop_s: For how long a stop waits for open requests.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
+        base_path: The path that a proxy has it below, such as ``/mlfoundry``; empty for none.
     """
 
     database: str = field(repr=False)
@@ -63,6 +64,7 @@ class Serving:
     pool_size: int = 10
     stop_s: int = 30
     log_level: str = "info"
+    base_path: str = ""
 
 
 def make_app(serving: Serving) -> FastAPI:
@@ -73,7 +75,8 @@ def make_app(serving: Serving) -> FastAPI:
     if multiprocessing.parent_process() is not None:
         threading.Thread(target=_stop_with_parent, name="mlfoundry-parent", daemon=True).start()
     database = places.open_database(serving.database, pool_size=serving.pool_size)
-    app = create_app(database, places.open_artifacts(serving.artifacts), hosts=list(serving.hosts))
+    artifacts = places.open_artifacts(serving.artifacts)
+    app = create_app(database, artifacts, hosts=list(serving.hosts), base_path=serving.base_path)
     until_stopped = app.router.lifespan_context
 
     @asynccontextmanager

@@ -165,8 +165,9 @@ class RunsPanel(Panel):
             "restore": self._restore,
         }
 
-    def _page(self, filter: str = "", order_by: str = "", offset: int = 0) -> Answer:  # noqa: A002  as in search_runs
-        return None, (self._listing.page(filter, order_by, max(0, int(offset)), PAGE),)
+    def _page(self, filter: str = "", order_by: str = "", offset: int = 0, count: int = PAGE) -> Answer:  # noqa: A002  as in search_runs
+        most = max(1, min(int(count), PAGE))
+        return None, (self._listing.page(filter, order_by, max(0, int(offset)), most),)
 
     def _search(self, filter: str = "") -> Answer:  # noqa: A002  as in search_runs
         return self._listing.matching(filter), ()

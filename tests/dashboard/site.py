@@ -36,12 +36,12 @@ class Site:
         runs: The runs of "digits" by the beginning of their names.
     """
 
-    def __init__(self, folder: Path, address: str) -> None:
-        self.address = address
+    def __init__(self, folder: Path, address: str, *, base_path: str = "") -> None:
+        self.address = address + base_path
         make_private(folder)
         self.database = Database(folder / "mlfoundry.db")
         artifacts = ArtifactFolder(folder / "artifacts")
-        self.app = create_app(self.database, artifacts, hosts=HOSTS)
+        self.app = create_app(self.database, artifacts, hosts=HOSTS, base_path=base_path)
         self.tracking: TrackingService = self.app.state.services.tracking
         self.accounts: AccountService = self.app.state.services.accounts
         self.sessions: SessionService = SessionService(self.database, self.accounts)
@@ -54,10 +54,10 @@ class Site:
 
     @classmethod
     @contextmanager
-    def running(cls, folder: Path) -> Iterator[Site]:
-        """Run one in a thread."""
+    def running(cls, folder: Path, *, base_path: str = "") -> Iterator[Site]:
+        """Run one in a thread; below a path of its host when one is given."""
         port = free_port()
-        site = cls(folder / "store", f"http://127.0.0.1:{port}")
+        site = cls(folder / "store", f"http://127.0.0.1:{port}", base_path=base_path)
         config = uvicorn.Config(site.app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, name="tests-dashboard", daemon=True)

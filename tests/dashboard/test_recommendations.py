@@ -82,6 +82,25 @@ def test_04_the_best_names_its_rule_and_never_a_failed_run_silently(open_page: O
     expect(page.locator(".mlf-best")).to_contain_text("cnn-28 failed")
 
 
+def test_04_the_best_of_more_runs_than_come_at_once_is_asked_for(
+    open_page: Opener, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlfoundry.server.dashboard.listing.WHOLE_MOST", 20)
+    page = open_page(site.digits)
+    best = page.locator(".mlf-best")
+    expect(best).to_contain_text("best: cnn-53 lowest last val_loss 0.0931 of 53 finished runs")
+    expect(best).to_contain_text("cnn-28 failed, with 0.0666")
+    type_filter(page, "model = svm")
+    least = min(
+        run.metrics["val_loss"].last
+        for run in site.tracking.search_runs("ann", RunQuery(site.project_id, "model = svm and status = FINISHED")).runs
+    )
+    expect(best).to_contain_text(f"lowest last val_loss {least:.4g} of")
+    best.get_by_role("button", name="rule…").click()
+    best.get_by_label("Direction").select_option("highest")
+    expect(best).to_contain_text("highest last val_loss")
+
+
 def test_05_a_state_is_a_sign_a_word_and_a_colour(open_page: Opener, site: Site) -> None:
     page = open_page(site.digits)
     signs = {"mlp-60": ("●", "running"), "mlp-58": ("✓", "finished"), "mlp-50": ("✕", "failed")}

@@ -13,8 +13,8 @@ export function runsVerbs(project) {
     return runs;
   };
   return {
-    page: ({ filter, order_by: order, offset }) =>
-      request("GET", `${place}/runs`, { query: { filter, order_by: order, offset, count: PAGE } }),
+    page: ({ filter, order_by: order, offset, count = PAGE }) =>
+      request("GET", `${place}/runs`, { query: { filter, order_by: order, offset, count } }),
     search: ({ filter }) => request("GET", `${place}/search`, { query: { filter } }),
     series: ({ runs, names, max_points: points }) =>
       request("POST", `${place}/series`, { body: { runs, names: names ?? null, max_points: points ?? null } }),

@@ -1,0 +1,71 @@
+"""A server below a path of a host that has other things as well, as a proxy passes requests on to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+from click.testing import CliRunner
+from playwright.sync_api import Browser, expect
+
+import mlfoundry
+from mlfoundry.cli import main
+from tests.browser.conftest import watched_pages
+from tests.dashboard.site import Site
+
+BASE = "/tools/mlfoundry"
+
+
+@pytest.fixture(scope="module")
+def below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site.running(tmp_path_factory.mktemp("below"), base_path=BASE) as site:
+        yield site
+
+
+def test_a_person_logs_in_looks_at_a_run_and_its_files_and_out_again(below: Site, chromium: Browser) -> None:
+    with watched_pages(chromium) as new_page:
+        page = new_page(viewport={"width": 1280, "height": 900})
+        page.watch.expected.append("401")  # type: ignore[attr-defined]
+        page.goto(below.address + below.digits)
+        page.get_by_label("API key").fill(below.keys["ann"])
+        page.get_by_role("button", name="log in").click()
+        expect(page.get_by_role("grid")).to_be_visible()
+        assert page.url == below.address + below.digits
+        page.locator(".mlf-tr:not([hidden])").filter(has_text="mlp-58").get_by_role("link").click()
+        page.wait_for_url(f"{below.address}/r/*")
+        expect(page.locator(".scatterlayer .trace").first).to_be_attached()
+        page.get_by_role("tab", name="Files").click()
+        expect(page.get_by_text("No files yet.")).to_be_visible()
+        page.get_by_role("link", name="MLFoundry").click()
+        expect(page.get_by_role("link", name="Open ann/digits")).to_be_visible()
+        page.get_by_title("your account").click()
+        page.get_by_role("button", name="log out").click()
+        expect(page.get_by_label("API key")).to_be_visible()
+        assert page.url == f"{below.address}/login"
+
+
+def test_a_program_logs_to_it(below: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFOUNDRY_API_KEY", below.keys["bob"])
+    with mlfoundry.get_client(below.address) as client:
+        with client.create_run("mine", log_system_metrics=False, capture=False) as run:
+            run.log_metrics({"loss": 0.5})
+        assert client.get_run(run.run_id).get_metrics()["loss"].values.tolist() == [0.5]
+        assert run.dashboard_link == f"{below.address}/r/{run.run_id}"
+
+
+def test_a_proxy_may_take_the_path_off(below: Site) -> None:
+    root = below.address.removesuffix(BASE)
+    for address in (root, below.address):
+        page = requests.get(f"{address}/login", headers={"Accept": "text/html"}, timeout=30)
+        assert page.status_code == 200
+        assert f'action="{BASE}/login"' in page.text
+        assert f'href="{BASE}/static/' in page.text
+    assert "API key" in requests.get(below.address, headers={"Accept": "text/html"}, timeout=30).text
+
+
+@pytest.mark.parametrize("base", ["mlfoundry", "//evil.example", "/a/../b", "/a b", "/<b>", "/é"])
+def test_what_is_no_path_is_refused_with_what_to_give(base: str) -> None:
+    told = CliRunner().invoke(main, ["server", "--database", "runs.db", "--base-path", base])
+    assert told.exit_code == 2
+    assert "is no path; give one like /mlfoundry" in told.output
