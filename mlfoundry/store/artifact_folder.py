@@ -47,10 +47,7 @@ class ArtifactFolder:
                     size += len(block)
                 file.flush()
                 os.fsync(file.fileno())
-            path = self.path_of(project_id, digest.hexdigest())
-            make_private(path.parent)
-            part.replace(path)
-            _settle(path.parent)
+            _place(part, self.path_of(project_id, digest.hexdigest()))
         except OSError as error:
             raise self._full(error) from error
         finally:
@@ -167,10 +164,7 @@ class ArtifactFolder:
         if found != sha256:
             path.unlink(missing_ok=True)
             raise wrong_hash(sha256, found)
-        whole = self.path_of(project_id, sha256)
-        make_private(whole.parent)
-        path.replace(whole)
-        _settle(whole.parent)
+        _place(path, self.path_of(project_id, sha256))
 
     def _part(self, project_id: int, sha256: str, size: int) -> Path:
         return self._root / str(project_id) / f".part-{sha256}-{size}"
@@ -187,6 +181,20 @@ class ArtifactFolder:
             f"the file cannot be stored in {self._root} ({error.strerror or error}). Make room there, or check who "
             "may write it."
         )
+
+
+def _place(part: Path, whole: Path) -> None:
+    """Give whole bytes their name for good; a sweep may take a folder that is empty until then."""
+    while True:
+        make_private(whole.parent)
+        try:
+            part.replace(whole)
+            break
+        except FileNotFoundError:
+            if not part.exists():
+                raise
+    with contextlib.suppress(FileNotFoundError):  # already swept away: nobody had named them
+        _settle(whole.parent)
 
 
 def _settle(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import requests
 import uvicorn
 
 from mlfoundry.folders import make_private
-from mlfoundry.records import RunKey
+from mlfoundry.records import Batch, RunKey
 from mlfoundry.server.app import create_app
 from mlfoundry.server.gates import COOKIE, CSRF_HEADER, csrf_token
 from mlfoundry.store.artifacts import ArtifactFolder
@@ -20,7 +21,7 @@ from mlfoundry.store.database import Database
 from mlfoundry.tracking.accounts import AccountService
 from mlfoundry.tracking.service import TrackingService
 from mlfoundry.tracking.sessions import SessionService
-from tests.dashboard.digits import OWNER, PROJECT, make_digits
+from tests.dashboard.digits import LIVE, OWNER, PROJECT, make_digits
 from tests.postgres import free_port
 
 HOSTS = ["127.0.0.1", "localhost"]
@@ -66,10 +67,22 @@ class Site:
         while not server.started:
             assert thread.is_alive()
             moment.wait(0.01)
+        ended = threading.Event()
+        keeper = threading.Thread(target=site._keep_live, args=(ended,), name="tests-live-runs", daemon=True)
+        keeper.start()
         yield site
+        ended.set()
+        keeper.join(10)
         server.should_exit = True
         thread.join(10)
         site.database.close()
+
+    def _keep_live(self, ended: threading.Event) -> None:
+        """Let the live runs be heard of, as their processes would, or they were given up."""
+        journals = {run: uuid.uuid4().int >> 65 for name, run in self.runs.items() if int(name[-2:]) in LIVE}
+        while not ended.wait(10):
+            for run, journal_id in journals.items():
+                self.tracking.ingest(OWNER, Batch(run, journal_id, 0, 0, b"", {}))
 
     @property
     def project_id(self) -> int:
