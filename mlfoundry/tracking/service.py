@@ -39,6 +39,7 @@ from ..records import (
     RunPage,
     RunQuery,
     RunRecord,
+    RunRows,
     RunStatus,
     Series,
     SeriesQuery,
@@ -294,6 +295,15 @@ class TrackingService:
         def read(tx: Transaction) -> tuple[int, RunPage]:
             project = rights.require(tx, user, query.project_id, Permission.READ)
             return project.project_id, search.page(tx, project, query)
+
+        return self._lease.look(read)
+
+    def search_run_rows(self, user: str, query: RunQuery) -> RunRows:
+        """Return the page of `search_runs` as a server sends it on. Raises as that."""
+
+        def read(tx: Transaction) -> tuple[int, RunRows]:
+            project = rights.require(tx, user, query.project_id, Permission.READ)
+            return project.project_id, search.page_of_rows(tx, project, query)
 
         return self._lease.look(read)
 
