@@ -383,7 +383,9 @@ class TrackingService:
                 if refused:
                     text = documents.refusals(runs.facts(tx, run).get("tracker.refused", ""), refused)
                     runs.set_tags(tx, run, {"tracker.refused": text}, kind="fact")
-            held = journals.acked(tx, run, batch.journal_id)
+                held = batch.stop
+            else:
+                held = journals.acked(tx, run, batch.journal_id)
         return Acknowledgement(acked=held, settled=held if batch.settle else 0)
 
     def _apply(self, tx: Transaction, run: RunKey, document: slots.Document) -> None:
@@ -519,14 +521,18 @@ class TrackingService:
 
 def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:
     """Return the columns without points that cannot be kept, and how many those are."""
+    import numpy as np
+
     sound, refused = dict(columns), 0
+    all_times = np.concatenate([times for _, times, _ in columns.values()]) if columns else None
+    are_in_calendar = all_times is None or (in_calendar(int(all_times.min())) and in_calendar(int(all_times.max())))
     for name, (steps, times, values) in columns.items():
         try:
             _check_key(name)
         except InvalidInput:
             refused += len(sound.pop(name)[0])
             continue
-        if not (in_calendar(int(times.min())) and in_calendar(int(times.max()))):
+        if not are_in_calendar:
             fits = [in_calendar(at_us) for at_us in times.tolist()]
             sound[name] = (steps[fits], times[fits], values[fits])
             refused += fits.count(False)
