@@ -317,6 +317,34 @@ class RunPage:
 
 
 @dataclass(frozen=True, slots=True)
+class RunRows:
+    """A page of runs as a store has it, on its way to a client: `RunPage` says what it means.
+
+    Attributes:
+        project_id: The project of all of them.
+        owner: Its owner.
+        project_name: Its name.
+        runs: (run id as bytes, name, status, created_by, started_at, ended_at, last_seen_at, description, error,
+            deleted_at), times in microseconds since 1970.
+        attributes: (run id, "param" or "tag", name, type, text).
+        metrics: (run id, key, count, last, last_step, last_at, least, greatest).
+        metric_names: Keys to names.
+        next_cursor: As in `RunPage`.
+        hints: As in `RunPage`.
+    """
+
+    project_id: int
+    owner: str
+    project_name: str
+    runs: list[tuple[Any, ...]]
+    attributes: list[tuple[Any, ...]]
+    metrics: list[tuple[Any, ...]]
+    metric_names: Mapping[int, str]
+    next_cursor: str | None
+    hints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesQuery:
     """Which points of a run.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import sys
 import threading
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -30,7 +31,7 @@ _PLAIN, _ZSTD = b"\x00", b"\x01"
 _COMPRESS_FROM = 32
 _COUNTS = struct.Struct("<III")
 _HEAD = struct.Struct("<qqB")
-_ONE = struct.Struct("<qqd")
+_WIDTHS = (0, 1, 2, 4, 8)
 _own = threading.local()
 _LONE = np.dtype([("kind", "u1"), ("step", "<i8"), ("time", "<i8"), ("value", "<f8")])
 
@@ -44,20 +45,32 @@ def encode(points: Points) -> bytes:
     the values; the two upper ones; each column by place of its bytes (all lowest bytes first).
     """
     steps, times, values = points
-    if len(steps) == 1:
-        return _PLAIN + _ONE.pack(steps[0], times[0], values[0])
-    if len(steps) < _COMPRESS_FROM:
-        return _PLAIN + steps.astype("<i8").tobytes() + times.astype("<i8").tobytes() + values.astype("<f8").tobytes()
-    heads, columns = [], []
-    for column in (steps, times):
-        head, excess = _differences(column.astype("<i8", copy=False))
-        heads.append(head)
-        columns.append(_grouped(excess))
-    places = _grouped(values.astype("<f8", copy=False))
+    return encode_all((steps[None], times[None], values[None]))[0]
+
+
+def encode_all(points: Points) -> list[bytes]:
+    """Return many stretches of one length, a row of each array, as `encode` returns each: in a fraction of the time."""
+    steps, times = (column.astype("<i8", copy=False) for column in points[:2])
+    values = points[2].astype("<f8", copy=False)
+    rows, count = values.shape
+    if count < _COMPRESS_FROM:
+        plain = np.concatenate([steps, times, values.view("<i8")], axis=1).tobytes()
+        return [_PLAIN + part for part in _cut_up(plain, rows)]
+    (step_heads, step_parts), (time_heads, time_parts) = _differences(steps), _differences(times)
+    encoded = []
     # Frames of their own: one Huffman table for all would be spoiled by the lowest bytes, which are noise.
-    cut = 6 * len(steps)
-    frames = [_compressed(part) for part in (b"".join(columns), places[:cut], places[cut:])]
-    return b"".join([_ZSTD, _COUNTS.pack(len(steps), len(frames[0]), len(frames[1])), *heads, *frames])
+    cut = 6 * count
+    for row, places in enumerate(_cut_up(_grouped(values), rows)):
+        parts = (step_parts[row] + time_parts[row], places[:cut], places[cut:])
+        frames = [_compressed(part) for part in parts]
+        head = _COUNTS.pack(count, len(frames[0]), len(frames[1]))
+        encoded.append(b"".join([_ZSTD, head, step_heads[row], time_heads[row], *frames]))
+    return encoded
+
+
+def _cut_up(data: bytes, count: int) -> list[bytes]:
+    size = len(data) // count
+    return [data[size * number : size * number + size] for number in range(count)]
 
 
 def decode(data: bytes) -> Points:
@@ -112,17 +125,22 @@ def _inflated(frame: memoryview) -> bytes:
     return data
 
 
-def _differences(column: NDArray[np.int64]) -> tuple[bytes, NDArray[Any]]:
-    """Return the head of a column and what its differences exceed their least by, in the narrowest type."""
-    differences = np.empty_like(column)
-    np.subtract(column[1:], column[:-1], out=differences[1:])
-    differences[0] = differences[1]  # the first has none; this one costs nothing
-    least = differences.min()
-    excess = differences.view(np.uint64) - least.view(np.uint64)  # modulo 2^64: any int64 may follow any other
-    most = int(excess.max())
-    width = next(width for width in (0, 1, 2, 4, 8) if most < 1 << 8 * width)
-    head = _HEAD.pack(int(column[0]), int(least), width)
-    return head, excess.astype(f"<u{width}") if width else np.empty(0, np.uint8)
+def _differences(columns: NDArray[np.int64]) -> tuple[list[bytes], list[bytes]]:
+    """Return the heads of columns, and what the differences of each exceed their least by, in the narrowest type."""
+    differences = np.empty_like(columns)
+    np.subtract(columns[:, 1:], columns[:, :-1], out=differences[:, 1:])
+    differences[:, 0] = differences[:, 1]  # the first has none; this one costs nothing
+    least = differences.min(axis=1)
+    excess = differences.view(np.uint64) - least.view(np.uint64)[:, None]  # modulo 2^64: any int64 may follow any other
+    widths = [next(width for width in _WIDTHS if most < 1 << 8 * width) for most in excess.max(axis=1).tolist()]
+    heads = [_HEAD.pack(*each) for each in zip(columns[:, 0].tolist(), least.tolist(), widths, strict=True)]
+    parts = [b""] * len(widths)
+    for width in set(widths) - {0}:
+        alike = [row for row, each in enumerate(widths) if each == width]
+        narrow = _grouped((excess if len(alike) == len(widths) else excess[alike]).astype(f"<u{width}"))
+        for row, part in zip(alike, _cut_up(narrow, len(alike)), strict=True):
+            parts[row] = part
+    return heads, parts
 
 
 def _summed(excess: NDArray[Any] | None, first: int, least: int, out: NDArray[np.int64]) -> None:
@@ -134,9 +152,10 @@ def _summed(excess: NDArray[Any] | None, first: int, least: int, out: NDArray[np
     np.cumsum(sums, out=sums)
 
 
-def _grouped(column: NDArray[Any]) -> bytes:
-    """Return a column's bytes by their place, which compresses better."""
-    return np.ascontiguousarray(column).view(np.uint8).reshape(-1, column.itemsize).T.tobytes()
+def _grouped(columns: NDArray[Any]) -> bytes:
+    """Return the bytes of each column by their place, which compresses better."""
+    rows, _ = columns.shape
+    return np.ascontiguousarray(columns).view(np.uint8).reshape(rows, -1, columns.itemsize).transpose(0, 2, 1).tobytes()
 
 
 def _ungrouped(raw: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
@@ -229,10 +248,13 @@ def read_overview(data: bytes) -> Points:
     return decode(_PLAIN + data)
 
 
-def extremes(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """Return the least and the greatest value, NaN left out; None twice when there is no other."""
-    if len(values) == 1:
-        only = float(values[0])
-        return (None, None) if only != only else (only, only)
-    least = float(np.fmin.reduce(values))
-    return (None, None) if least != least else (least, float(np.fmax.reduce(values)))
+def extremes(values: NDArray[np.float64]) -> tuple[list[float | None], list[float | None]]:
+    """Return the least and the greatest value of each row, NaN left out; None where there is no other."""
+    least, greatest = np.fmin.reduce(values, axis=1).tolist(), np.fmax.reduce(values, axis=1).tolist()
+    return [None if value != value else value for value in least], [None if v != v else v for v in greatest]
+
+
+def stacked(parts: Sequence[Points]) -> Points:
+    """Return stretches of one length as the rows of one array each."""
+    steps, times, values = (np.concatenate(column).reshape(len(parts), -1) for column in zip(*parts, strict=True))
+    return steps, times, values

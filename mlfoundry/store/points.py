@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..names import SYSTEM_PREFIX
 from ..records import RunKey, Series
@@ -73,22 +74,22 @@ def write(tx: Transaction, run: RunKey, new: Mapping[str, Points]) -> None:
     grown: list[_Growth] = []
     for start in range(0, len(ordered), _BLOCK):
         block = ordered[start : start + _BLOCK]
-        values: list[Any] = []
-        for key in block:
-            values += _series_values(run, key, *by_key[key])
+        found = _series_values(run, block, by_key)
+        values = [value for key in block for value in found[key]]
         rows = tx.rows(_UPSERT.format(rows=", ".join([_UPSERT_ROW] * len(block))), values)
         grown += [_Growth(system, key, by_key[key][1], *counts) for system, key, *counts in rows]
     for kind in ("metric", "system"):
         system = int(kind == "system")
         keys.note(tx, run, kind, [by_key[g.key][0] for g in grown if g.n == len(g.points[0]) and g.system == system])
-    pieces = []
+    pieces: list[_Growth] = []
     for growth in grown:
         # The threshold differs from key to key, so that keys logged together do not all merge at once.
         if growth.pieces >= MERGE_PIECES + growth.key % 16 or growth.n - growth.sealed >= SEALED:
             _merge(tx, run, growth)
         else:
-            pieces.append(_chunk_values(run, growth.key, growth.n - len(growth.points[0]), growth.points))
-    tx.run_many(_INSERT_CHUNK, pieces)
+            pieces.append(growth)
+    starts = [(each.key, each.n - len(each.points[0]), each.points) for each in pieces]
+    tx.run_many(_INSERT_CHUNK, _chunk_values(run, starts))
 
 
 _UPSERT_ROW = "(?, ?, ?, ?, ?, 1, 0, ?, ?, ?, ?, ?)"
@@ -113,22 +114,51 @@ RETURNING system, key_id, n, pieces, sealed
 _INSERT_CHUNK = "INSERT INTO chunk (project_id, run_id, key_id, seq, n, overview, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
-def _series_values(run: RunKey, key: int, name: str, points: Points) -> list[Any]:
-    steps, times, values = points
-    at = len(steps) - 1
-    if at and not bool((steps[1:] > steps[:-1]).all()):
-        # At one step and time the greatest value is the last; a NaN only when there is no number there.
-        at = int(np.lexsort((np.where(np.isnan(values), -np.inf, values), ~np.isnan(values), times, steps))[-1])
-    last = float(values[at])
-    lowest, highest = chunks.extremes(values)
-    system = int(name.startswith(SYSTEM_PREFIX))
-    head = [run.project_id, bytes.fromhex(run.run_id), system, key, len(steps)]
-    return [*head, int(steps[at]), int(times[at]), None if math.isnan(last) else last, lowest, highest]
+def _series_values(
+    run: RunKey, wanted: Sequence[int], by_key: Mapping[int, tuple[str, Points]]
+) -> dict[int, list[Any]]:
+    """Return the row of each key as `_UPSERT_ROW` takes it."""
+    blob, found = bytes.fromhex(run.run_id), {}
+    for alike in _of_one_length((key, by_key[key][1]) for key in wanted):
+        points = steps, times, values = chunks.stacked([each for _, each in alike])
+        count = steps.shape[1]
+        lows, highs = chunks.extremes(values)
+        in_order: list[bool] = np.all(steps[:, 1:] > steps[:, :-1], axis=1).tolist()
+        lasts = [steps[:, -1].tolist(), times[:, -1].tolist(), values[:, -1].tolist()]
+        for row, (key, _) in enumerate(alike):
+            last = [column[row] for column in lasts] if in_order[row] else _last(*(column[row] for column in points))
+            last_value = None if math.isnan(last[2]) else last[2]
+            system = int(by_key[key][0].startswith(SYSTEM_PREFIX))
+            head = [run.project_id, blob, system, key, count, last[0], last[1]]
+            found[key] = [*head, last_value, lows[row], highs[row]]
+    return found
 
 
-def _chunk_values(run: RunKey, key: int, seq: int, points: Points) -> list[Any]:
-    blob = bytes.fromhex(run.run_id)
-    return [run.project_id, blob, key, seq, len(points[0]), chunks.overview(points), chunks.encode(points)]
+def _last(steps: NDArray[np.int64], times: NDArray[np.int64], values: NDArray[np.float64]) -> list[Any]:
+    """Return step, time and value of the last point.
+
+    At one step and time the greatest value is the last; a NaN only when there is no number there.
+    """
+    at = np.lexsort((np.where(np.isnan(values), -np.inf, values), ~np.isnan(values), times, steps))[-1]
+    return [int(steps[at]), int(times[at]), float(values[at])]
+
+
+def _of_one_length(many: Iterable[tuple[Any, Points]]) -> list[list[tuple[Any, Points]]]:
+    """Return stretches with what belongs to each, those of one length together: they are worked on as one array."""
+    found: dict[int, list[tuple[Any, Points]]] = {}
+    for each in many:
+        found.setdefault(len(each[1][0]), []).append(each)
+    return list(found.values())
+
+
+def _chunk_values(run: RunKey, stretches: Iterable[tuple[int, int, Points]]) -> list[list[Any]]:
+    """Return the rows of chunks from (key, points of the series before it, points)."""
+    blob, rows = bytes.fromhex(run.run_id), []
+    for alike in _of_one_length(((key, seq), points) for key, seq, points in stretches):
+        encoded = chunks.encode_all(chunks.stacked([points for _, points in alike]))
+        for ((key, seq), points), data in zip(alike, encoded, strict=True):
+            rows.append([run.project_id, blob, key, seq, len(points[0]), chunks.overview(points), data])
+    return rows
 
 
 def _merge(tx: Transaction, run: RunKey, growth: _Growth, *, finish: bool = False) -> None:
@@ -144,14 +174,14 @@ def _merge(tx: Transaction, run: RunKey, growth: _Growth, *, finish: bool = Fals
     seq, count = growth.sealed, len(points[0])
     start = 0
     while count - start >= SEALED:
-        made.append(_chunk_values(run, growth.key, seq + start, chunks.cut(points, start, start + SEALED)))
+        made.append((growth.key, seq + start, chunks.cut(points, start, start + SEALED)))
         start += SEALED
     rest = count - start
     if rest:
-        made.append(_chunk_values(run, growth.key, seq + start, chunks.cut(points, start)))
+        made.append((growth.key, seq + start, chunks.cut(points, start)))
         if rest >= SEAL_FROM and not finish:
             start, rest = count, 0
-    tx.run_many(_INSERT_CHUNK, made)
+    tx.run_many(_INSERT_CHUNK, _chunk_values(run, made))
     tx.run(
         "UPDATE series SET pieces = ?, sealed = ? WHERE project_id = ? AND run_id = ? AND key_id = ? AND system = ?",
         (1 if rest else 0, growth.sealed + start, *where, growth.system),

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .. import names
 from ..errors import ProjectNotFound
-from ..records import MetricSummary, NewRun, Permission, RunKey, RunRecord, RunStatus
+from ..records import MetricSummary, NewRun, Permission, RunKey, RunRecord, RunRows, RunStatus
+from ..summaries import Summaries
 from ..values import param_number, param_value, utc
-from . import keys, projects, series
+from . import keys, projects
 from .database import Row, Transaction
 from .projects import Project
 
@@ -40,7 +41,7 @@ def make(tx: Transaction, project: Project, new: NewRun, user: str, now_us: int)
     row = next(row for name in names_to_try if _insert(tx, row := (blob, name, *rest)))
     set_tags(tx, run, new.tags)
     tags = {name: str(text) for name, text in sorted(new.tags.items())}
-    return _record(project, row, params={}, tags=tags, metrics=series.Summaries([], {}))
+    return _record(project, row, params={}, tags=tags, metrics=Summaries([], {}))
 
 
 def _insert(tx: Transaction, row: Row) -> bool:
@@ -170,7 +171,10 @@ def fill(
     """Return records from rows of COLUMNS, with the values asked for (None: all of a kind)."""
     found_params: dict[bytes, dict[str, object]] = {row[0]: {} for row in rows}
     found_tags: dict[bytes, dict[str, str]] = {row[0]: {} for row in rows}
-    found_metrics, metric_names = _metrics(tx, project.project_id, rows, metrics)
+    found_metrics: dict[bytes, list[Row]] = {row[0]: [] for row in rows}
+    of_all, metric_names = _metrics(tx, project.project_id, rows, metrics)
+    for each in of_all:
+        found_metrics[each[0]].append(each)
     if params != () or tags != ():
         for run_id, kind, name, type_, text in _attributes(tx, project.project_id, rows, params, tags):
             if kind == "param":
@@ -183,10 +187,37 @@ def fill(
             row,
             params=found_params[row[0]],
             tags=found_tags[row[0]],
-            metrics=series.Summaries(found_metrics[row[0]], metric_names),
+            metrics=Summaries(found_metrics[row[0]], metric_names),
         )
         for row in rows
     ]
+
+
+def as_rows(
+    tx: Transaction,
+    project: Project,
+    rows: list[Row],
+    *,
+    params: tuple[str, ...] | None = None,
+    tags: tuple[str, ...] | None = None,
+    metrics: tuple[str, ...] | None = None,
+    next_cursor: str | None,
+    hints: tuple[str, ...],
+) -> RunRows:
+    """Return what `fill` returns as the rows that it is made of."""
+    has_attributes = params != () or tags != ()
+    found, metric_names = _metrics(tx, project.project_id, rows, metrics)
+    return RunRows(
+        project_id=project.project_id,
+        owner=project.owner,
+        project_name=project.name,
+        runs=[row[:10] for row in rows],
+        attributes=_attributes(tx, project.project_id, rows, params, tags) if has_attributes else [],
+        metrics=found,
+        metric_names=metric_names,
+        next_cursor=next_cursor,
+        hints=hints,
+    )
 
 
 def _record(
@@ -244,9 +275,9 @@ def _attributes(
 
 def _metrics(
     tx: Transaction, project_id: int, rows: list[Row], wanted: tuple[str, ...] | None
-) -> tuple[dict[bytes, list[Row]], dict[int, str]]:
-    """Return the rows of `series.Summaries` of each run, and the names of their keys."""
-    found: dict[bytes, list[Row]] = {row[0]: [] for row in rows}
+) -> tuple[list[Row], dict[int, str]]:
+    """Return the rows of `Summaries` of all runs, and the names of their keys."""
+    found: list[Row] = []
     if wanted == ():
         return found, {}
     known = {keys.key_id(name): name for name in (keys.names(tx, project_id, "metric") if wanted is None else wanted)}
@@ -259,8 +290,7 @@ def _metrics(
         )
         if few:
             sql += f" AND key_id IN ({_marks(known)})"
-        for row in tx.rows(sql, (project_id, *ids, *(known if few else ()))):
-            found[row[0]].append(row)
+        found += tx.rows(sql, (project_id, *ids, *(known if few else ())))
     return found, known
 
 

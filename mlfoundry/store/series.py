@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-
-from ..records import MetricSummary, RunKey
-from ..values import utc
-from .database import Row, Transaction
+from ..records import RunKey
+from .database import Transaction
 
 
 def counts(tx: Transaction, run: RunKey, *, system: bool | None = False) -> dict[str, int]:
@@ -23,55 +19,3 @@ def counts(tx: Transaction, run: RunKey, *, system: bool | None = False) -> dict
         )
         found.update(rows)
     return found
-
-
-class Summaries(Mapping[str, MetricSummary]):
-    """Summaries by name, each made when it is looked at: a table of thousands of runs looks at few.
-
-    Args:
-        rows: (run_id, key_id, n, last, last_step, last_at, lowest, highest) of each metric of a run.
-        names: Key ids to names.
-    """
-
-    __slots__ = ("_known", "_names", "_rows")
-
-    def __init__(self, rows: Sequence[Row], names: Mapping[int, str]) -> None:
-        self._rows = rows
-        self._names = names
-        self._known: dict[str, Row | MetricSummary] | None = None
-
-    def _by_name(self) -> dict[str, Row | MetricSummary]:
-        if self._known is None:
-            names = self._names
-            self._known = {names[row[1]]: row for row in self._rows}
-        return self._known
-
-    def __getitem__(self, name: str) -> MetricSummary:
-        known = self._by_name()
-        found = known[name]
-        if not isinstance(found, MetricSummary):
-            found = known[name] = summary(found[2:])
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name())
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-
-def summary(row: Row) -> MetricSummary:
-    """Return a summary from (n, last, last_step, last_at, lowest, highest)."""
-    n, last, last_step, last_at, lowest, highest = row
-    nan = math.nan
-    return MetricSummary(
-        count=n,
-        last=nan if last is None else last,
-        last_step=last_step,
-        last_at=utc(last_at),
-        min=nan if lowest is None else lowest,
-        max=nan if highest is None else highest,
-    )

@@ -35,7 +35,7 @@ from ..records import (
     Series,
     SeriesQuery,
 )
-from ..wire import frames, records, requests
+from ..wire import frames, pages, records, requests
 from ..wire.plain import Json
 from . import transfers
 from .connection import READ_S, Answer, Connection
@@ -143,7 +143,11 @@ class HttpBackend:
     def search_runs(self, query: RunQuery) -> RunPage:
         """See `Backend`."""
         path = f"/projects/{query.project_id}/runs/search"
-        return self._read(records.read_page, self._json("POST", path, requests.run_query_json(query)))
+        asked = {"Accept": f"{pages.RUNS_TYPE}, application/json;q=0.5"}
+        answer = self._send("POST", path, json=requests.run_query_json(query), headers=asked)
+        if answer.headers.get("Content-Type") == pages.RUNS_TYPE:
+            return self._read(pages.read_page_frame, answer.content)
+        return self._read(records.read_page, self._connection.json_of(answer))
 
     def update_run(self, run: RunKey, changes: RunChanges) -> RunRecord:
         """See `Backend`."""

@@ -39,6 +39,7 @@ from ..records import (
     RunPage,
     RunQuery,
     RunRecord,
+    RunRows,
     RunStatus,
     Series,
     SeriesQuery,
@@ -298,6 +299,15 @@ class TrackingService:
 
         return self._lease.look(read)
 
+    def search_run_rows(self, user: str, query: RunQuery) -> RunRows:
+        """Return the page of `search_runs` as a server sends it on. Raises as that."""
+
+        def read(tx: Transaction) -> tuple[int, RunRows]:
+            project = rights.require(tx, user, query.project_id, Permission.READ)
+            return project.project_id, search.page_of_rows(tx, project, query)
+
+        return self._lease.look(read)
+
     @done_again
     def update_run(self, user: str, run: RunKey, changes: RunChanges) -> RunRecord:
         """See `Backend.update_run`."""
@@ -374,7 +384,9 @@ class TrackingService:
                 if refused:
                     text = documents.refusals(runs.facts(tx, run).get("tracker.refused", ""), refused)
                     runs.set_tags(tx, run, {"tracker.refused": text}, kind="fact")
-            held = journals.acked(tx, run, batch.journal_id)
+                held = batch.stop
+            else:
+                held = journals.acked(tx, run, batch.journal_id)
         return Acknowledgement(acked=held, settled=held if batch.settle else 0)
 
     def _apply(self, tx: Transaction, run: RunKey, document: slots.Document) -> None:
@@ -513,14 +525,18 @@ class TrackingService:
 
 def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:
     """Return the columns without points that cannot be kept, and how many those are."""
+    import numpy as np
+
     sound, refused = dict(columns), 0
+    all_times = np.concatenate([times for _, times, _ in columns.values()]) if columns else None
+    are_in_calendar = all_times is None or (in_calendar(int(all_times.min())) and in_calendar(int(all_times.max())))
     for name, (steps, times, values) in columns.items():
         try:
             _check_key(name)
         except InvalidInput:
             refused += len(sound.pop(name)[0])
             continue
-        if not (in_calendar(int(times.min())) and in_calendar(int(times.max()))):
+        if not are_in_calendar:
             fits = [in_calendar(at_us) for at_us in times.tolist()]
             sound[name] = (steps[fits], times[fits], values[fits])
             refused += fits.count(False)

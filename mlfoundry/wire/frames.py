@@ -30,12 +30,13 @@ WINDOW_LOG_LIMIT = 24  # a frame that asks for more memory to be read is none of
 _LENGTH = struct.Struct("<I")
 
 
-def _frame(header: Json, body: bytes) -> bytes:
+def frame(header: Json, body: bytes) -> bytes:
+    """Return a frame."""
     text = json.dumps(header, separators=(",", ":")).encode()
     return b"".join([_LENGTH.pack(len(text)), text, zstd.compress(body, 1)])
 
 
-def _read_frame(data: bytes, size_of: Callable[[Json], int]) -> tuple[Json, bytes]:
+def read_frame(data: bytes, size_of: Callable[[Json], int]) -> tuple[Json, bytes]:
     """Return the header and the body of a frame.
 
     Args:
@@ -71,13 +72,13 @@ def batch_frame(batch: Batch, names: Mapping[int, tuple[str, ...]]) -> bytes:
         "names": {str(number): keys for number, keys in names.items()},
         "settle": batch.settle,
     }
-    return _frame(header, batch.data)
+    return frame(header, batch.data)
 
 
 def read_batch(run: RunKey, journal_id: int, data: bytes) -> Batch:
     """Return a batch of one journal of a run from bytes."""
     with reading("batch"):
-        header, body = _read_frame(data, _batch_size)
+        header, body = read_frame(data, _batch_size)
         names = {int(number): tuple(keys) for number, keys in header["names"].items()}
         if not all(isinstance(key, str) for keys in names.values() for key in keys):
             raise InvalidInput("the names of a batch are text")
@@ -102,7 +103,7 @@ def points_frame(series: list[Series]) -> bytes:
         for each in series
         for column, kind in ((each.steps, "<i8"), (each.times, "<i8"), (each.values, "<f8"))
     )
-    return _frame(header, body)
+    return frame(header, body)
 
 
 def read_points(data: bytes) -> list[Series]:
@@ -110,7 +111,7 @@ def read_points(data: bytes) -> list[Series]:
     import numpy as np
 
     with reading("answer with points"):
-        header, body = _read_frame(data, _points_size)
+        header, body = read_frame(data, _points_size)
         found, at = [], 0
         for name, size, count in header["series"]:
             starts = (at, at + 8 * size, at + 16 * size)

@@ -50,7 +50,7 @@ def reading(what: str) -> Iterator[None]:
         yield
     except InvalidInput:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, struct.error) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, struct.error) as error:
         raise InvalidInput(f"this is no {what} ({type(error).__name__}: {error})") from error
 
 

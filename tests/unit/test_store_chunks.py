@@ -162,6 +162,5 @@ def test_a_small_chunk_has_no_overview_and_a_large_one_a_short_one():
 
 
 def test_extremes_leave_nan_out_and_are_none_without_a_number():
-    assert chunks.extremes(np.array([math.nan, 3.0, -1.0, math.nan])) == (-1.0, 3.0)
-    assert chunks.extremes(np.array([math.inf, -math.inf])) == (-math.inf, math.inf)
-    assert chunks.extremes(np.array([math.nan, math.nan])) == (None, None)
+    rows = np.array([[math.nan, 3.0, -1.0, math.nan], [math.inf, 1.0, -math.inf, 1.0], [math.nan] * 4])
+    assert chunks.extremes(rows) == ([-1.0, -math.inf, None], [3.0, math.inf, None])

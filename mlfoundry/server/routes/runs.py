@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from ...wire import records, requests
+from ...wire import pages, records, requests
 from .. import answers
 from ..context import Caller, Has, Run, answer, no_content, room
 from ..description import errors
@@ -97,11 +98,19 @@ def get_run(has: Has, caller: Caller, run_id: RunId) -> Response:
     return answer(records.run_json(has.tracking.get_run(caller.user, run_id)))
 
 
-@router.post("/projects/{project_id}/runs/search", summary="A page of a project's runs", response_model=answers.RunPage)
+@router.post(
+    "/projects/{project_id}/runs/search",
+    summary="A page of a project's runs",
+    response_model=answers.RunPage,
+    responses={200: answers.binary(pages.RUNS_TYPE, "The page; by columns for whoever accepts that.")},
+)
 @needs(Needs.READ)
-def search_runs(has: Has, caller: Caller, project_id: ProjectId, body: RunQueryBody) -> Response:
+def search_runs(request: Request, has: Has, caller: Caller, project_id: ProjectId, body: RunQueryBody) -> Response:
     """See `Backend.search_runs`."""
     query = requests.read_run_query(project_id, body.model_dump())
+    if pages.RUNS_TYPE in request.headers.get("accept", ""):
+        found = has.tracking.search_run_rows(caller.user, query)
+        return Response(pages.page_frame(found), media_type=pages.RUNS_TYPE)
     return answer(records.page_json(has.tracking.search_runs(caller.user, query)))
 
 
