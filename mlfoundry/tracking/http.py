@@ -73,6 +73,7 @@ class HttpBackend:
         self.uri = uri.rstrip("/")
         self._user = user
         self._connection = Connection(self.uri, api_key, renewed=renewed)
+        self._part_bytes = transfers.PART_BYTES
 
     @property
     def user(self) -> str:
@@ -223,14 +224,14 @@ class HttpBackend:
             return self._read(_offset, self._json("GET", place, params={"size": size}))
 
         asked = {"path": path, "sha256": sha256, "size_bytes": size}
-        transfers.upload(source, size, held(), send_part)
+        self._part_bytes = transfers.upload(source, size, held(), send_part, part_bytes=self._part_bytes)
         try:
             told = self._json("PUT", f"{_run(run)}/artifacts", asked)
         except InvalidInput:
             if (now := held()) == size:
                 raise  # it is about the path
             # What nobody had named for long was swept away after we were told that it is there.
-            transfers.upload(source, size, now, send_part)
+            transfers.upload(source, size, now, send_part, part_bytes=self._part_bytes)
             told = self._json("PUT", f"{_run(run)}/artifacts", asked)
         return self._read(records.read_artifact, told)
 
