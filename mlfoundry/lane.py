@@ -114,7 +114,7 @@ class Lane:
             try:
                 self._round_began = time.monotonic()
                 self._round()
-            except Exception:
+            except Exception:  # the thread must outlive any round
                 _log.warning("shipping was disturbed and goes on", exc_info=True)
             self._round_began = None
             with self._changed:
@@ -149,7 +149,7 @@ class Lane:
         except BackendUnavailable as error:
             self._failed(error)
             return
-        except Exception:
+        except Exception:  # what lives is shipped all the same
             _log.warning("what dead processes left could not be looked through", exc_info=True)
         now = time.monotonic()
         # The one that waits longest first: were it always the same that fails, the others would never be tried.
@@ -228,7 +228,7 @@ class Lane:
             raise
         except (NotFound, RunDeleted) as error:
             _log.warning("What a dead process logged is kept in %s: %s", left.park(), error)
-        except Exception as error:
+        except Exception as error:  # whatever one journal holds must not keep the others back
             left.close(settled=False)
             self._put_off[user, left.folder] = time.monotonic() + REFUSED_S
             if is_new:

@@ -163,7 +163,7 @@ class Shipment:
             # A lock that another holds is about this run's project; the backend itself can be used.
             self.unavailable = None if isinstance(error, StoreBusy) else error
             self._failed(str(error), delay_s=back_off_s(self._failures, error.retry_after_s))
-        except Exception as error:
+        except Exception as error:  # data is kept and tried again, whatever went wrong
             _log.debug("shipping failed", exc_info=True)
             self._failed(f"{type(error).__name__}: {error}", delay_s=back_off_s(self._failures))
         else:
