@@ -189,7 +189,7 @@ class Client:
             journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
         except BackendUnavailable:
             record, made = self._offline(new), False
-        except BaseException as error:
+        except BaseException as error:  # also an interrupt: no journal stays open without a run
             # What failed left no run; after an interrupt there may be one, which recovery then ends.
             journal.close(settled=isinstance(error, Exception))
             raise
@@ -469,7 +469,7 @@ def _backend(settings: Settings) -> Backend:
     if not settings.api_key:
         raise NotAuthenticated(
             f"there is no API key for {settings.tracking_uri}. Run: mlfoundry login {settings.tracking_uri}, or set "
-            "MLFOUNDRY_API_KEY."
+            "MLFOUNDRY_API_KEY. What was pickled elsewhere never brings one."
         )
     return HttpBackend(settings.tracking_uri, settings.api_key, user=settings.user_of_key, renewed=settings.renewed_key)
 

@@ -115,5 +115,5 @@ def are_one_file(first: Path, second: Path) -> bool:
     """Return whether two names are one file, as on disks that know no difference between a and A."""
     try:
         return first != second and first.samefile(second)
-    except OSError:
+    except OSError:  # one of them is not there
         return False

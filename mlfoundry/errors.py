@@ -5,6 +5,7 @@
     │   ├── InvalidName                            a project, run, key or artifact name
     │   ├── InvalidValue                           a metric, param, tag or step value
     │   ├── InvalidFilter                          a filter or an order that cannot be read
+    │   ├── TooLarge                               more at once than a server, or a proxy before it, takes
     │   └── InvalidSetting                         an environment variable or a settings file
     ├── ParamChanged            (also ValueError)  a param logged again with another value
     ├── NotFound                (also LookupError) no such thing, or no right to know of it
@@ -73,6 +74,10 @@ class InvalidFilter(InvalidInput):
         if not self.text or "\n" in self.text:
             return message
         return f"{message}\n  {self.text}\n  {' ' * self.position}{'^' * self.length}"
+
+
+class TooLarge(InvalidInput):
+    """More at once than a server, or a proxy before it, takes."""
 
 
 class InvalidSetting(InvalidInput):

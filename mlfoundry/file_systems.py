@@ -15,7 +15,7 @@ def file_system(path: Path) -> str:
     try:
         lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         real = str(path.resolve())
-    except OSError:
+    except OSError:  # no /proc: another system than Linux
         return ""
     best, kind = -1, ""
     for line in lines:

@@ -38,6 +38,6 @@ def is_own(folder: Path) -> bool:
     """
     try:
         status = folder.lstat()
-    except OSError:
+    except OSError:  # what cannot be looked at is not known to be our own
         return False
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022

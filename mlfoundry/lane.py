@@ -16,8 +16,10 @@ from pathlib import Path
 from . import forks, recovery
 from .errors import BackendUnavailable, MlfoundryError, NotFound, RunDeleted
 from .journal.reader import LeftJournal
-from .shipment import REFUSED_S, Shipment, back_off_s
+from .shipment import HEARTBEAT_S, REFUSED_S, Shipment, back_off_s
 from .tracking.backend import Backend
+
+BEATS_EVERY_S = 2.0
 
 _log = logging.getLogger("mlfoundry")
 
@@ -57,6 +59,7 @@ class Lane:
         self._adopting = threading.Lock()
         self._in_hand = 0
         self._put_off: dict[tuple[str, Path], float] = {}
+        self._round_began: float | None = None
 
     def watch(self, backend: Backend, roots: list[Path]) -> None:
         """Adopt from now on what dead processes left in these folders."""
@@ -109,15 +112,34 @@ class Lane:
         while not self._stopping.is_set():
             began = time.thread_time()
             try:
+                self._round_began = time.monotonic()
                 self._round()
-            except Exception:
+            except Exception:  # the thread must outlive any round
                 _log.warning("shipping was disturbed and goes on", exc_info=True)
+            self._round_began = None
             with self._changed:
                 self.shipments = [shipment for shipment in self.shipments if not shipment.done.is_set()]
                 self._changed.notify_all()
+            if any(shipment.has_more for shipment in self.shipments):
+                self._now.set()
             self.cpu_s += time.thread_time() - began
             self._now.wait(self._pause_s)
             self._now.clear()
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether a round takes so long that runs that wait for their turn must be heard of in another way."""
+        began = self._round_began
+        return began is not None and time.monotonic() - began > HEARTBEAT_S
+
+    def keep_heard(self) -> None:
+        """Let the backend hear of all runs until the round is over: the body of a thread beside the lane's own.
+
+        A large file, or a server that hashes it, may take longer than the lease of a run.
+        """
+        while self.is_held_up and not self._stopping.wait(BEATS_EVERY_S):
+            for shipment in list(self.shipments):
+                shipment.beat()
 
     def _round(self) -> None:
         if time.monotonic() < self._retry_at:
@@ -127,7 +149,7 @@ class Lane:
         except BackendUnavailable as error:
             self._failed(error)
             return
-        except Exception:
+        except Exception:  # what lives is shipped all the same
             _log.warning("what dead processes left could not be looked through", exc_info=True)
         now = time.monotonic()
         # The one that waits longest first: were it always the same that fails, the others would never be tried.
@@ -206,7 +228,7 @@ class Lane:
             raise
         except (NotFound, RunDeleted) as error:
             _log.warning("What a dead process logged is kept in %s: %s", left.park(), error)
-        except Exception as error:
+        except Exception as error:  # whatever one journal holds must not keep the others back
             left.close(settled=False)
             self._put_off[user, left.folder] = time.monotonic() + REFUSED_S
             if is_new:

@@ -355,6 +355,7 @@ class SeriesQuery:
         max_points: At most so many points a series, chosen so that first, last, least and greatest
             of each bucket are among them; None for all points.
         since: Number of points of a series that the reader has already; those are left out.
+        most: At most so many points of each series: the next that arrived after those; None for all.
     """
 
     run: RunKey
@@ -362,6 +363,7 @@ class SeriesQuery:
     system: bool | None = False
     max_points: int | None = None
     since: Mapping[str, int] = field(default_factory=dict)
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -69,7 +69,7 @@ def count_dead(root: Path) -> int:
     """Return how many journals in a folder have no owner: their process is gone and nobody adopted them."""
     try:
         return sum(is_dead(folder) for folder in root.iterdir())
-    except OSError:
+    except OSError:  # no such folder, so that nothing can be left in it
         return 0
 
 
@@ -78,7 +78,7 @@ def folders_in(roots: list[Path]) -> Iterator[Path]:
     for root in roots:
         try:
             folders = sorted(root.iterdir())
-        except OSError:
+        except OSError:  # as above
             continue
         _clear_unfinished(folders)
         yield from folders
@@ -142,7 +142,7 @@ def _clear_unfinished(folders: list[Path]) -> None:
     for folder in filter(is_unfinished, folders):
         try:
             is_old = time.time() - folder.lstat().st_mtime > UNFINISHED_S
-        except OSError:
+        except OSError:  # another process was first
             continue
         if is_old:
             clear_unfinished(folder)

@@ -38,6 +38,7 @@ from .uploads import Uploads, files_to_log
 
 if TYPE_CHECKING:
     from .client import Client
+    from .settings import Settings
 
 AWAY_S = 1.0  # how long an end waits for a backend that was away for as long as an end may wait
 
@@ -450,15 +451,14 @@ class Run(StoredRun):
         self._shipment = None  # the child's journal, a new one, is shipped once it holds something
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        """In another process this becomes a handle that joins the run."""
-        settings = self.client.settings
-        return _join, (settings.tracking_uri, settings.user, settings.api_key, self.run_id)
+        """In another process this becomes a handle that joins the run, with the key that is known there."""
+        return _join, (self.client.settings, self.run_id)
 
 
-def _join(tracking_uri: str, user: str, api_key: str | None, run_id: str) -> Run:
-    from .client import get_client
+def _join(settings: Settings, run_id: str) -> Run:
+    from .client import Client
 
-    return get_client(tracking_uri, api_key=api_key, user=user).join_run(run_id)
+    return Client(settings).join_run(run_id)
 
 
 def _steady_us() -> int:

@@ -13,7 +13,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -122,10 +122,36 @@ class Settings:
             return None
         return kept.key(self.tracking_uri)
 
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """Leave the key out: whoever unpickles takes the one that they have, see `_unpickled`."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return _unpickled, ({**told, "api_key": None, "user_of_key": None},)
+
+    def __copy__(self) -> Settings:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Settings:
+        return self
+
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in SETTINGS if name != "api_key"}
         key = "set" if self.api_key else "not set"
         return f"Settings({', '.join(f'{name}={value!s}' for name, value in shown.items())}, api_key={key})"
+
+
+# Keys that were given as arguments, by server and name: for what is unpickled in this process or in one that it forks.
+_given_keys: dict[tuple[str, str], str] = {}
+
+
+def _unpickled(told: dict[str, Any]) -> Settings:
+    """Return settings as they were pickled, with the key that this process has for their server, if it has one."""
+    made = Settings(**told)
+    if not made.is_server:
+        return made
+    if (given := _given_keys.get((made.tracking_uri, made.user))) is not None:
+        return replace(made, api_key=given)
+    here = resolve(tracking_uri=made.tracking_uri)
+    return replace(made, api_key=here.api_key, user_of_key=here.user_of_key)
 
 
 def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Settings:
@@ -158,6 +184,8 @@ def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Setti
         is_kept = values["api_key"] is not None and values["api_key"] == kept.key(values["tracking_uri"])
         values["user_of_key"] = kept.user(values["tracking_uri"]) if is_kept else None
     values["user"] = values["user"] or _login_name()
+    if given.get("api_key") is not None:
+        _given_keys[values["tracking_uri"], values["user"]] = values["api_key"]
     return Settings(**values)
 
 
@@ -181,7 +209,7 @@ def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
     path = settings_file(environment)
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError:
+    except OSError:  # there is none, or it is not for us to read
         return {}
     except UnicodeDecodeError as error:
         raise InvalidSetting(f"{path} is no UTF-8 text ({error})") from error

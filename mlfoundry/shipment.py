@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from . import slots
 from .errors import (
     BackendUnavailable,
     InvalidInput,
@@ -21,6 +22,7 @@ from .errors import (
     PermissionDenied,
     RunDeleted,
     StoreBusy,
+    TooLarge,
 )
 from .journal.spool import Spool
 from .records import Batch, NewRun, RunKey, RunRecord
@@ -30,11 +32,12 @@ QUIET_S = 2.0
 HEARTBEAT_S = 15.0
 BACK_OFF_S = (0.5, 5.0)  # at most so that a server that comes back is used within seconds
 REFUSED_S = 60.0
+SLICE_S = 5.0  # for so long one journal is shipped before it is the turn of others
 
 _random = random.Random()  # one's own: the program's random numbers stay as they would be without us
 _log = logging.getLogger("mlfoundry")
 NOT_TAKEN = (PermissionDenied, NotFound, RunDeleted, NotAuthenticated)  # what is logged, as things are
-_REFUSALS = (*NOT_TAKEN, JournalUnreadable)
+_REFUSALS = (*NOT_TAKEN, JournalUnreadable, TooLarge)
 
 
 def back_off_s(failures: int, asked_s: float | None = None) -> float:
@@ -93,6 +96,7 @@ class Shipment:
         gone: Whether that is because the run is deleted or unknown, or the journal is too new.
         unavailable: How the last try found that the backend cannot be used at all now, None when it could be.
         tried_at: When it was tried last, by a clock that never jumps.
+        has_more: Whether there is more to ship, which waits for its next turn.
         done: Set when all of it is settled and the journal is deleted.
     """
 
@@ -123,6 +127,8 @@ class Shipment:
         self.is_awaited = False
         self.tried_at = 0.0
         self.unavailable: BackendUnavailable | None = None
+        self.has_more = False
+        self._most_slots: int | None = None
         self._is_told = False
         self._on_made = on_made
         self._failures = 0
@@ -138,12 +144,12 @@ class Shipment:
         """Return whether it is time to ship: samples of the machine alone can wait a little."""
         if self.retry_at > now:
             return False
-        is_quiet = self.acked is not None and not self.last and self.journal.is_quiet(self.acked)
+        is_quiet = self.acked is not None and not self.last and self.journal.is_quiet(self.acked) and not self.has_more
         return not is_quiet or self.is_awaited or now - self.tried_at >= QUIET_S
 
     def ship(self) -> None:
         """Give the backend what is new; note what went wrong instead of raising it."""
-        self.unavailable = None
+        self.unavailable, self.has_more = None, False
         try:
             self.tried_at = time.monotonic()
             self._ship(last=self.last)
@@ -160,7 +166,7 @@ class Shipment:
             # A lock that another holds is about this run's project; the backend itself can be used.
             self.unavailable = None if isinstance(error, StoreBusy) else error
             self._failed(str(error), delay_s=back_off_s(self._failures, error.retry_after_s))
-        except Exception as error:
+        except Exception as error:  # data is kept and tried again, whatever went wrong
             _log.debug("shipping failed", exc_info=True)
             self._failed(f"{type(error).__name__}: {error}", delay_s=back_off_s(self._failures))
         else:
@@ -173,7 +179,7 @@ class Shipment:
         self.is_awaited = False
 
     def _ship(self, *, last: bool) -> None:
-        """Ship all there is; with `last`, which was asked for before, nothing can come after it."""
+        """Ship what fits into a turn; with `last`, which was asked for before, nothing can come after it."""
         if self.run is None:
             record = self.backend.create_run(self.new)
             self.run = record.key
@@ -181,14 +187,16 @@ class Shipment:
                 self._on_made(record)
         if self.acked is None:
             self.acked = self.backend.acked(self.run, self.journal.journal_id)
-        while True:
-            data, stop = self.journal.read(self.acked)
-            if not data:
-                break
-            # The first batch settles the run with it, see `recovery`; later ones wait for the disk where it is of use.
-            self._send(self.run, data, stop, settle=self.journal.needs_room or not self.settled)
-        self._send_files(self.run)
+        turn_ends = time.monotonic() + SLICE_S
+        while data := self.journal.read(self.acked)[0]:
+            self._send_some(self.run, data)
+            if time.monotonic() > turn_ends:
+                self.has_more = True
+                return
+        self.has_more = not self._send_files(self.run, turn_ends)
         now = time.monotonic()
+        if self.has_more:
+            return
         if last:
             if self.settled < self.acked or not self.acked:
                 self._send(self.run, b"", self.acked, settle=True)
@@ -197,9 +205,25 @@ class Shipment:
         elif now - self._heard_at > HEARTBEAT_S:
             self._send(self.run, b"", self.acked, settle=False)
 
-    def _send_files(self, run: RunKey) -> None:
-        if self.journal.folder is None:
+    def beat(self) -> None:
+        """Let the backend hear of the run while something else takes long; for any thread, and raises nothing."""
+        run, acked = self.run, self.acked
+        is_known = run is not None and acked is not None and not (self.last or self.refused or self.done.is_set())
+        if not is_known or time.monotonic() - self._heard_at <= HEARTBEAT_S:
             return
+        assert run is not None
+        assert acked is not None
+        try:
+            self.backend.ingest(Batch(run, self.journal.journal_id, acked, acked, b"", {}))
+        except MlfoundryError as error:  # shipping meets it as well, and says so
+            _log.debug("the backend did not hear of run %s: %s", run.run_id, error)
+        else:
+            self._heard_at = time.monotonic()
+
+    def _send_files(self, run: RunKey, turn_ends: float) -> bool:
+        """Send the files that wait; return whether none is left when the turn ends."""
+        if self.journal.folder is None:
+            return True
         spool = Spool(self.journal.folder)
         for path, file in spool.waiting():
             try:
@@ -209,6 +233,27 @@ class Shipment:
                 spool.set_aside(file, str(error))
             else:
                 Spool.done(file)
+            if time.monotonic() > turn_ends:
+                return False
+        return True
+
+    def _send_some(self, run: RunKey, data: bytes) -> None:
+        """Send what comes next: all of `data`, or as much as the backend was found to take at once."""
+        assert self.acked is not None
+        start, journal_id = self.acked, self.journal.journal_id
+        while True:
+            most = self._most_slots or len(data) // slots.SLOT
+            count = slots.whole_records(data, journal_id=journal_id, first=start, most=most)
+            try:
+                # The first batch settles the run too, see `recovery`; later ones wait for the disk where it is of use.
+                settle = self.journal.needs_room or not self.settled
+                self._send(run, data[: count * slots.SLOT], start + count, settle=settle)
+            except TooLarge:
+                if count == slots.whole_records(data, journal_id=journal_id, first=start, most=1):
+                    raise  # a record cannot be sent in parts
+                self._most_slots = max(1, count // 2)
+            else:
+                return
 
     def _send(self, run: RunKey, data: bytes, stop: int, *, settle: bool) -> None:
         assert self.acked is not None

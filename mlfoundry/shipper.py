@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .lane import Lane
@@ -42,6 +43,7 @@ class Shipper:
         self._threads: list[threading.Thread] = []
         self._later: list[Callable[[], object]] = []
         self._syncing_s = 0.0
+        self._heard: dict[str, threading.Thread] = {}
 
     @property
     def cpu_s(self) -> float:
@@ -148,7 +150,7 @@ class Shipper:
         for lane in lanes:
             lane.wake()
         deadline = time.monotonic() + timeout_s
-        for thread in list(self._threads):
+        for thread in [*self._threads, *self._heard.values()]:
             thread.join(max(0.0, deadline - time.monotonic()))
         for shipment in [shipment for lane in lanes for shipment in lane.shipments]:
             if not shipment.done.is_set():
@@ -171,10 +173,21 @@ class Shipper:
                     _log.warning("something that was to begin could not", exc_info=True)
             if time.monotonic() >= sync_at:
                 self._sync_all()
+                self._keep_heard()
                 sync_at = time.monotonic() + SYNC_S
             self._syncing_s += time.thread_time() - began
             self._wanted.wait(max(0.0, sync_at - time.monotonic()))
             self._wanted.clear()
+
+    def _keep_heard(self) -> None:
+        """Begin a thread for each lane that is held up, unless it has one."""
+        self._heard = {uri: thread for uri, thread in self._heard.items() if thread.is_alive()}
+        for uri, lane in list(self._lanes.items()):
+            if lane.is_held_up and uri not in self._heard and not self._stopping.is_set():
+                thread = threading.Thread(target=lane.keep_heard, name="mlfoundry-heartbeat", daemon=True)
+                with suppress(RuntimeError):  # the interpreter is ending
+                    thread.start()
+                    self._heard[uri] = thread
 
     def _sync_all(self) -> None:
         for shipment in [shipment for lane in list(self._lanes.values()) for shipment in list(lane.shipments)]:

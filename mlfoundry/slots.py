@@ -203,6 +203,22 @@ def decode(data: bytes, *, journal_id: int, first: int, is_written: bool = False
     return decoded
 
 
+def whole_records(data: bytes, *, journal_id: int, first: int, most: int) -> int:
+    """Return how many slots, `most` at most, hold whole records; those of the first record when it alone has more."""
+    count = len(data) // SLOT
+    if count <= most:
+        return count
+    start, position = seed(journal_id) + first, 0
+    while position < count:
+        is_point = int.from_bytes(data[position * SLOT + 4 : position * SLOT + 8], "little") < HIGH
+        # What does not check is skipped slot by slot by whoever reads it; so it may be cut there.
+        after = position + (1 if is_point else _header(data, position, count, start, {}, []) or 1)
+        if after > most:
+            return position or after
+        position = after
+    return count
+
+
 def _header(
     data: bytes,
     position: int,

@@ -285,7 +285,7 @@ class Cells:
         before = {id(run) for run in mlfoundry.open_runs()}
         try:
             yield
-        except BaseException as error:
+        except BaseException as error:  # that is what an interrupt is
             for run in mlfoundry.open_runs():
                 if id(run) not in before:
                     run.__exit__(type(error), error, error.__traceback__)

@@ -162,14 +162,14 @@ class _Children:
         self._tree: Any = None
         self._reaped_s = _reaped_s()
         self._living_s: dict[tuple[int, float], float] = {}
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # as with the other sources: what cannot be had is left out
             self._tree = _tree()
             self._living_s = self._living()
 
     def spent(self) -> float:
         """Return what they spent so far: those that ended and were waited for, and those that live."""
         living: dict[tuple[int, float], float] = {}
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # as above
             living = self._living()
         spent = _reaped_s() - self._reaped_s
         spent += sum(cpu_s - self._living_s.get(each, 0.0) for each, cpu_s in living.items())
@@ -228,5 +228,5 @@ def _reset_peak() -> None:
     try:
         _RESET.write_bytes(b"5")
         _is_reset = True
-    except OSError:
+    except OSError:  # not Linux, or not allowed
         _is_reset = False

@@ -142,7 +142,7 @@ def _put_in_place(part: Path, target: Path, *, force: bool) -> None:
         target.rename(old)
     try:
         part.rename(target)
-    except OSError:
+    except OSError:  # whatever the disk says: what was there before is put back
         if old is not None:
             old.rename(target)
         raise

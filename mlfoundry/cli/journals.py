@@ -124,13 +124,13 @@ def _lives(folder: Path) -> bool | None:
     """Return whether a process holds the journal's lock; asks with a shared lock that is given back at once."""
     try:
         fd = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
+    except OSError:  # it has no lock that can be looked at
         return None
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except OSError:  # a file system without locks tells nothing
         return None
     finally:
         os.close(fd)

@@ -35,7 +35,7 @@ def make_folder(root: Path, name: str) -> tuple[Path, int]:
         fd = os.open(hidden / "lock", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         hidden.rename(root / name)
-    except BaseException:
+    except BaseException:  # an interrupt leaves no lock and no folder behind either
         if fd >= 0:
             os.close(fd)
         shutil.rmtree(hidden, ignore_errors=True)

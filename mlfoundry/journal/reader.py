@@ -193,11 +193,11 @@ def _is_free(folder: Path) -> bool:
         fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return folder.is_dir()
-    except OSError:
+    except OSError:  # links and what may not be opened are not ours to adopt
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError:  # its owner lives, or nobody can tell: then it is left alone
         return False
     finally:
         os.close(fd)
@@ -227,7 +227,7 @@ def adopt(folder: Path) -> LeftJournal | None:
         return None
     try:
         return LeftJournal(folder, *parsed, fd)
-    except BaseException:
+    except BaseException:  # an interrupt as well: the lock would stay held until the process ends
         os.close(fd)
         raise
 

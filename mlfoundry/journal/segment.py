@@ -39,7 +39,7 @@ class Segment:
             try:
                 _allocate(self.fd, size)
                 self.map = mmap.mmap(self.fd, size)
-            except BaseException:
+            except BaseException:  # an interrupt leaves no file without a map either
                 os.close(self.fd)
                 path.unlink(missing_ok=True)
                 raise

@@ -58,7 +58,7 @@ class Spool:
                 file.write(json.dumps({"path": path}).encode())
                 _settle(file)
             part.rename(told)
-        except BaseException:
+        except BaseException:  # an interrupt leaves nothing half-kept either
             for each in (told, part, data):
                 each.unlink(missing_ok=True)
             raise

@@ -63,4 +63,5 @@ View = Annotated[str, Field(json_schema_extra={"enum": ["active", "deleted", "al
 Wanted = Annotated[list[str], Field(json_schema_extra={"maxItems": NAMES_LIMIT})]
 SeriesNames = Annotated[list[str], Field(json_schema_extra={"maxItems": SERIES_LIMIT})]
 MaxPoints = Annotated[int, Field(json_schema_extra={"minimum": LEAST_POINTS})]
+Most = Annotated[int, Field(json_schema_extra={"minimum": 1})]
 Since = Annotated[int, Field(json_schema_extra={"minimum": 0})]

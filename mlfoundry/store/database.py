@@ -134,7 +134,7 @@ class Database:
             try:
                 yield Transaction(connection)
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # an interrupt undoes it as well
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
@@ -299,7 +299,7 @@ def migrate(connection: apsw.Connection, upto: int | None = None) -> None:
                 connection.execute(_for_sqlite(sql))
         connection.execute(f"PRAGMA user_version = {max(version, newest)}")
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # as above
         connection.execute("ROLLBACK")
         raise
 
@@ -320,7 +320,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from another that takes its name, None when there is no file."""
     try:
         status = path.stat()
-    except OSError:
+    except OSError:  # what cannot be looked at is as good as gone, and is opened anew
         return None
     return status.st_dev, status.st_ino
 

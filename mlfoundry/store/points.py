@@ -202,8 +202,10 @@ def compact(tx: Transaction, run: RunKey) -> None:
 # -- reading -------------------------------------------------------------------------------------
 
 
-def read(tx: Transaction, run: RunKey, name: str, *, max_points: int | None, since: int) -> Series:
-    """Return the points of one metric after the first `since`; an unknown metric has none."""
+def read(
+    tx: Transaction, run: RunKey, name: str, *, max_points: int | None, since: int, most: int | None = None
+) -> Series:
+    """Return the points of one metric after the first `since`, `most` of them; an unknown metric has none."""
     where = (run.project_id, bytes.fromhex(run.run_id), key_id(name))
     found = tx.row(
         "SELECT n FROM series WHERE project_id = ? AND run_id = ? AND system = ? AND key_id = ?",
@@ -215,10 +217,16 @@ def read(tx: Transaction, run: RunKey, name: str, *, max_points: int | None, sin
         return Series(name, *chunks.join([]), count)
     coarse = (
         max_points is not None
+        and most is None
         and not since
         and wanted / (chunks.SEALED // chunks.OVERVIEW_STRETCHES) >= max_points / 16
     )
-    points = _overviews(tx, where) if coarse else _points(tx, where, since)
+    if coarse:
+        points = _overviews(tx, where)
+    elif most is None:
+        points = _points(tx, where, since)
+    else:
+        points = chunks.cut(_points(tx, where, since, since + most), 0, most)
     points = chunks.in_order(points)
     if max_points is not None:
         points = chunks.thin(points, max(1, max_points // 4))

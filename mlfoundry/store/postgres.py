@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 POOL_LIMIT = 10
 WAIT_S = 10.0
 LOCK_S = 30
+READ_S = 30  # of one statement; a client waits no longer for its answer either
+WRITE_S = 120
+IDLE_S = 120  # between two statements of a transaction: whoever is stuck there must not keep others waiting
 _PATIENCE = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -33,7 +36,6 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-_BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{LOCK_S}s'"
 PARAMETERS = 10_000  # of one statement; the protocol counts them in 16 bits
 CACHED_BELOW = 4096
 _ROW = re.compile(r"\bVALUES (\([?, ]+\))")
@@ -133,6 +135,7 @@ class PostgresDatabase:
         self._partitions = partitions
         self._pool_size = pool_size
         self._opening = threading.Lock()
+        self._connecting = threading.BoundedSemaphore(pool_size)
         self._pool: Connections | None = None
 
     @contextmanager
@@ -144,7 +147,9 @@ class PostgresDatabase:
             holding: The project whose rights are held from the beginning, see `Transaction.hold_rights`.
         """
         # Faster by the wait for the disk; what a power cut takes, the client still has.
-        begin = _BEGIN if settle else f"{_BEGIN}; SET LOCAL synchronous_commit = off"
+        begin = f"BEGIN; {_limits(WRITE_S)}; SET LOCAL lock_timeout = '{LOCK_S}s'"
+        if not settle:
+            begin = f"{begin}; SET LOCAL synchronous_commit = off"
         if holding is not None:
             begin = f"{begin}; SELECT pg_advisory_xact_lock_shared({holding:d})"
         with self._begun(begin) as connection:
@@ -153,7 +158,7 @@ class PostgresDatabase:
     @contextmanager
     def read(self) -> Iterator[PostgresTransaction]:
         """Begin a transaction that reads one consistent state."""
-        with self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+        with self._begun(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_limits(READ_S)}") as connection:
             yield PostgresTransaction(connection)
 
     @contextmanager
@@ -199,7 +204,7 @@ class PostgresDatabase:
             try:
                 yield connection
                 connection.commit()
-            except BaseException:
+            except BaseException:  # an interrupt undoes it as well
                 with suppress(psycopg.Error):  # what went wrong before counts
                     connection.rollback()
                 raise
@@ -226,7 +231,7 @@ class PostgresDatabase:
             connection: psycopg.Connection[Row] = pool.getconn()
             try:
                 answer = ask(connection)
-            except BaseException as error:
+            except BaseException as error:  # an interrupt gives the connection back as well
                 pool.putconn(connection)
                 if isinstance(error, psycopg.OperationalError) and connection.closed and attempt < self._pool_size:
                     continue
@@ -235,9 +240,18 @@ class PostgresDatabase:
         raise AssertionError("there is always another attempt")
 
     def _opened(self) -> Connections:
+        if (pool := self._pool) is not None:
+            return pool
+        # All who come first try at once: were the server away, each would wait for the failures of all before it.
+        if not self._connecting.acquire(timeout=WAIT_S):
+            raise StoreBusy(f"the store's PostgreSQL could not be reached for {WAIT_S:g} s. Try again.")
+        try:
+            made = self._open()
+        finally:
+            self._connecting.release()
         with self._opening:
             if self._pool is None:
-                self._pool = self._open()
+                self._pool = made  # that of another is as good, and has connections
             return self._pool
 
     def _open(self) -> Connections:
@@ -258,6 +272,12 @@ class PostgresDatabase:
         from psycopg.conninfo import conninfo_to_dict
 
         return {**_PATIENCE, **conninfo_to_dict(self._uri)}
+
+
+def _limits(statement_s: int) -> str:
+    return (
+        f"SET LOCAL statement_timeout = '{statement_s}s'; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S}s'"
+    )
 
 
 def _migrate(connection: psycopg.Connection[Row], partitions: int, upto: int | None = None) -> None:
@@ -337,6 +357,13 @@ def _translated() -> Iterator[None]:
         yield
     except (errors.DeadlockDetected, errors.SerializationFailure) as error:
         raise StoreBusy(f"the store is busy ({_told(error)}). Try again.", gave_way=True) from error
+    except errors.QueryCanceled as error:
+        raise BackendUnavailable(
+            f"the store's PostgreSQL took too long for this and was stopped ({_told(error)}). Ask for less at once, or "
+            "try again when it has less to do."
+        ) from error
+    except errors.IdleInTransactionSessionTimeout as error:
+        raise StoreBusy(f"this took too long and was undone so that others can go on ({_told(error)})") from error
     except errors.LockNotAvailable as error:
         raise StoreBusy(f"the store is busy ({_told(error)}). Try again.") from error
     except (errors.DataError, errors.ProgramLimitExceeded) as error:

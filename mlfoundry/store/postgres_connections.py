@@ -58,7 +58,7 @@ class Connections:
                 if self._idle:
                     return self._idle.pop()[1]
             connection = self._connect()
-        except BaseException:
+        except BaseException:  # an interrupt gives the place back as well
             self._free.release()
             raise
         with self._lock:

@@ -137,12 +137,12 @@ class ProcTree:
             folder = f"{self._proc}/{waiting.popleft().pid}/task"
             try:
                 threads = names(folder)
-            except OSError:
+            except OSError:  # it has ended meanwhile
                 continue
             for thread in threads:
                 try:
                     children = read(f"{folder}/{thread}/children").split()
-                except OSError:
+                except OSError:  # as above
                     continue
                 for child in children:
                     if int(child) not in tree and (state := self._find_state(child.decode(), now_s)):

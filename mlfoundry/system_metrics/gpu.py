@@ -38,7 +38,7 @@ def load_nvml() -> Any:
     if sys.platform == "linux":
         try:
             importlib.import_module("ctypes").CDLL("libnvidia-ml.so.1")
-        except OSError:
+        except OSError:  # no driver is installed
             return None
     with forks.held_up():
         return importlib.import_module("pynvml")

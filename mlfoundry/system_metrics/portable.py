@@ -103,7 +103,7 @@ def _busy_and_total(times: Any) -> Pair:
 
 def _state(process: Any, now: float) -> ProcessState | None:
     """Read one process; None when it is not to be had at all, None in a field that it does not tell."""
-    with suppress(Exception), process.oneshot():
+    with suppress(Exception), process.oneshot():  # it may end while it is asked, and each system fails in its way
         created = float(process.create_time())
         times = _told(process.cpu_times)
         memory = _told(process.memory_info)
@@ -122,7 +122,7 @@ def _state(process: Any, now: float) -> ProcessState | None:
 
 
 def _told(ask: Callable[[], Any]) -> Any:
-    with suppress(Exception):
+    with suppress(Exception):  # as above
         return ask()
     return None
 

@@ -177,7 +177,7 @@ class Process(Source):
         numbers: list[int] = []
         for state in self._states:
             if state.alive:
-                with suppress(Exception):
+                with suppress(Exception):  # it may be gone, or another user's
                     numbers.append(int(self._tree.open_files(state.pid)))
         if not numbers:
             raise LookupError("no process of the tree tells its open files")

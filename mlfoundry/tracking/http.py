@@ -7,6 +7,7 @@ ids of their own, and the others say what shall be, not what to change.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from .. import slots
@@ -16,6 +17,7 @@ from ..errors import (
     InvalidInput,
     NotAuthenticated,
     RunNotFound,
+    TooLarge,
     shown,
 )
 from ..names import is_run_id
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from requests import Response
 
 BEGIN_S = 10.0  # a run begins offline when its server has not answered by then
+POINTS_AT_ONCE = 1_000_000
 
 Read = TypeVar("Read")
 
@@ -73,6 +76,7 @@ class HttpBackend:
         self.uri = uri.rstrip("/")
         self._user = user
         self._connection = Connection(self.uri, api_key, renewed=renewed)
+        self._part_bytes = transfers.PART_BYTES
 
     @property
     def may_forget(self) -> bool:
@@ -166,9 +170,40 @@ class HttpBackend:
         return self._read(lambda told: dict(told["facts"]), self._json("GET", f"{_run(run)}/facts"))
 
     def read_series(self, query: SeriesQuery) -> list[Series]:
-        """See `Backend`."""
+        """See `Backend`; what is more than one answer holds is asked for a stretch at a time."""
+        try:
+            return self._points(query)
+        except TooLarge:
+            if query.most is not None or (query.names is not None and len(query.names) == 1 and query.max_points):
+                raise  # the caller has said how much is wanted
+        names = query.names
+        if names is None:
+            firsts = self._points(replace(query, max_points=None, since={}, most=1))  # for their names
+            names = tuple(each.name for each in firsts)
+        if query.max_points is None:
+            return [self._whole_series(query, name) for name in names]
+        block = max(1, POINTS_AT_ONCE // query.max_points)
+        return [
+            series
+            for start in range(0, len(names), block)
+            for series in self._points(replace(query, names=names[start : start + block]))
+        ]
+
+    def _points(self, query: SeriesQuery) -> list[Series]:
         answer = self._send("POST", f"{_run(query.run)}/series", json=requests.series_query_json(query))
         return self._read(frames.read_points, answer.content)
+
+    def _whole_series(self, query: SeriesQuery, name: str) -> Series:
+        """Return a series of any length, which arrives in stretches."""
+        from ..store import chunks
+
+        at, parts = query.since.get(name, 0), []
+        while True:
+            part = self._points(replace(query, names=(name,), since={name: at}, most=POINTS_AT_ONCE))[0]
+            parts.append((part.steps, part.times, part.values))
+            at += len(part.steps)
+            if at >= part.count or not len(part.steps):
+                return Series(name, *chunks.in_order(chunks.join(parts)), part.count)
 
     # -- projects and people ---------------------------------------------------------------------
 
@@ -232,14 +267,14 @@ class HttpBackend:
             return self._read(_offset, self._json("GET", place, params={"size": size}))
 
         asked = {"path": path, "sha256": sha256, "size_bytes": size}
-        transfers.upload(source, size, held(), send_part)
+        self._part_bytes = transfers.upload(source, size, held(), send_part, part_bytes=self._part_bytes)
         try:
             told = self._json("PUT", f"{_run(run)}/artifacts", asked)
         except InvalidInput:
             if (now := held()) == size:
                 raise  # it is about the path
             # What nobody had named for long was swept away after we were told that it is there.
-            transfers.upload(source, size, now, send_part)
+            transfers.upload(source, size, now, send_part, part_bytes=self._part_bytes)
             told = self._json("PUT", f"{_run(run)}/artifacts", asked)
         return self._read(records.read_artifact, told)
 

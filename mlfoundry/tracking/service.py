@@ -22,6 +22,7 @@ from ..errors import (
     InvalidInput,
     LastAdmin,
     RunNotFound,
+    TooLarge,
     UserNotFound,
     shown,
 )
@@ -419,31 +420,46 @@ class TrackingService:
         with self._on_run(user, run, Permission.READ) as (tx, _):
             return journals.acked(tx, run, journal_id)
 
-    def read_series(self, user: str, query: SeriesQuery) -> list[Series]:
-        """See `Backend.read_series`."""
+    def read_series(self, user: str, query: SeriesQuery, *, limit: int | None = None) -> list[Series]:
+        """See `Backend.read_series`.
+
+        Args:
+            user: Who asks.
+            query: For what.
+            limit: How many points the answer may hold, for who must not take any amount of memory; None for any.
+
+        Raises:
+            TooLarge: It would hold more.
+        """
         from ..store import points
 
-        if query.max_points is not None and query.max_points < LEAST_POINTS:
-            raise InvalidInput(
-                f"max_points is {query.max_points}; give at least {LEAST_POINTS}, or None for all points"
-            )
-        if query.names is not None and len(query.names) > SERIES_LIMIT:
-            raise InvalidInput(
-                f"{len(query.names):,} metrics were asked for; give at most {SERIES_LIMIT:,}, or None for all"
-            )
-        if any(count < 0 for count in query.since.values()):
-            raise InvalidInput(f"since is {min(query.since.values())}; give how many points are known already, from 0")
+        _require_possible(query)
         with self._on_run(user, query.run, Permission.READ) as (tx, _):
             names = query.names
             if names is None:
                 counts = series.counts(tx, query.run, system=query.system)
-                if query.since and query.max_points is None:
+                _require_few(query, counts, limit)
+                if query.since and query.max_points is None and query.most is None:
                     return points.read_new(tx, query.run, counts, query.since)
                 names = tuple(counts)
+            elif limit is not None:
+                _require_few(query, series.count(tx, query.run, names), limit)
             return [
-                points.read(tx, query.run, name, max_points=query.max_points, since=query.since.get(name, 0))
+                points.read(
+                    tx,
+                    query.run,
+                    name,
+                    max_points=query.max_points,
+                    since=query.since.get(name, 0),
+                    most=query.most,
+                )
                 for name in names
             ]
+
+    def count_points(self, user: str, run: RunKey) -> dict[str, int]:
+        """Return how many points each metric of a run has, by name: logged ones, then system metrics."""
+        with self._on_run(user, run, Permission.READ) as (tx, _):
+            return series.counts(tx, run, system=None)
 
     # -- artifacts -------------------------------------------------------------------------------
 
@@ -521,6 +537,33 @@ class TrackingService:
     def open_bytes(self, run: RunKey, artifact: ArtifactRecord, start: int = 0) -> BinaryIO:
         """Open the bytes of a file that the caller was given just now, from the byte `start` on."""
         return self._files.open(run.project_id, artifact.sha256, start)
+
+
+def _require_possible(query: SeriesQuery) -> None:
+    if query.max_points is not None and query.max_points < LEAST_POINTS:
+        raise InvalidInput(f"max_points is {query.max_points}; give at least {LEAST_POINTS}, or None for all points")
+    if query.names is not None and len(query.names) > SERIES_LIMIT:
+        raise InvalidInput(
+            f"{len(query.names):,} metrics were asked for; give at most {SERIES_LIMIT:,}, or None for all"
+        )
+    if any(count < 0 for count in query.since.values()):
+        raise InvalidInput(f"since is {min(query.since.values())}; give how many points are known already, from 0")
+    if query.most is not None and query.most < 1:
+        raise InvalidInput(f"most is {query.most}; give at least 1, or None for all points")
+
+
+def _require_few(query: SeriesQuery, counts: Mapping[str, int], limit: int | None) -> None:
+    """Refuse a question whose answer would hold too many points."""
+    if limit is None:
+        return
+    bounds = [bound for bound in (query.max_points, query.most) if bound is not None]
+    names = counts if query.names is None else [name for name in query.names if name in counts]
+    total = sum(min([max(0, counts[name] - query.since.get(name, 0)), *bounds]) for name in names)
+    if total > limit:
+        raise TooLarge(
+            f"these are {total:,} points of {len(names):,} metrics, and one answer holds at most {limit:,}. Ask for "
+            "fewer metrics, for max_points of each, or for most of them at a time, with since for those you have."
+        )
 
 
 def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:

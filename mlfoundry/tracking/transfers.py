@@ -12,7 +12,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from ..errors import BackendUnavailable
+from ..errors import BackendUnavailable, TooLarge
+from ..store.parts import LEAST_PART_BYTES
 
 if TYPE_CHECKING:
     from requests import Response
@@ -37,7 +38,14 @@ def hash_of(source: BinaryIO) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def upload(source: BinaryIO, size: int, held: int, send_part: Callable[[bytes, int, float], int]) -> None:
+def upload(
+    source: BinaryIO,
+    size: int,
+    held: int,
+    send_part: Callable[[bytes, int, float], int],
+    *,
+    part_bytes: int = PART_BYTES,
+) -> int:
     """Send a file in parts, from where the server has it already.
 
     Args:
@@ -46,20 +54,32 @@ def upload(source: BinaryIO, size: int, held: int, send_part: Callable[[bytes, i
         held: Up to which byte the server holds it.
         send_part: Sends a part, given where it begins and how many seconds its answer may take longer than others;
             returns up to which byte the server holds the file then.
+        part_bytes: How large a part is; less when a proxy before the server does not take that.
+
+    Returns:
+        How large a part may be.
 
     Raises:
         BackendUnavailable: The server does not get on, or says what cannot be.
+        TooLarge: Not even the smallest part is taken.
     """
     stuck = 0
     while held != size:
         if not 0 <= held < size or stuck == TRIES:
             raise BackendUnavailable(f"the server says that it holds {held:,} bytes of a file of {size:,}; try again")
         source.seek(held)
-        part = source.read(min(PART_BYTES, size - held))  # a log may grow while it is sent
+        part = source.read(min(part_bytes, size - held))  # a log may grow while it is sent
         is_last = held + len(part) >= size
-        now = send_part(part, held, size / HASHED_BYTES_PER_S if is_last else 0.0)
+        try:
+            now = send_part(part, held, size / HASHED_BYTES_PER_S if is_last else 0.0)
+        except TooLarge:
+            if len(part) <= LEAST_PART_BYTES:
+                raise
+            part_bytes = max(LEAST_PART_BYTES, len(part) // 2)
+            continue
         stuck = 0 if now > held else stuck + 1
         held = now
+    return part_bytes
 
 
 class Download(io.RawIOBase):

@@ -18,12 +18,14 @@ from ..errors import (
     ParamChanged,
     PermissionDenied,
     RunDeleted,
+    TooLarge,
     TooManyAttempts,
 )
 from .plain import Json
 
 # The first that fits counts.
 _STATUSES: tuple[tuple[type[MlfoundryError], int], ...] = (
+    (TooLarge, 413),
     (InvalidInput, 400),
     (TooManyAttempts, 429),
     (NotAuthenticated, 401),
@@ -65,6 +67,11 @@ def read_error(status: int, told: Any, retry_after_s: float | None) -> Mlfoundry
     something is gone is believed only when it is said in so many words: what a client has of it is put aside then.
     """
     inner = told.get("error") if isinstance(told, dict) else None
+    if status == 413 and not isinstance(inner, dict):  # whoever it is, they will not take it another time either
+        return TooLarge(
+            "a proxy before the server takes no request of this size (413). Whoever runs it raises its limit, in nginx "
+            "with client_max_body_size 17m."
+        )
     if not isinstance(inner, dict) or not isinstance(inner.get("message"), str):
         return BackendUnavailable(f"the server answered with status {status}", retry_after_s=retry_after_s)
     message, code = inner["message"], inner.get("code")

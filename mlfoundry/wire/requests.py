@@ -66,6 +66,7 @@ def series_query_json(query: SeriesQuery) -> Json:
         "system": query.system,
         "max_points": query.max_points,
         "since": dict(query.since),
+        **({} if query.most is None else {"most": query.most}),
     }
 
 
@@ -81,4 +82,5 @@ def read_series_query(run: RunKey, told: Json) -> SeriesQuery:
             system=None if told.get("system", False) is None else bool(told.get("system", False)),
             max_points=None if told.get("max_points") is None else whole("max_points", told),
             since=since,
+            most=None if told.get("most") is None else whole("most", told),
         )

@@ -44,7 +44,7 @@ LAYERS = {
     "results": {"displays"},
     "shipper": {"lane", "shipment", "tracking"},
     "lane": {"recovery", "shipment", "journal", "tracking", "store", "forks"},
-    "shipment": {"journal", "tracking"},
+    "shipment": {"journal", "tracking", "slots"},
     "recovery": {"journal", "tracking", "documents", "folders"},
     "tracking": {"store", "wire", "slots", "documents", "folders"},
     "wire": {"slots", "summaries"},

@@ -353,3 +353,24 @@ def test_a_thousand_metrics_at_once_are_each_their_own(run, pen, backend):
     pen(run).row(metrics, 1).row(metrics, 2).send()
     found = backend.read_series(SeriesQuery(run.key))
     assert {s.name: s.values.tolist() for s in found} == {name: [value] * 2 for name, value in metrics.items()}
+
+
+@pytest.mark.parametrize("most", [1, 3, 7, 100])
+def test_a_long_series_comes_in_stretches_in_the_order_in_which_it_arrived(backend, run, pen, most):
+    for start in range(0, 21, 7):
+        writer = pen(run)
+        for number in range(start, start + 7):
+            writer.point("loss", float(number), 20 - number)
+        writer.send()
+    got: list[float] = []
+    while True:
+        (part,) = backend.read_series(SeriesQuery(run.key, ("loss",), since={"loss": len(got)}, most=most))
+        assert part.count == 21
+        assert len(part.values) <= most
+        assert sorted(part.steps.tolist()) == part.steps.tolist()
+        if not len(part.values):
+            break
+        got += sorted(part.values.tolist())
+    assert got == [float(number) for number in range(21)]
+    with pytest.raises(InvalidInput, match="most is 0; give at least 1"):
+        backend.read_series(SeriesQuery(run.key, ("loss",), most=0))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
-from mlfoundry.errors import BackendUnavailable, InvalidInput
+from mlfoundry.errors import BackendUnavailable, InvalidInput, StoreBusy
+from mlfoundry.store import postgres
 from mlfoundry.store.postgres import PostgresDatabase
 
 POOL = 4
@@ -101,3 +105,52 @@ def test_rows_beyond_one_statements_parameters_are_all_inserted(database):
 def test_text_that_postgresql_cannot_keep_is_refused_by_name(database):
     with pytest.raises(InvalidInput, match="cannot keep"), database.write() as tx:
         tx.run(ADD, ("a\0b", 1, 1))
+
+
+def test_a_statement_that_takes_too_long_is_stopped_and_says_what_to_do(database, monkeypatch):
+    monkeypatch.setattr(postgres, "READ_S", 1)
+    with (
+        pytest.raises(BackendUnavailable, match=r"took too long for this .* Ask for less at once"),
+        database.read() as tx,
+    ):
+        tx.row("SELECT pg_sleep(20)")
+    with database.read() as tx:
+        assert tx.row("SELECT 1") == (1,)
+
+
+def test_a_transaction_that_does_nothing_for_long_is_undone_and_frees_its_locks(database, schema, monkeypatch):
+    monkeypatch.setattr(postgres, "IDLE_S", 1)
+
+    def dawdle(tx):
+        tx.hold_rights(7, alone=True)
+        with psycopg.connect(schema, autocommit=True) as other:
+            other.execute("SELECT pg_advisory_lock(7)")  # waits until the one that does nothing is ended
+        tx.row("SELECT 1")
+
+    with pytest.raises(StoreBusy, match="undone so that others can go on"), database.write() as tx:
+        dawdle(tx)
+    with database.write() as tx:
+        tx.hold_rights(7, alone=True)
+
+
+def test_every_transaction_has_its_limits_and_no_other_session_gets_them(database):
+    names = ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout")
+    with database.read() as tx:
+        assert [tx.row(f"SHOW {name}")[0] for name in names] == ["30s", "2min", "0"]
+    for settle in (True, False):
+        with database.write(settle=settle) as tx:
+            assert [tx.row(f"SHOW {name}")[0] for name in names] == ["2min", "2min", "30s"]
+    connection = database._opened().getconn()
+    assert [connection.execute(f"SHOW {name}").fetchone()[0] for name in names] == ["0", "0", "0"]
+    database._opened().putconn(connection)
+
+
+def test_a_server_that_does_not_answer_is_waited_for_by_all_at_once(monkeypatch):
+    monkeypatch.setitem(postgres._PATIENCE, "connect_timeout", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        away = PostgresDatabase(f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/x?sslmode=disable", pool_size=8)
+        began = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            told = [pool.submit(away.describe) for _ in range(8)]
+            assert all("cannot be used now" in str(each.exception()) for each in told)
+        assert time.monotonic() - began < 8  # and not 16

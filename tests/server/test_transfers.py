@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import random
 import secrets
 import subprocess
 import sys
@@ -17,9 +18,9 @@ import psutil
 import pytest
 
 import mlfoundry
-from mlfoundry.errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError
+from mlfoundry.errors import BackendUnavailable, InvalidInput, InvalidName, MlfoundryError, TooLarge
 from mlfoundry.folders import make_private
-from mlfoundry.records import ArtifactRecord
+from mlfoundry.records import ArtifactRecord, RunChanges
 from mlfoundry.server.app import create_app
 from mlfoundry.store.database import Database
 from mlfoundry.store.places import open_artifacts
@@ -450,3 +451,64 @@ def test_names_that_are_stored_come_back_as_they_are_and_others_are_refused(
         assert [each.path for each in backend.list_artifacts(run.key)] == [path]
         with backend.open_artifact(run.key, path) as file:
             assert file.read() == b"x"
+
+
+# -- a proxy that takes little ---------------------------------------------------------------------
+
+
+class Narrow:
+    """A proxy before the server that takes no request beyond a size, and says so as proxies do: with a page."""
+
+    def __init__(self, servers: Servers, app: Any, limit_bytes: int) -> None:
+        self._app, self._limit = app, limit_bytes
+        self.refused = 0
+        self.name, self.address = servers.add(self)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        told = dict(scope["headers"]).get(b"content-length", b"0")
+        if int(told) <= self._limit:
+            await self._app(scope, receive, send)
+            return
+        self.refused += 1
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"<h1>413 Request Entity Too Large</h1>"})
+
+
+def test_a_file_goes_through_a_proxy_that_takes_little_in_smaller_parts(servers: Servers, server: TeamServer) -> None:
+    narrow = Narrow(servers, server.app, MEBIBYTE)
+    backend = HttpBackend(narrow.address, server.key("ann"))
+    run = backend.create_run(new_run("iris")).key
+    data = os.urandom(3 * MEBIBYTE + 5)
+    assert backend.put_artifact(run, "model.bin", io.BytesIO(data)).size_bytes == len(data)
+    assert narrow.refused == 2
+    backend.put_artifact(run, "other.bin", io.BytesIO(data[1:]))
+    assert narrow.refused == 2  # it is remembered
+    with backend.open_artifact(run, "other.bin") as file:
+        assert file.read() == data[1:]
+    backend.close()
+
+
+def test_what_no_part_is_small_enough_for_is_said_with_what_to_change(servers: Servers, server: TeamServer) -> None:
+    narrow = Narrow(servers, server.app, 20_000)
+    backend = HttpBackend(narrow.address, server.key("ann"))
+    run = backend.create_run(new_run("iris")).key
+    with pytest.raises(TooLarge, match=r"a proxy before the server .* client_max_body_size 17m"):
+        backend.put_artifact(run, "model.bin", io.BytesIO(os.urandom(MEBIBYTE)))
+    with pytest.raises(TooLarge, match="client_max_body_size"):
+        backend.update_run(run, RunChanges(description="x" * 30_000))
+    backend.close()
+
+
+def test_what_is_logged_goes_through_a_proxy_that_takes_little(servers: Servers, server: TeamServer) -> None:
+    narrow = Narrow(servers, server.app, 20_000)
+    client = mlfoundry.get_client(narrow.address, api_key=server.key("ann"))
+    values = [random.random() for _ in range(5000)]
+    with client.create_run("iris", "noisy", capture=False, log_system_metrics=False) as run:
+        for value in values:
+            run.log_metrics({"a": value})
+        assert run.flush(timeout_s=60)
+    assert narrow.refused
+    assert client.get_run(run.run_id).get_metrics("a")["a"].values.tolist() == values
+    client.close()

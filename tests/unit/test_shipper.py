@@ -1,5 +1,6 @@
 """The shipper: how it backs off, what it makes of each refusal, and that nothing ends its threads."""
 
+import io
 import sys
 import threading
 import time
@@ -18,11 +19,13 @@ from mlfoundry.errors import (
     RunDeleted,
     RunNotFound,
     StoreBusy,
+    TooLarge,
 )
 from mlfoundry.journal import Journal, chain
 from mlfoundry.journal.reader import adopt
+from mlfoundry.journal.spool import Spool
 from mlfoundry.records import Acknowledgement, NewRun, RunKey, RunRecord, RunStatus
-from mlfoundry.shipment import BACK_OFF_S, HEARTBEAT_S, REFUSED_S, Shipment
+from mlfoundry.shipment import BACK_OFF_S, HEARTBEAT_S, REFUSED_S, SLICE_S, Shipment
 from mlfoundry.shipper import Shipper
 
 RUN = "ab" * 16
@@ -565,3 +568,166 @@ def test_a_journal_that_is_not_taken_is_told_of_once_and_looked_at_again_when_as
     strict.error = None
     shipper.reconsider(strict)
     assert shipper.wait(lambda: shipper.count_left(strict, [tmp_path / "journals"]) == 0, 10, sweep=True)
+
+
+# -- turns and heartbeats ------------------------------------------------------------------------
+
+
+def spool_of(journal):
+    return Spool(journal.folder)
+
+
+def test_a_long_journal_gives_others_their_turn(clock, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(chain, "SEGMENT_SLOTS", (64, 64))
+    journal = Journal(tmp_path / "journals", {"run_id": RUN, "role": "owner"})
+    journal.open()
+    for number in range(600):
+        journal.log({"a": float(number)}, None)
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    took = store.ingest
+
+    def slowly(batch):
+        clock.now += SLICE_S / 2
+        return took(batch)
+
+    store.ingest = slowly
+    rounds = 0
+    while not rounds or shipment.has_more:
+        before = len(store.batches)
+        shipment.ship()
+        rounds += 1
+        assert len(store.batches) - before <= 3
+        assert not shipment.trouble
+        assert shipment.has_more is bool(shipment.pending)
+        assert shipment.is_due(clock.now) or not shipment.has_more
+    assert rounds > 2
+    assert store.steps(journal) == list(range(600))
+    journal.close(settled=True)
+
+
+def test_after_each_file_others_have_their_turn(clock, journal, store):
+    stored = []
+
+    def put_artifact(_run, path, source):
+        clock.now += SLICE_S + 1
+        stored.append((path, source.read()))
+
+    store.put_artifact = put_artifact
+    for number in range(3):
+        spool_of(journal).put(f"file-{number}", io.BytesIO(b"x"))
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True, last=True)
+    for number in range(3):
+        assert not shipment.done.is_set()
+        shipment.ship()
+        assert [path for path, _ in stored] == [f"file-{n}" for n in range(number + 1)]
+    shipment.ship()
+    assert shipment.done.is_set()
+
+
+def test_while_a_large_file_is_on_its_way_all_runs_are_heard_of(shipper, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["mlfoundry.shipment"], "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(sys.modules["mlfoundry.lane"], "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(sys.modules["mlfoundry.lane"], "BEATS_EVERY_S", 0.01)
+    arrived, go_on = threading.Event(), threading.Event()
+    heard = []
+    took = store.ingest
+
+    def ingest(batch):
+        with store._changed:
+            heard.append((batch.journal_id, len(batch.data), arrived.is_set() and not go_on.is_set()))
+            store._changed.notify_all()
+        if batch.journal_id == sending.journal_id:
+            return took(batch)
+        return Acknowledgement(batch.stop, 0)
+
+    def put_artifact(_run, _path, _source):
+        arrived.set()
+        assert go_on.wait(20)
+
+    store.ingest, store.put_artifact = ingest, put_artifact
+    journals = [Journal(tmp_path / name, {"run_id": RUN, "role": "owner"}) for name in ("sending", "silent")]
+    sending = journals[0]
+    for each in journals:
+        each.open()
+        each.log({"a": 1.0}, None)
+    shipments = [Shipment(each, store, NEW, run=KEY, fresh=True) for each in journals]
+    for each in shipments:
+        shipper.add(each)
+    shipper.wait(lambda: not any(each.pending for each in shipments), 10)
+    spool_of(sending).put("weights", io.BytesIO(b"x"))
+    sending.log({"a": 2.0}, None)
+    assert arrived.wait(20)
+    beats = {(each.journal_id, 0, True) for each in journals}
+    store.wait_for(lambda: beats <= set(heard))
+    assert not any(each.trouble for each in shipments)
+    go_on.set()
+    store.wait_for(lambda: not shipper._lanes["double"].is_held_up)
+    for each in journals:
+        each.close(settled=True)
+
+
+def test_a_heartbeat_that_does_not_arrive_is_no_trouble(clock, shipment, journal, store):
+    journal.log({"a": 0.0}, None)
+    shipment.ship()
+    clock.now += HEARTBEAT_S + 1
+    store.error = BackendUnavailable("away")
+    shipment.beat()
+    assert store.calls[-1][0] == "ingest"
+    assert not shipment.trouble
+    store.error = None
+    shipment.beat()
+    count = len(store.calls)
+    shipment.beat()  # a moment later there is nothing to say
+    assert len(store.calls) == count
+    assert Shipment(journal, store, NEW, run=None).beat() is None  # one that nobody knows yet
+    assert len(store.calls) == count
+
+
+# -- what is too large ---------------------------------------------------------------------------
+
+
+class Narrow(Store):
+    """A backend behind a proxy that takes no large request."""
+
+    most = 40 * 32
+
+    def ingest(self, batch):
+        if len(batch.data) > self.most:
+            self._called("too large", len(batch.data))
+            raise TooLarge("a proxy takes no request of this size")
+        return super().ingest(batch)
+
+
+def test_what_is_too_large_for_a_proxy_goes_in_smaller_batches(journal):
+    store = Narrow()
+    for number in range(300):
+        journal.log({"a": float(number)}, None)
+        if number % 50 == 0:
+            journal.write({"kind": "tags", "values": {"note": "x" * 300}})
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    shipment.ship()
+    assert (shipment.trouble, shipment.refused, shipment.pending) == ("", False, 0)
+    decoded = slots.decode(store.data, journal_id=journal.journal_id, first=0, is_written=True)
+    assert not decoded.damage
+    assert store.steps(journal) == list(range(300))
+    refused = sum(call[0] == "too large" for call in store.calls)
+    journal.log({"a": 300.0}, None)
+    shipment.ship()
+    assert sum(call[0] == "too large" for call in store.calls) == refused <= 10  # it is remembered
+
+
+def test_a_record_that_no_request_can_hold_is_kept_and_said_and_not_tried_all_the_time(clock, journal):
+    store = Narrow()
+    journal.log({"a": 0.0}, None)
+    journal.write({"kind": "tags", "values": {"note": "x" * 5000}})
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    shipment.ship()
+    assert shipment.refused
+    assert not shipment.gone
+    assert "a proxy takes no request of this size" in shipment.trouble
+    assert shipment.retry_at == clock.now + REFUSED_S
+    assert shipment.pending > 100
+    assert store.steps(journal) == [0]
+    store.most = 1 << 20  # somebody has raised the limit
+    shipment.ship()
+    assert (shipment.trouble, shipment.pending) == ("", 0)

@@ -327,3 +327,27 @@ def test_threads_that_are_the_first_to_read_do_not_disturb_each_other(monkeypatc
     finally:
         sys.setswitchinterval(interval)
     assert errors == []
+
+
+# -- cuts ----------------------------------------------------------------------------------------
+
+NOTE = b'{"kind": "tags", "values": {"note": "' + b"x" * 50 + b'"}}'
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+def test_a_stretch_is_cut_between_records_and_never_within_one(most):
+    made = [point(1, 0, 0, 0.5), row(2, 0, 0, 1.0, 2.0, place=1), header(3, 0, 0, 0, NOTE, place=3)]
+    made += [b"\xff" * 32, point(1, 1, 0, 0.5, place=8), row_with_steps(2, 0, [1], [2.0], place=9)]
+    data = b"".join(made)
+    sizes = [len(each) // 32 for each in made]
+    assert sizes == [1, 2, 4, 1, 1, 2]
+    edges = [sum(sizes[:n]) for n in range(1, len(sizes) + 1)]
+    got = slots.whole_records(data, journal_id=JOURNAL, first=0, most=most)
+    assert got == max(edge for edge in edges if edge <= most)
+
+
+def test_of_a_record_that_is_larger_than_the_most_all_is_given():
+    data = header(3, 0, 0, 0, NOTE) + point(1, 1, 0, 0.5, place=4)
+    assert slots.whole_records(data, journal_id=JOURNAL, first=0, most=1) == 4
+    assert slots.whole_records(data, journal_id=JOURNAL, first=0, most=5) == 5
+    assert slots.whole_records(b"", journal_id=JOURNAL, first=0, most=5) == 0

@@ -17,7 +17,7 @@ from ..fields import ProjectId
 from ..policy import Needs, needs
 from . import sources
 from .bundle import bundle, message
-from .following import MAX_POINTS, Following
+from .following import Following, few_points
 from .listing import WHOLE_MOST, Listing
 
 router = room("dashboard", "/dashboard")
@@ -25,6 +25,7 @@ PROJECT = "/projects/{project_id}"
 RUN = "/projects/{project_id}/runs/{run_id}"
 PIECE = 2000
 COMPARED_MOST = 200
+CURVES_MOST = 20_000
 
 Places = Annotated[int, Query(ge=0, lt=1 << 40)]
 Many = Annotated[int, Query(ge=1, le=WHOLE_MOST)]
@@ -115,11 +116,19 @@ def search(has: Has, caller: Caller, project_id: ProjectId, filter: str = "") ->
 @router.post(PROJECT + "/series", include_in_schema=False)
 @needs(Needs.READ)
 def series(has: Has, caller: Caller, project_id: ProjectId, body: Wanted) -> Response:
-    """Give an overview of the points of several runs, a frame each."""
+    """Give an overview of the points of several runs, a frame each; the coarser the more there are."""
     parts = []
     names = tuple(body.names) if body.names else None
-    for record in Listing(has.tracking, caller.user, project_id).require(_few(body.runs)):
-        query = SeriesQuery(record.key, names, max_points=min(body.max_points or MAX_POINTS, MAX_POINTS))
+    found = Listing(has.tracking, caller.user, project_id).require(_few(body.runs))
+    count = sum(len(record.metrics) if names is None else len(names) for record in found)
+    if count > CURVES_MOST:
+        raise InvalidInput(
+            f"these {len(found):,} runs have {count:,} curves; at most {CURVES_MOST:,} are shown at once. Choose fewer "
+            "runs, or name the metrics."
+        )
+    most = few_points(count)
+    for record in found:
+        query = SeriesQuery(record.key, names, max_points=min(body.max_points or most, most))
         every = has.tracking.read_series(caller.user, query)
         logged = [each for each in every if not each.name.startswith("system/")]
         system = [each for each in every if each.name.startswith("system/")]

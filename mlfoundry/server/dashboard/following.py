@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...names import SYSTEM_PREFIX
 from ...panels import frames
 from ...records import Permission, RunKey, RunRecord, RunStatus, Series, SeriesQuery
-from ...tracking.service import TrackingService
+from ...tracking.service import LEAST_POINTS, TrackingService
 from .bundle import message
 
 MAX_POINTS = 1000
-SERIES_MOST = 5000
+SERIES_MOST = 5000  # of a run, the first by name; whoever logs more looks at tables
+POINTS_MOST = 2_000_000  # of one answer: 48 MB
 
 Known = Sequence[tuple[str, int]]
+
+
+def few_points(series: int) -> int:
+    """Return how many points each of so many series may have in one answer."""
+    return max(LEAST_POINTS, min(MAX_POINTS, POINTS_MOST // max(1, series)))
 
 
 class Following:
@@ -61,7 +68,7 @@ class Following:
         mark = _mark(snapshot)
         if mark != seen:
             parts.append(message("run", run=snapshot, mark=mark))
-        points = self._new_points(known[:SERIES_MOST]) if known else None
+        points = self._new_points(known) if known else None
         if points is None:
             parts.append(self.whole_points())
         elif points:
@@ -72,23 +79,39 @@ class Following:
 
     def whole_points(self) -> bytes:
         """Return all that the run has measured, or an overview of it."""
+        logged, system = self._shown(self._tracking.count_points(self._user, self.record.key))
+        points = few_points(len(logged) + len(system))
         return frames.whole_points(
-            self.record.key.run_id, self._read(max_points=MAX_POINTS), self._read(system=True, max_points=MAX_POINTS)
+            self.record.key.run_id,
+            self._read(names=logged, max_points=points),
+            self._read(names=system, max_points=points),
         )
+
+    def _shown(self, counts: Mapping[str, int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the logged and of the system metrics that a page holds."""
+        logged = [name for name in counts if not name.startswith(SYSTEM_PREFIX)]
+        system = [name for name in counts if name.startswith(SYSTEM_PREFIX)]
+        return tuple(logged[:SERIES_MOST]), tuple(system[:SERIES_MOST])
 
     def _new_points(self, known: Known) -> bytes | None:
         """Return the points that came since, empty without any; None when all must be read again."""
         places = {name: place for place, (name, _) in enumerate(known)}
         counts = dict(known)
-        new: list[tuple[int, int, Series]] = []
-        for is_system in (False, True):
-            for series in self._read(system=is_system, since=counts):
-                if series.name not in places or series.count < counts[series.name]:
-                    return None
-                if len(series.values):
-                    new.append((places[series.name], counts[series.name], series))
-        if sum(len(series.values) for _, _, series in new) > MAX_POINTS * max(1, len(places)):
+        held = self._tracking.count_points(self._user, self.record.key)
+        shown = [name for kind in self._shown(held) for name in kind]
+        if not places.keys() >= set(shown) or any(held[name] < counts[name] for name in shown):
+            return None
+        grown = tuple(name for name in shown if held[name] > counts[name])
+        if sum(held[name] - counts[name] for name in grown) > min(POINTS_MOST, MAX_POINTS * max(1, len(shown))):
             return None  # somebody logs so fast that an overview is shorter
+        if not grown:
+            return b""
+        # Of all series at once it is one statement; where not all are shown, each of those that grew.
+        which = {"system": None} if len(shown) == len(held) else {"names": grown}
+        found = self._read(since=counts, **which)
+        if not places.keys() >= {each.name for each in found if len(each.values)}:
+            return None  # one that is newer than the counts
+        new = [(places[each.name], counts[each.name], each) for each in found if len(each.values)]
         return frames.new_points(self.record.key.run_id, new) if new else b""
 
     def _read(self, **wanted: Any) -> list[Series]:

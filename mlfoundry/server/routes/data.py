@@ -13,10 +13,11 @@ from ...wire import frames, records, requests
 from .. import answers
 from ..context import Caller, Has, Run, answer, room
 from ..description import errors
-from ..fields import JournalId, MaxPoints, SeriesNames, Since
+from ..fields import JournalId, MaxPoints, Most, SeriesNames, Since
 from ..policy import Needs, needs
 from .runs import RUN
 
+POINTS_LIMIT = 2_000_000  # of one answer: 48 MB, which several hold at once
 router = room("data", "/api/v1")
 _BATCH: dict[str, Any] = {
     "requestBody": {
@@ -34,6 +35,7 @@ class SeriesQueryBody(BaseModel):
     system: bool | None = False
     max_points: MaxPoints | None = None
     since: dict[str, Since] = {}
+    most: Most | None = None
 
 
 @router.get(RUN + "/journals/{journal_id}", summary="Up to which slot a journal is held", response_model=answers.Acked)
@@ -73,5 +75,6 @@ async def ingest(request: Request, has: Has, caller: Caller, run: Run, journal_i
 @needs(Needs.READ)
 def read_series(has: Has, caller: Caller, run: Run, body: SeriesQueryBody) -> Response:
     """See `Backend.read_series`."""
-    found = has.tracking.read_series(caller.user, requests.read_series_query(run, body.model_dump()))
+    query = requests.read_series_query(run, body.model_dump())
+    found = has.tracking.read_series(caller.user, query, limit=POINTS_LIMIT)
     return Response(frames.points_frame(found), media_type=frames.POINTS_TYPE)
