@@ -70,57 +70,39 @@ def add(session: Session, person: str, admin: bool, with_key: bool) -> None:
         output.echo(output.safe(f"A key for {made.user}: mlfoundry keys create --of {made.user}"))
 
 
-def _change(session: Session, person: str, told: str, **change: bool) -> None:
-    changed = session.people.change_user(person, **change)
-    if session.json:
-        output.json_data({"user": documents.account(changed)})
-    else:
-        output.echo(output.safe(told.format(changed.user)))
+def _changing(name: str, purpose: str, told: str, **change: bool) -> None:
+    """Add a command that changes one thing of a user.
 
-
-@users.command()
-@click.argument("person", metavar="USER")
-@click.pass_obj
-def disable(session: Session, person: str) -> None:
-    """Take none of a user's keys any more, at once.
-
-    What the user logged stays, and so do the user's permissions.
-
-    JSON: {"user": {user, is_admin, created_at, disabled_at}}
+    Args:
+        name: The command.
+        purpose: Its help.
+        told: What is said when it is done, with a place for the user.
+        change: What is changed, as `People.change_user` takes it.
     """
-    _change(session, person, "{} is disabled: none of their keys is taken any more.", is_disabled=True)
+
+    @users.command(name, help=f'{purpose}\n\nJSON: {{"user": {{user, is_admin, created_at, disabled_at}}}}')
+    @click.argument("person", metavar="USER")
+    @click.pass_obj
+    def change_user(session: Session, person: str) -> None:
+        """Change one thing of a user and say so."""
+        changed = session.people.change_user(person, **change)
+        if session.json:
+            output.json_data({"user": documents.account(changed)})
+        else:
+            output.echo(output.safe(told.format(changed.user)))
 
 
-@users.command()
-@click.argument("person", metavar="USER")
-@click.pass_obj
-def enable(session: Session, person: str) -> None:
-    """Take a disabled user's keys again.
-
-    JSON: {"user": {user, is_admin, created_at, disabled_at}}
-    """
-    _change(session, person, "{} is enabled again.", is_disabled=False)
-
-
-@users.command()
-@click.argument("person", metavar="USER")
-@click.pass_obj
-def promote(session: Session, person: str) -> None:
-    """Make a user an admin of the server.
-
-    JSON: {"user": {user, is_admin, created_at, disabled_at}}
-    """
-    _change(session, person, "{} is an admin of the server now.", is_admin=True)
-
-
-@users.command()
-@click.argument("person", metavar="USER")
-@click.pass_obj
-def demote(session: Session, person: str) -> None:
-    """Make a user no admin of the server any more.
-
-    The last admin stays one.
-
-    JSON: {"user": {user, is_admin, created_at, disabled_at}}
-    """
-    _change(session, person, "{} is no admin of the server any more.", is_admin=False)
+_changing(
+    "disable",
+    "Take none of a user's keys any more, at once.\n\nWhat the user logged stays, and so do the user's permissions.",
+    "{} is disabled: none of their keys is taken any more.",
+    is_disabled=True,
+)
+_changing("enable", "Take a disabled user's keys again.", "{} is enabled again.", is_disabled=False)
+_changing("promote", "Make a user an admin of the server.", "{} is an admin of the server now.", is_admin=True)
+_changing(
+    "demote",
+    "Make a user no admin of the server any more.\n\nThe last admin stays one.",
+    "{} is no admin of the server any more.",
+    is_admin=False,
+)
