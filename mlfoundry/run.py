@@ -294,12 +294,14 @@ class Run(StoredRun):
         def stored() -> bool:
             if shipment.done.is_set():
                 return True
-            return (shipment.acked or 0) >= target and shipment.run is not None and not self._uploads.waiting()[0]
+            if (shipment.acked or 0) < target or shipment.run is None or self._uploads.waiting()[0]:
+                return False
+            return not (files and shipment.trouble)  # of files it is known when the round that sent them is over
 
         def settled() -> bool:
             return stored() or (shipment.refused and shipment.attempts > attempts)
 
-        attempts = shipment.attempts
+        attempts, files = shipment.attempts, self._uploads.waiting()[0]
         if not stored():
             shipping.shipper().wait(settled, timeout_s, backend=self.client.backend)
         return stored()
