@@ -319,6 +319,7 @@ class Run(StoredRun):
         self._end(endings.terminal(status), error="", timeout_s=self.client.settings.end_timeout_s)
 
     def _end(self, status: RunStatus, *, error: str, timeout_s: float, traceback: BaseException | None = None) -> None:
+        """End the run in this process; `traceback` is the exception whose traceback is kept."""
         if self._observation is not None:
             self._observation.stop()
         with self._end_lock:
@@ -346,6 +347,7 @@ class Run(StoredRun):
         self._await_stored(shipment, timeout_s)
 
     def _await_stored(self, shipment: Shipment, timeout_s: float) -> None:
+        """Wait until all is stored, for a bounded time; say what is not."""
         shipper = shipping.shipper()
         attempts = shipment.attempts
 

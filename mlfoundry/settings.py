@@ -178,6 +178,7 @@ def _platform_home() -> Path:
 
 
 def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the settings file sets; nothing when there is none."""
     path = settings_file(environment)
     try:
         text = path.read_text(encoding="utf-8")
@@ -198,6 +199,7 @@ def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any, default: object, source: str) -> Any:
+    """Return a setting as the type that it has, checked; `source` is for the message."""
     if value is None:
         return None
     if isinstance(default, bool):

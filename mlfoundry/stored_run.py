@@ -234,6 +234,7 @@ class StoredRun:
     def _download_all(
         self, found: list[ArtifactRecord], folder: Path, fetch: Callable[[ArtifactRecord], object]
     ) -> None:
+        """Fetch all files that can be fetched; say which could not."""
         failed: dict[str, Exception] = {}
         alike: dict[str, str] = {}
         for artifact in found:
@@ -331,6 +332,7 @@ class StoredRun:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def _told(self, *, dated: bool = False) -> Iterator[tuple[str, object]]:
+        """Yield the rows of the card."""
         record = self._record
         yield "id", record.key.run_id
         yield "started", displays.moment(record.started_at, dated=dated)
@@ -356,7 +358,7 @@ class StoredRun:
 
 
 def _is_number_from(least: int, value: object) -> bool:
-    return isinstance(value, Integral) and value >= least
+    return isinstance(value, Integral) and int(value) >= least
 
 
 def _listed(values: Iterable[tuple[str, str]]) -> str:

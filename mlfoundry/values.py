@@ -50,6 +50,7 @@ def number(key: str, value: object) -> float:
 
 
 def _float(what: str, value: object, allowed: str) -> float:
+    """Return a number as a float64; `what` and `allowed` are for the message."""
     size = getattr(value, "size", 1)
     if callable(size):  # torch: a method; numpy: a number
         size = math.prod(size())
@@ -151,6 +152,7 @@ def flatten(params: object, kind: str = "param") -> dict[str, Any]:
 
 
 def _leaves(value: object, kind: str, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of each leaf of nested mappings."""
     if isinstance(value, argparse.Namespace):
         value = vars(value)
     if not isinstance(value, Mapping):

@@ -107,6 +107,7 @@ class Meter:
         self._peak_bytes = max(self._peak_bytes, peak_bytes)
 
     def _watch(self) -> None:
+        """Note the greatest use of memory until told to stop."""
         from mlfoundry import forks
 
         try:

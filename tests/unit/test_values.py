@@ -541,8 +541,10 @@ def test_every_param_that_can_be_logged_can_be_read_also_the_deepest_and_the_wid
 
 
 @given(st.sampled_from(values.PARAM_TYPES), st.text())
-def test_reading_a_stored_param_never_raises(kind, text):
-    values.param_value(kind, text)
+def test_a_stored_param_reads_as_its_kind_or_as_its_text_and_never_raises(kind, text):
+    value = values.param_value(kind, text)
+    kinds = {"int": int, "float": float, "bool": bool, "none": type(None), "str": str, "json": object}
+    assert isinstance(value, kinds[kind]) or value == text
 
 
 @pytest.mark.parametrize("at_us", [-(2**63), -62_135_596_800_000_001, 253_402_300_800_000_000, 2**63 - 1])
