@@ -118,6 +118,7 @@ def _scp_without_credentials(text: str) -> str:
 
 
 def _deliver(done: Callable[[Facts], None], directory: Path | None) -> None:
+    """Hand over each piece as soon as it is known."""
     # Thread.start waits for the thread's first breath; without this pause the imports below would keep
     # the interpreter for a whole switch interval (5 ms) before the caller goes on.
     time.sleep(0.001)
@@ -177,6 +178,7 @@ def _found(probes: dict[str, Callable[[], object]]) -> Facts:
 # lru_cache holds no lock while it computes, so a fork in the middle cannot leave one locked in the child.
 @lru_cache(maxsize=1)
 def _machine() -> Facts:
+    """Return what stays the same while this process lives."""
     return _found(
         {
             "mlfoundry.version": _own_version,
@@ -205,6 +207,7 @@ def _platform(name: str) -> str:
 
 
 def _cpu() -> str | None:
+    """Return the name of the processor."""
     if sys.platform == "win32":
         import winreg
 
@@ -274,6 +277,7 @@ def _search_path() -> tuple[tuple[str, int], ...]:
 
 @lru_cache(maxsize=1)
 def _packages(search_path: tuple[tuple[str, int], ...]) -> str:
+    """Return the packages of a search path, one a line."""
     from importlib.metadata import distributions
 
     found: dict[str, str] = {}
@@ -320,6 +324,7 @@ _Settings = list[tuple[str, str, str]]
 
 
 def _git(directory: Path) -> Facts:
+    """Return commit, branch, state and remote of the repository that a folder is in; nothing without one."""
     deadline = time.monotonic() + _GIT_TOTAL_S
     program = _git_program()
     if program is None:
@@ -357,6 +362,7 @@ def _settings(listing: str | None) -> _Settings:
 
 
 def _remote(settings: _Settings) -> str | None:
+    """Return where the repository came from, without credentials; None for a path of this machine."""
     urls = [
         (key, url)
         for scope, key, url in settings

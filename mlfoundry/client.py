@@ -9,24 +9,19 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import folders, recovery, suggestions, values
+from . import beginning, recovery, references, values
 from . import settings as configuration
 from . import shipper as shipping
 from .errors import (
     BackendUnavailable,
     InvalidInput,
-    InvalidName,
     MlfoundryError,
     NotAuthenticated,
-    ProjectNotFound,
     RunEnded,
-    RunNotFound,
-    shown,
 )
-from .journal import Journal
-from .names import is_run_id, legal_name, random_name
+from .names import legal_name, random_name
 from .query import parse_filter, parse_order
-from .records import NewRun, Permission, ProjectRecord, RunKey, RunQuery, RunRecord, RunStatus
+from .records import NewRun, Permission, ProjectRecord, RunQuery, RunRecord, RunStatus
 from .results import CollaboratorList, Comparison, ProjectList, RunList
 from .run import Run
 from .settings import Settings
@@ -35,7 +30,6 @@ from .tracking.backend import Backend
 from .tracking.embedded import EmbeddedBackend
 
 PAGE = 1000
-UNKNOWN = "?"  # this user, while the server that knows the name cannot be asked; no user can have it
 RECOVERY_S = 2.0  # what a look waits for what dead processes left
 
 
@@ -126,7 +120,7 @@ class Client:
         interval_s = self.settings.system_metrics_interval_s
         if system_metrics_interval_s is not None:
             interval_s = configuration.seconds("system_metrics_interval_s", system_metrics_interval_s)
-        owner, project_name = _split(project_name, owner)
+        owner, project_name = references.split(project_name, owner)
         new = NewRun(
             run_id=uuid.uuid4().hex,
             project_name=legal_name("project name", project_name),
@@ -136,7 +130,7 @@ class Client:
             description=values.plain_text("description", description),
             started_at_us=time.time_ns() // 1000,
         )
-        run = self._begin(new)
+        run = beginning.begin(self, new)
         samples = self.settings.system_metrics if log_system_metrics is None else log_system_metrics
         captures = self.settings.capture if capture is None else capture
         run._observe(interval_s=interval_s if samples else None, capture=captures)
@@ -158,65 +152,7 @@ class Client:
                 f"{record.owner}/{record.project_name}/{record.run_name} has ended ({record.status.value}); it takes "
                 "no more data. Start a new run with create_run."
             )
-        new = NewRun(
-            run_id=record.key.run_id,
-            project_name=record.project_name,
-            run_name=record.run_name,
-            owner=record.owner,
-            tags={},
-            description="",
-            started_at_us=round(record.started_at.timestamp() * 1_000_000),
-        )
-        journal = self._journal(new, role="member")
-        journal.origin["project_id"] = record.key.project_id
-        journal.open()
-        run = self._run(record, journal, new, owns_end=False, made=True)
-        run._params = {name: values.param_text(name, value)[1] for name, value in record.params.items()}
-        return run
-
-    def _journal(self, new: NewRun, role: str) -> Journal:
-        root = folders.make_one_of(self.settings.journal_roots())
-        origin = recovery.origin(new, user=self.backend.user_if_known, uri=self.backend.uri, role=role, pid=os.getpid())
-        return Journal(root, origin)
-
-    def _begin(self, new: NewRun) -> Run:
-        """Open the journal first, then make the run: a process that dies in between leaves no run without one."""
-        journal = self._journal(new, role="owner")
-        journal.open()
-        try:
-            record = self.backend.create_run(new)
-            made = True
-            journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
-        except BackendUnavailable:
-            record, made = self._offline(new), False
-        except BaseException as error:  # also an interrupt: no journal stays open without a run
-            # What failed left no run; after an interrupt there may be one, which recovery then ends.
-            journal.close(settled=isinstance(error, Exception))
-            raise
-        project_id = record.key.project_id if made else None
-        journal.write({"kind": "created", "project_id": project_id, "run_name": record.run_name})
-        return self._run(record, journal, new, owns_end=True, made=made)
-
-    def _run(self, record: RunRecord, journal: Journal, new: NewRun, *, owns_end: bool, made: bool) -> Run:
-        run = Run(self, record, journal, new, owns_end=owns_end, made=made)
-        shipping.shipper().watch(self.backend, self.settings.journal_roots())
-        return run
-
-    def _offline(self, new: NewRun) -> RunRecord:
-        user = self.backend.user_if_known or UNKNOWN
-        return RunRecord(
-            key=RunKey(0, new.run_id),
-            owner=new.owner or user,
-            project_name=new.project_name,
-            run_name=new.run_name,
-            status=RunStatus.RUNNING,
-            created_by=user,
-            started_at=values.utc(new.started_at_us),
-            ended_at=None,
-            last_seen_at=values.utc(new.started_at_us),
-            description=new.description,
-            tags=new.tags,
-        )
+        return beginning.join(self, record)
 
     # -- runs that are stored --------------------------------------------------------------------
 
@@ -234,29 +170,7 @@ class Client:
 
     def _find(self, run: str) -> RunRecord:
         self._recovered()
-        if not isinstance(run, str) or not run.strip():
-            raise InvalidName(f"a run is given as its id or as owner/project/run, not {shown(run)}")
-        parts = run.strip().split("/")
-        if len(parts) == 1:
-            run_id = parts[0].lower()
-            if not is_run_id(run_id):
-                near = suggestions.sentence(suggestions.runs_named(self.backend, parts[0]))
-                raise InvalidName(
-                    f"{run!r} is neither a run id (32 hex digits) nor project/run or owner/project/run.{near}"
-                )
-            return self.backend.get_run(run_id)
-        if len(parts) > 3:
-            raise InvalidName(f"{run!r} has {len(parts)} parts; give owner/project/run")
-        owner = parts[0] if len(parts) == 3 else None
-        try:
-            return self.backend.get_run_by_name(owner, parts[-2], parts[-1])
-        except ProjectNotFound as error:
-            suggestions.add(error, suggestions.projects(self.backend, owner, parts[-2]))
-            raise
-        except RunNotFound as error:
-            near_runs = suggestions.runs(self.backend, owner, parts[-2], parts[-1])
-            suggestions.add(error, ["/".join([*parts[:-1], each]) for each in near_runs])
-            raise
+        return references.get_run(self.backend, run)
 
     def list_runs(self, project_name: str, owner: str | None = None) -> RunList:
         """Return all runs of a project, newest first, fetched as they are looked at."""
@@ -355,12 +269,7 @@ class Client:
 
     def _project(self, name: str, owner: str | None) -> ProjectRecord:
         self._recovered()
-        owner, name = _split(name, owner)
-        try:
-            return self.backend.get_project(owner, name)
-        except ProjectNotFound as error:
-            suggestions.add(error, suggestions.projects(self.backend, owner, name))
-            raise
+        return references.get_project(self.backend, name, owner)
 
     # -- collaborators ---------------------------------------------------------------------------
 
@@ -472,13 +381,6 @@ def _backend(settings: Settings) -> Backend:
             "MLFOUNDRY_API_KEY. What was pickled elsewhere never brings one."
         )
     return HttpBackend(settings.tracking_uri, settings.api_key, user=settings.user_of_key, renewed=settings.renewed_key)
-
-
-def _split(project_name: str, owner: str | None) -> tuple[str | None, str]:
-    """Return (owner, name) of a project given as its name or as ``owner/project``."""
-    if isinstance(project_name, str) and project_name.count("/") == 1 and owner is None:
-        owner, project_name = project_name.split("/")
-    return owner, project_name
 
 
 def _names(names: str | Iterable[str] | None) -> tuple[str, ...] | None:

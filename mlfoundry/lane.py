@@ -142,6 +142,7 @@ class Lane:
                 shipment.beat()
 
     def _round(self) -> None:
+        """Look for what dead processes left, then ship what is due."""
         if time.monotonic() < self._retry_at:
             return
         try:
@@ -220,6 +221,7 @@ class Lane:
                     self.shipments.append(shipment)
 
     def _shipment_of(self, left: LeftJournal, backend: Backend, user: str) -> Shipment | None:
+        """Return how an adopted journal is shipped; None when nothing of it is to be, or not now."""
         is_new = (user, left.folder) not in self._put_off
         try:
             found = recovery.prepare(left, backend)

@@ -41,6 +41,7 @@ def _check_visible(kind: str, name: str) -> None:
 
 
 def _text(kind: str, name: object, limit: int) -> str:
+    """Return the normal form of a text whose characters can all be seen."""
     if not isinstance(name, str):
         raise InvalidName(f"{kind} must be a string, not {shown(name)}")
     if len(name) > limit:

@@ -197,6 +197,7 @@ class _Parser:
         return node
 
     def _comparison(self) -> Comparison:
+        """Read a name, an operator and what belongs after it."""
         start = self._words.next
         field = self._field(f"A comparison begins with a name: {_EXAMPLE}.")
         length = self._words.length_since(start)
@@ -212,6 +213,7 @@ class _Parser:
         return Comparison(field, operator, value, start.position, length)
 
     def _field(self, expected: str) -> Field:
+        """Read a name with or without its kind, or a function of a metric."""
         token = self._words.take()
         if token.kind in ('"', "`"):
             return Field(None, self._name(token.text, token))
@@ -252,6 +254,7 @@ class _Parser:
         return unicodedata.normalize("NFC", name)
 
     def _aggregate(self, function: Token) -> Field:
+        """Read min(…), max(…) or last(…) of a metric, whose name `function` is."""
         aggregate = function.text.lower()
         if aggregate not in AGGREGATES:
             raise self._error(
@@ -284,6 +287,7 @@ class _Parser:
         return operator
 
     def _word_operator(self, token: Token) -> str | None:
+        """Read the rest of an operator that is a word; None when the word is none."""
         word = token.text.upper()
         if word in ("IN", "LIKE", "ILIKE", "CONTAINS"):
             return word
@@ -303,6 +307,7 @@ class _Parser:
         return None
 
     def _list(self, field: Field, operator: str) -> tuple[Value, ...]:
+        """Read the values in parentheses after in."""
         example = f"{operator.lower()} ('svm', 'cnn')"
         opening = self._words.take()
         if opening.kind != "(":
@@ -324,6 +329,7 @@ class _Parser:
                 raise self._error(f"a comma or ) is missing before {self._shown(separator)}: {example}.", separator)
 
     def _value(self, field: Field, operator: str) -> Value:
+        """Read what a field is compared with."""
         token = self._words.take()
         if token.kind not in ("word", "'", '"') or (token.kind == "word" and token.text.lower() in RESERVED):
             raise self._no_value(token)
@@ -371,6 +377,7 @@ class _Parser:
         return self._error(f"{found} {expected}", token)
 
     def _no_operator(self, token: Token) -> InvalidFilter:
+        """Return the error for what stands where an operator belongs."""
         before = self._words.before(token)
         name = self._shown(before)
         if token.kind == "end":
@@ -387,6 +394,7 @@ class _Parser:
         return self._error(f"an operator belongs after {name}, and {self._shown(token)} is none. {hint}", token)
 
     def _no_value(self, token: Token) -> InvalidFilter:
+        """Return the error for what stands where a value belongs."""
         shown = self._shown(token)
         before = self._words.before(token)
         if token.kind == "end":
@@ -407,6 +415,7 @@ class _Parser:
         return self._error(found, token)
 
     def _after_comparison(self) -> InvalidFilter:
+        """Return the error for what stands after a comparison that is over."""
         token = self._words.next
         shown = self._shown(token)
         before = self._words.before(token)

@@ -173,6 +173,7 @@ def _tokens(text: str) -> list[Token]:
 
 
 def _token(text: str, position: int) -> Token:
+    """Return the token that begins at a place."""
     character = text[position]
     if character in "\"'`":
         return _quoted(text, position)
@@ -191,6 +192,7 @@ def _token(text: str, position: int) -> Token:
 
 
 def _quoted(text: str, position: int) -> Token:
+    """Return the text in quotes that begins at a place."""
     quote = text[position]
     end = text.find(quote, position + 1)
     while end >= 0 and text[end + 1 : end + 2] == quote:  # doubled: it stands for itself

@@ -240,6 +240,7 @@ def _home(left: LeftJournal, backend: Backend) -> RunKey | None:
 
 
 def _asked_for(left: LeftJournal) -> NewRun:
+    """Return the run as its process asked for it."""
     told = dict(left.origin)
     for each in left.documents:  # the name that it had got, should it have to be made again
         if each.content["kind"] == "created" and is_sound(each) and "run_name" in each.content:

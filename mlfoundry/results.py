@@ -266,6 +266,7 @@ class RunList(Sequence["StoredRun"]):
 
 
 def _flat(record: RunRecord) -> dict[str, Any]:
+    """Return a run as one row of a table."""
     return {
         "run_id": record.key.run_id,
         "run_name": record.run_name,

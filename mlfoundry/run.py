@@ -7,19 +7,17 @@ import io
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from . import own_runs, process_exit, progress, standing, values
+from . import endings, own_runs, process_exit, progress, standing, values
 from . import shipper as shipping
-from .documents import ENDS, FACT_LIMIT, OWN_FACTS
+from .documents import FACT_LIMIT, OWN_FACTS
 from .errors import (
     BackendUnavailable,
-    InvalidInput,
     InvalidName,
     InvalidValue,
     ParamChanged,
@@ -76,7 +74,7 @@ class Run(StoredRun):
         self._end_lock = threading.RLock()
         self._uploads = Uploads(client.backend, journal)
         self._observation: Observation | None = None
-        self._started = _steady_us()
+        self._started = endings.steady_us()
         self._pid = os.getpid()
         self._shipment: Shipment | None = None
         journal.on_open = self._ship
@@ -273,16 +271,7 @@ class Run(StoredRun):
     def _has_ended(self, verb: str) -> RunEnded | SystemExit:
         if process_exit.is_over():
             return SystemExit()  # ends a daemon thread without a word, a moment before Python does
-        if self._owns_end:
-            is_known = self._record.status is not RunStatus.RUNNING  # else another thread is ending it just now
-            return RunEnded(
-                f"{self.fqn} has ended{f' ({self._record.status.value})' if is_known else ''}; it takes no {verb} any "
-                "more. Start a new run with client.create_run, or log before end()."
-            )
-        return RunEnded(
-            f"this handle of {self.fqn} has ended; it takes no {verb} any more. Use client.join_run for another one, "
-            "or log before end()."
-        )
+        return endings.has_ended(self._record, verb, owns_end=self._owns_end)
 
     # -- life cycle ------------------------------------------------------------------------------
 
@@ -306,12 +295,14 @@ class Run(StoredRun):
         def stored() -> bool:
             if shipment.done.is_set():
                 return True
-            return (shipment.acked or 0) >= target and shipment.run is not None and not self._uploads.waiting()[0]
+            if (shipment.acked or 0) < target or shipment.run is None or self._uploads.waiting()[0]:
+                return False
+            return not (files and shipment.trouble)  # of files it is known when the round that sent them is over
 
         def settled() -> bool:
             return stored() or (shipment.refused and shipment.attempts > attempts)
 
-        attempts = shipment.attempts
+        attempts, files = shipment.attempts, self._uploads.waiting()[0]
         if not stored():
             shipping.shipper().wait(settled, timeout_s, backend=self.client.backend)
         return stored()
@@ -326,16 +317,18 @@ class Run(StoredRun):
         Raises:
             InvalidInput: Another status.
         """
-        self._end(_terminal(status), error="", timeout_s=self.client.settings.end_timeout_s)
+        self._end(endings.terminal(status), error="", timeout_s=self.client.settings.end_timeout_s)
 
     def _end(self, status: RunStatus, *, error: str, timeout_s: float, traceback: BaseException | None = None) -> None:
+        """End the run in this process; `traceback` is the exception whose traceback is kept."""
         if self._observation is not None:
             self._observation.stop()
         with self._end_lock:
             if self._ended:
-                self._warn_late(status)
+                if self._owns_end:
+                    endings.warn_late(self._record, status)
                 return
-            elapsed_us = _steady_us() - self._started
+            elapsed_us = endings.steady_us() - self._started
             self._ended = True
             self._log = self._refuse
             own_runs.leave(self)
@@ -345,7 +338,7 @@ class Run(StoredRun):
                 self._journal.write({"kind": "facts", "values": trace})
             content = {"kind": "end", "status": status.value, "error": error, "elapsed_us": elapsed_us}
             self._journal.finish(content)
-            self._record = _ended_record(self._record, status, error, elapsed_us)
+            self._record = endings.ended_record(self._record, status, error, elapsed_us)
         shipment = self._shipment
         if shipment is None:
             self._journal.close(settled=True)
@@ -354,18 +347,8 @@ class Run(StoredRun):
         self._journal.sync()
         self._await_stored(shipment, timeout_s)
 
-    def _warn_late(self, status: RunStatus) -> None:
-        """Say that an end comes too late, when it was meant to be another than the first; none said is FINISHED."""
-        is_known = self._record.status is not RunStatus.RUNNING  # else another thread is ending it just now
-        if self._owns_end and is_known and status not in (RunStatus.FINISHED, self._record.status):
-            _log.warning(
-                "%s has ended as %s already, and stays so; %s comes too late. A tag can still say it: set_tags.",
-                self.fqn,
-                self._record.status.value,
-                status.value,
-            )
-
     def _await_stored(self, shipment: Shipment, timeout_s: float) -> None:
+        """Wait until all is stored, for a bounded time; say what is not."""
         shipper = shipping.shipper()
         attempts = shipment.attempts
 
@@ -459,26 +442,6 @@ def _join(settings: Settings, run_id: str) -> Run:
     from .client import Client
 
     return Client(settings).join_run(run_id)
-
-
-def _steady_us() -> int:
-    """Return microseconds by a clock that neither jumps nor stops while the machine sleeps."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime_ns(clock) // 1000
-
-
-def _terminal(status: RunStatus | str) -> RunStatus:
-    name = str(status).upper()
-    if name not in ENDS:
-        raise InvalidInput(f"a run cannot end as {status!r}; give one of {', '.join(ENDS)}")
-    return RunStatus(name)
-
-
-def _ended_record(record: RunRecord, status: RunStatus, error: str, elapsed_us: int) -> RunRecord:
-    from datetime import timedelta
-
-    ended_at = record.started_at + timedelta(microseconds=elapsed_us)
-    return replace(record, status=status, error=error, ended_at=ended_at)
 
 
 def _as_dict(metrics: object) -> dict[str, Any]:

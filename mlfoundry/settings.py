@@ -173,7 +173,7 @@ def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Setti
         else:
             source, value = "default", default
         values[name] = _typed(name, value, default, source)
-    values["home"] = Path(values["home"]).expanduser().absolute() if values["home"] else _platform_home()
+    values["home"] = _absolute(values["home"], "home") if values["home"] else _platform_home()
     kept = credentials.Credentials(settings_file(environment).parent)
     if given.get("home") is not None:  # the more so than any server that was set for other programs
         values["tracking_uri"] = values["tracking_uri"] or str(values["home"])
@@ -206,6 +206,7 @@ def _platform_home() -> Path:
 
 
 def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the settings file sets; nothing when there is none."""
     path = settings_file(environment)
     try:
         text = path.read_text(encoding="utf-8")
@@ -226,6 +227,7 @@ def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any, default: object, source: str) -> Any:
+    """Return a setting as the type that it has, checked; `source` is for the message."""
     if value is None:
         return None
     if isinstance(default, bool):
@@ -240,7 +242,9 @@ def _typed(name: str, value: Any, default: object, source: str) -> Any:
             return legal_name("user name", value)
         except InvalidName as error:
             raise InvalidSetting(f"{source}: {error}") from error
-    text = os.fsdecode(value) if isinstance(value, (bytes, os.PathLike)) else str(value)
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise InvalidSetting(f"{source} is {shown(value)}; give text")
+    text = os.fsdecode(value)
     if "\0" in text:
         raise InvalidSetting(f"{source} holds a NUL character")
     if name == "host" or (name == "tracking_uri" and credentials.is_address(text)):
@@ -266,13 +270,27 @@ def seconds(name: str, value: Any, source: str = "") -> float:
     return given
 
 
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}(/|$)")
+
+
 def _folder(uri: str, source: str = "tracking_uri") -> Path:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", uri):
         parts = urlsplit(uri)
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
             raise InvalidSetting(f"{source} is {uri!r}; give a path, file:///path or the https:// address of a server")
         return Path(unquote(parts.path))
-    return Path(uri).expanduser().absolute()
+    if _HOST_AND_PORT.match(uri) and not Path(uri).exists():
+        raise InvalidSetting(f"{source} is {uri!r}; write http://{uri} for a server, or ./{uri} for a folder")
+    return _absolute(uri, source)
+
+
+def _absolute(path: str, source: str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except (OSError, RuntimeError) as error:  # the current folder was deleted; nobody's home is known
+        raise InvalidSetting(
+            f"{source} is {path!r}, and where that is cannot be told ({error}); give the whole path"
+        ) from error
 
 
 def _login_name() -> str:

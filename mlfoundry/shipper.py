@@ -161,6 +161,7 @@ class Shipper:
     # -- the thread that is about this machine ---------------------------------------------------
 
     def _disk(self) -> None:
+        """Begin what is to begin in a thread, and force journals to the disk: the body of the disk thread."""
         sync_at = time.monotonic() + SYNC_S
         while not self._stopping.is_set():
             if self._later:

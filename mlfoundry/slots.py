@@ -261,6 +261,7 @@ def _content(body: bytes) -> dict[str, Any] | None:
 
 
 def _points(words: NDArray[Any], places: NDArray[np.int64], first: int) -> list[Rows]:
+    """Return the points at these places, those of one key together and in their order."""
     import numpy as np
 
     slots = words if len(places) == len(words) else words[places]
@@ -277,6 +278,7 @@ def _points(words: NDArray[Any], places: NDArray[np.int64], first: int) -> list[
 
 
 def _row(words: NDArray[Any], number: int, kind: int, length: int, places: NDArray[np.int64], first: int) -> Rows:
+    """Return the rows at these places, which are of one key set and one kind."""
     import numpy as np
 
     heads = words[places]

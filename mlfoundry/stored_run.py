@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import displays, suggestions, values
 from .downloads import are_one_file, download
-from .errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly
+from .errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly, shown
 from .names import legal_key, legal_name, legal_path
 from .records import ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
 from .results import ArtifactList, SeriesTable
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 FAILURES_TOLD = 5
+LONGEST_VALUE_SHOWN, LONGEST_TEXT_SHOWN = 100, 1000  # cells of a terminal, in the card of a run
+MOST_VALUES_SHOWN = 100
 _log = logging.getLogger("mlfoundry")
 _hinted: set[tuple[str, str]] = set()  # said once a process: who waits for a metric asks again and again
 _LOGGING = frozenset(
@@ -155,8 +158,8 @@ class StoredRun:
         return self.refresh().record
 
     def _series(self, names: tuple[str, ...], *, system: bool, max_points: int | None) -> SeriesTable:
-        if max_points is not None and max_points < 4:
-            raise InvalidInput(f"max_points is {max_points}; give at least 4, or None for all points")
+        if max_points is not None and not _is_number_from(4, max_points):
+            raise InvalidInput(f"max_points is {shown(max_points)}; give at least 4, or None for all points")
         asked = tuple(legal_key("metric key", name) for name in names) or None
         self._settle()
         query = SeriesQuery(self._record.key, asked, system=system, max_points=max_points)
@@ -231,6 +234,7 @@ class StoredRun:
     def _download_all(
         self, found: list[ArtifactRecord], folder: Path, fetch: Callable[[ArtifactRecord], object]
     ) -> None:
+        """Fetch all files that can be fetched; say which could not."""
         failed: dict[str, Exception] = {}
         alike: dict[str, str] = {}
         for artifact in found:
@@ -328,6 +332,7 @@ class StoredRun:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def _told(self, *, dated: bool = False) -> Iterator[tuple[str, object]]:
+        """Yield the rows of the card."""
         record = self._record
         yield "id", record.key.run_id
         yield "started", displays.moment(record.started_at, dated=dated)
@@ -337,19 +342,30 @@ class StoredRun:
         if record.error:
             yield "error", record.error
         if record.description:
-            yield "description", record.description
+            yield "description", displays.shortened(record.description, LONGEST_TEXT_SHOWN)
         if record.params:
-            yield "params", ", ".join(f"{n}={displays.param(v)}" for n, v in record.params.items())
+            yield "params", _listed((name, displays.param(value)) for name, value in record.params.items())
         if record.metrics:
-            yield "metrics", ", ".join(f"{n}={displays.figure(m.last)}" for n, m in record.metrics.items())
+            yield "metrics", _listed((name, displays.figure(metric.last)) for name, metric in record.metrics.items())
         if record.tags:
-            yield "tags", ", ".join(f"{n}={v}" for n, v in record.tags.items())
+            yield "tags", _listed(record.tags.items())
 
     def __repr__(self) -> str:
         return displays.card_text(f"{displays.standing(self._record)}  {self.fqn}", self._told())
 
     def _repr_html_(self) -> str:
         return displays.card_html(self.fqn, self._told(dated=True), run=self._record)
+
+
+def _is_number_from(least: int, value: object) -> bool:
+    return isinstance(value, Integral) and int(value) >= least
+
+
+def _listed(values: Iterable[tuple[str, str]]) -> str:
+    """Return names and values on a line that a person can still read: the whole is there for who asks for it."""
+    shown = [f"{name}={displays.shortened(value, LONGEST_VALUE_SHOWN)}" for name, value in values]
+    more = len(shown) - MOST_VALUES_SHOWN
+    return ", ".join(shown[:MOST_VALUES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _reopened(make_client: Callable[[Settings], Client], settings: Settings, record: RunRecord) -> StoredRun:

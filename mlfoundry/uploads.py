@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from . import values
 from .below import open_file
-from .errors import BackendUnavailable, InvalidInput
+from .errors import BackendUnavailable, InvalidInput, shown
 from .journal.spool import Spool
 from .names import legal_path
 from .records import ArtifactRecord, RunKey
@@ -54,6 +54,8 @@ def files_to_log(local_path: str | os.PathLike[str], artifact_path: str | None) 
         InvalidInput: There is no such file, or a folder holds nothing, links, or names that are one in the run.
         InvalidName: A name cannot be one in a run.
     """
+    if not isinstance(local_path, str | os.PathLike) or not os.fspath(local_path):
+        raise InvalidInput(f"a file or a folder to log is given as its path, not {shown(local_path)}")
     source = Path(local_path)
     prefix = f"{legal_path(artifact_path)}/" if artifact_path else ""
     if source.is_file():

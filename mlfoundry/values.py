@@ -30,6 +30,7 @@ _FIRST_US, _END_US = -62_135_596_800_000_000, 253_402_300_800_000_000  # the yea
 
 
 _LONG_INT = re.compile(rf"\d{{{INT_DIGITS}}}")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+(?=>)")
 _TIMES = "a datetime, or seconds since 1970 as time.time() gives them"
 _NUMBERS = "an int, float, bool, Decimal, numpy number or an array or tensor of one element (log its mean, say)"
 
@@ -49,6 +50,7 @@ def number(key: str, value: object) -> float:
 
 
 def _float(what: str, value: object, allowed: str) -> float:
+    """Return a number as a float64; `what` and `allowed` are for the message."""
     size = getattr(value, "size", 1)
     if callable(size):  # torch: a method; numpy: a number
         size = math.prod(size())
@@ -150,6 +152,7 @@ def flatten(params: object, kind: str = "param") -> dict[str, Any]:
 
 
 def _leaves(value: object, kind: str, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of each leaf of nested mappings."""
     if isinstance(value, argparse.Namespace):
         value = vars(value)
     if not isinstance(value, Mapping):
@@ -171,7 +174,8 @@ def param_text(name: str, value: object) -> tuple[str, str]:
     """Return a param's value as (type, text): what is stored.
 
     The types are ``int float bool none str json``; lists and tuples become JSON when they hold plain
-    values; anything else is kept as ``str(value)``.
+    values; anything else is kept as ``str(value)``, without the address in memory that a text like
+    ``<function f at 0x7f…>`` tells: it is another each time.
 
     Raises:
         InvalidValue: The text is longer than 65,536 characters or holds NUL or a lone surrogate.
@@ -198,11 +202,11 @@ def param_text(name: str, value: object) -> tuple[str, str]:
         try:
             text = json.dumps(value, ensure_ascii=False)
         except (TypeError, ValueError, RecursionError):
-            return "str", plain_text(what, _text(what, value))
+            return "str", plain_text(what, _ADDRESS.sub("", _text(what, value)))
         if _LONG_INT.search(text):  # whoever reads it may not be allowed longer ones
             raise InvalidValue(f"{what} holds an int of {INT_DIGITS:,} digits or more; log it as text")
         return "json", plain_text(what, text)
-    return "str", plain_text(what, _text(what, value))
+    return "str", plain_text(what, _ADDRESS.sub("", _text(what, value)))
 
 
 def _check_depth(what: str, value: object, left: int) -> None:

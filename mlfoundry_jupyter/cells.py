@@ -141,6 +141,7 @@ class Cells:
         return begun
 
     def _end_own(self, execution: Execution, error: BaseException | None) -> None:
+        """End the run of one cell with its execution, and say what was learned."""
         ending = execution.own
         execution.own = None
         if ending is None:
@@ -230,6 +231,7 @@ class Cells:
     # -- both ------------------------------------------------------------------------------------
 
     def _begin(self, request: Request, client: Client, execution: Execution | None, said: list[str]) -> CellRun:
+        """Make the run that was asked for and bind its variable."""
         info = execution.info if execution is not None else None
         source = info.raw_cell if info is not None else ""
         key = rerun.cell_key(getattr(info, "cell_id", None), request, source)

@@ -116,6 +116,7 @@ class Meter:
         self._peak_bytes = max(self._peak_bytes, peak_bytes)
 
     def _watch(self) -> None:
+        """Note the greatest use of memory until told to stop."""
         sources = self._found_sources() if self._is_whole else ()
         interval_s = FIRST_S
         is_last = False

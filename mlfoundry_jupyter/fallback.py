@@ -102,6 +102,7 @@ def _run_html(
     now: datetime,
     detail: Detail,
 ) -> Html:
+    """Return the picture of a run as HTML."""
     parts = [_header(record, now)]
     if record.error:
         parts.append(Html.element("div", displays.shortened(record.error, 1000), style=_ERROR))
@@ -194,6 +195,7 @@ def _charts(
     cells: Sequence[Mapping[str, Any]],
     detail: Detail,
 ) -> list[Html]:
+    """Return the charts of the first metrics by name, then those of the machine."""
     charts = []
     drawn = sorted((series for series in logged if len(series.values) > 1), key=lambda series: _natural(series.name))
     for series in drawn[: detail.charts]:
@@ -338,6 +340,7 @@ def _run_text(
     cells: Sequence[Mapping[str, Any]],
     now: datetime,
 ) -> str:
+    """Return the picture of a run as text."""
     took = displays.span(displays.duration_s(record, now))
     fqn = f"{record.owner}/{record.project_name}/{record.run_name}"
     lines = [

@@ -140,6 +140,7 @@ def _names_changed(node: ast.AST) -> Iterator[str]:
 
 
 def _literal(node: ast.expr) -> Any:
+    """Return the value of an expression that is a literal, or arithmetic of some."""
     if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (bool, int, float, str))):
         return node.value
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):

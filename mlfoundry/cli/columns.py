@@ -67,6 +67,7 @@ def parse(client: Client, project: str, text: str) -> Columns:
 
 
 def _resolved(field: Field, known: dict[str, set[str]], text: str, position: int, length: int) -> Field:
+    """Return the field that a bare name means in this project."""
     from ..query_tree import ATTRIBUTES, find_attribute
     from ..query_tree import Field as Resolved
 

@@ -135,6 +135,7 @@ def _check_free(target: Path, *, force: bool) -> None:
 
 
 def _put_in_place(part: Path, target: Path, *, force: bool) -> None:
+    """Show the finished export under its name, in place of an older one when so asked."""
     _check_free(target, force=force)  # again: it took a while
     old = None
     if target.is_dir() and any(target.iterdir()):
@@ -207,6 +208,7 @@ class _Export:
         types: tables.ColumnTypes,
         bar: output.Progress,
     ) -> None:
+        """Write all runs, and the points of each."""
         system_names = self.client.backend.list_keys(self.project.project_id, "system") if system is not None else []
         listed.write("[")
         for record in self._records():

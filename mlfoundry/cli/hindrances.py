@@ -146,6 +146,7 @@ def _is_known(document: slots.Document) -> bool:
 
 
 def _in_store(journal: PendingJournal, left: LeftJournal, tx: Transaction | None) -> Hindrance | None:
+    """Return what keeps a journal that can be read from being stored in a folder."""
     from ..store import runs
     from ..tracking import rights
 

@@ -71,14 +71,6 @@ def add(session: Session, person: str, admin: bool, with_key: bool) -> None:
         output.echo(output.safe(f"A key for {made.user}: mlfoundry keys create --of {made.user}"))
 
 
-def _change(session: Session, person: str, told: str, **change: bool) -> None:
-    changed = session.people.change_user(person, **change)
-    if session.json:
-        output.json_data({"user": documents.account(changed)})
-    else:
-        output.echo(output.safe(told.format(changed.user)))
-
-
 def _ask_about_oneself(session: Session, person: str, *, yes: bool, what: str, then: str) -> None:
     """Ask before somebody does to themselves what only another admin can undo."""
     if yes or session.people.whoami().user != person:
@@ -89,54 +81,48 @@ def _ask_about_oneself(session: Session, person: str, *, yes: bool, what: str, t
         raise Refused("nothing was changed")
 
 
-@users.command()
-@click.argument("person", metavar="USER")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_obj
-def disable(session: Session, person: str, yes: bool) -> None:
-    """Take none of a user's keys any more, at once.
+def _changing(name: str, purpose: str, told: str, *, then: str | None = None, **change: bool) -> None:
+    """Add a command that changes one thing of a user.
 
-    What the user logged stays, and so do the user's permissions. Who would disable themselves is asked; with --json,
-    --yes must be given for that.
-
-    JSON: {"user": {user, is_admin, created_at, disabled_at}}
+    Args:
+        name: The command.
+        purpose: Its help.
+        told: What is said when it is done, with a place for the user.
+        then: What comes of it for those who do it to themselves, who are asked before; None asks nobody.
+        change: What is changed, as `People.change_user` takes it.
     """
-    _ask_about_oneself(session, person, yes=yes, what="disable", then="None of your keys is taken then")
-    _change(session, person, "{} is disabled: none of their keys is taken any more.", is_disabled=True)
+
+    def change_user(session: Session, person: str, yes: bool = False) -> None:
+        """Change one thing of a user and say so."""
+        if then is not None:
+            _ask_about_oneself(session, person, yes=yes, what=name, then=then)
+        changed = session.people.change_user(person, **change)
+        if session.json:
+            output.json_data({"user": documents.account(changed)})
+        else:
+            output.echo(output.safe(told.format(changed.user)))
+
+    command = click.pass_obj(change_user)
+    if then is not None:
+        command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
+        purpose += f" Who would {name} themselves is asked; with --json, --yes must be given for that."
+    help_text = f'{purpose}\n\nJSON: {{"user": {{user, is_admin, created_at, disabled_at}}}}'
+    users.command(name, help=help_text)(click.argument("person", metavar="USER")(command))
 
 
-@users.command()
-@click.argument("person", metavar="USER")
-@click.pass_obj
-def enable(session: Session, person: str) -> None:
-    """Take a disabled user's keys again.
-
-    JSON: {"user": {user, is_admin, created_at, disabled_at}}
-    """
-    _change(session, person, "{} is enabled again.", is_disabled=False)
-
-
-@users.command()
-@click.argument("person", metavar="USER")
-@click.pass_obj
-def promote(session: Session, person: str) -> None:
-    """Make a user an admin of the server.
-
-    JSON: {"user": {user, is_admin, created_at, disabled_at}}
-    """
-    _change(session, person, "{} is an admin of the server now.", is_admin=True)
-
-
-@users.command()
-@click.argument("person", metavar="USER")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_obj
-def demote(session: Session, person: str, yes: bool) -> None:
-    """Make a user no admin of the server any more.
-
-    The last admin stays one. Who would demote themselves is asked; with --json, --yes must be given for that.
-
-    JSON: {"user": {user, is_admin, created_at, disabled_at}}
-    """
-    _ask_about_oneself(session, person, yes=yes, what="demote", then="You manage no users then")
-    _change(session, person, "{} is no admin of the server any more.", is_admin=False)
+_changing(
+    "disable",
+    "Take none of a user's keys any more, at once.\n\nWhat the user logged stays, and so do the user's permissions.",
+    "{} is disabled: none of their keys is taken any more.",
+    then="None of your keys is taken then",
+    is_disabled=True,
+)
+_changing("enable", "Take a disabled user's keys again.", "{} is enabled again.", is_disabled=False)
+_changing("promote", "Make a user an admin of the server.", "{} is an admin of the server now.", is_admin=True)
+_changing(
+    "demote",
+    "Make a user no admin of the server any more.\n\nThe last admin stays one.",
+    "{} is no admin of the server any more.",
+    then="You manage no users then",
+    is_admin=False,
+)

@@ -63,6 +63,7 @@ class Chain:
         self._reset()
 
     def _reset(self) -> None:
+        """Become a journal that holds nothing and has no file."""
         self._identify()
         self._lock = threading.RLock()  # for logging; a signal handler may log while its thread does
         # For the list of segments, and never held while logging: what ships must not wait for a thread that
@@ -187,6 +188,7 @@ class Chain:
         self.trouble = f"{error.strerror or error}: {where}"
 
     def _new_segment(self, base: int, room: int) -> Segment:
+        """Make a file with room for `room` slots from slot `base` on; the folder with the first."""
         if self.root is None:
             raise OSError("no folder for journals can be written")
         if self.folder is not None and not self.folder.exists():  # somebody deleted it: begin another
@@ -204,6 +206,7 @@ class Chain:
         return segment
 
     def _make_folder(self, root: Path) -> None:
+        """Make the journal's folder and take its lock, under another id when the name is taken."""
         journal_id = self.journal_id
         try:
             folder, lock_fd = make_folder(root, f"{self._run_id}.{journal_id:016x}")

@@ -55,6 +55,7 @@ class LeftJournal:
         _adopted.add(self)
 
     def _scan(self) -> None:
+        """Read all files, of several for one place the youngest."""
         found: dict[int, tuple[int, int, Path]] = {}
         for path in self.folder.iterdir():
             parsed = Segment.parse_name(path.name)
@@ -84,6 +85,7 @@ class LeftJournal:
         return body.end > base and generation >= 0
 
     def _scan_file(self, path: Path, preamble: int, base: int, stop: int | None) -> None:
+        """Take in what a file holds, up to the slot `stop` where the next begins, and what of it is damaged."""
         data = path.read_bytes()
         head = slots.decode(data[: preamble * slots.SLOT], journal_id=self.journal_id, first=PREAMBLE_SLOT)
         body = data[preamble * slots.SLOT :]

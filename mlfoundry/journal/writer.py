@@ -157,6 +157,7 @@ class Journal(Chain):
                     return
 
     def _row(self, space: KeySpace, metrics: dict[str, Any], step: int | None, at_us: int) -> None:
+        """Record several values that were logged together, as one row where their keys count alike."""
         values: Any = metrics.values()
         if set(map(type, values)) != {float}:
             values = [v if type(v) is float else number(k, v) for k, v in metrics.items()]
@@ -281,6 +282,7 @@ class Journal(Chain):
         return space.keys.setdefault(name, key)
 
     def _define_set(self, space: KeySpace, names: tuple[str, ...]) -> KeySet | None:
+        """Return the key set of these names, made with the keys that are new; None when there are too many sets."""
         # All that can be wrong with any of them, before the first is defined.
         legal = [name if name in space.keys else space.legal(name) for name in names]
         new = [name for name in legal if name not in space.keys]

@@ -151,6 +151,7 @@ class _Push:
                 self.told.left_out.append((run.run_name, str(error)))
 
     def _carry(self, run: RunRecord) -> None:
+        """Bring what the server lacks of a run: its texts and points, its files, and last its end."""
         with self._source.database.read() as tx:
             history = histories.read(tx, run.key)
         files = self._source.list_artifacts(run.key)
@@ -218,6 +219,7 @@ class _Push:
                 self.told.renamed[name] = got
 
     def _make(self, run: RunRecord) -> RunRecord:
+        """Make a run there, under its own id."""
         new = NewRun(
             run_id=run.key.run_id,
             project_name=self.told.name,

@@ -187,6 +187,7 @@ class Database:
     # -- connections -----------------------------------------------------------------------------
 
     def _open_writer(self) -> apsw.Connection:
+        """Open the one connection that writes; make the file, and bring its tables up to date."""
         import apsw
 
         if not self.path.exists():
@@ -213,6 +214,7 @@ class Database:
             os.close(folder)
 
     def _open_reader(self) -> apsw.Connection:
+        """Open a connection that reads, also where nothing can be written beside the file."""
         import apsw
 
         if not self.path.exists():
@@ -368,6 +370,7 @@ def _patience() -> Callable[[int], bool]:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
     import apsw
 
     try:

@@ -87,6 +87,7 @@ class ProcTree:
         return count_open_files(self._proc, pid)
 
     def _by_listing(self, root: ProcessState, now_s: float) -> list[ProcessState]:
+        """Find the tree in the list of all processes, which is read again when there are new ones."""
         last_id = self._last_id_given()
         if last_id and last_id == self._last_id and self._unlisted < _LIST_AGAIN_AFTER:
             self._unlisted += 1
@@ -131,6 +132,7 @@ class ProcTree:
         return tree, by_parent
 
     def _by_children(self, root: ProcessState, now_s: float) -> list[ProcessState]:
+        """Find the tree from parent to child, where the kernel tells the children."""
         tree = {root.pid: root}
         waiting = deque([root])
         while waiting:
@@ -157,6 +159,7 @@ class ProcTree:
             return None
 
     def _state(self, name: str, now_s: float) -> ProcessState:
+        """Return what the kernel tells of a process."""
         # The second field is the command in parentheses, and may hold spaces and parentheses itself.
         line = read(f"{self._proc}/{name}/stat")
         field = line[line.rindex(b")") + 1 :].split()

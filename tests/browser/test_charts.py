@@ -338,6 +338,7 @@ def test_lines_take_the_colours_of_a_new_theme(run):
     run.wait(f"{stroke} !== given", before)
     run.page.emulate_media(color_scheme="light")
     run.wait(f"{stroke} === given", before)
+    assert run.get(stroke) == before
 
 
 def test_of_forty_metrics_twelve_are_shown_and_a_search_finds_the_others(run):

@@ -286,7 +286,7 @@ def test_hostile_runs_stay_data_in_tables_and_cards(text):
         page = Page(html)
         page.assert_ours()
         assert displays.plain(text) in page.text
-    page = Page(displays.card_html(text, [(text, text)], status=RunStatus.FAILED))
+    page = Page(displays.card_html(text, [(text, text)], run=run))
     page.assert_ours()
     assert page.text.count(displays.plain(text)) == 3
     assert displays.card_text(text, [(text, text)]).count(displays.plain(text)) == 3

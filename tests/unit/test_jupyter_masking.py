@@ -125,7 +125,9 @@ def test_the_rest_of_the_source_stays_to_the_letter():
 
 def test_masked_python_is_python_still():
     source = "a = connect(password='x', f=lambda: {'token': f'{1}'})\nb = b'1'\nsecret = 'a' 'b'"
-    ast.parse(masked(source)[0])
+    calls = [node for node in ast.walk(ast.parse(masked(source)[0])) if isinstance(node, ast.Call)]
+    assert [keyword.arg for keyword in calls[0].keywords] == ["password", "f"]
+    assert ast.literal_eval(calls[0].keywords[0].value) == "***"
 
 
 def test_masking_twice_masks_nothing_more():

@@ -200,7 +200,7 @@ def test_few_points_of_many_keep_the_first_last_least_and_greatest(run):
 
 @pytest.mark.parametrize("wrong", [3, 0, -1])
 def test_fewer_than_four_points_cannot_be_asked_for(run, wrong):
-    with pytest.raises(InvalidInput, match=rf"max_points is {wrong}; give at least 4, or None for all points"):
+    with pytest.raises(InvalidInput, match=rf"max_points is {wrong} \(int\); give at least 4, or None for all points"):
         run.get_metrics(max_points=wrong)
 
 
@@ -781,6 +781,30 @@ def test_what_the_run_does_not_have_cannot_be_downloaded(run, tree, path):
     with pytest.raises((ArtifactNotFound, InvalidName)) as caught:
         run.download_artifact(path)
     assert "list_artifacts() shows those it has" in str(caught.value) or "plain relative path" in str(caught.value)
+
+
+@pytest.mark.parametrize("nothing", ["", None, 5, b""])
+def test_a_path_that_is_none_logs_no_folder_by_chance(run, nothing):
+    with pytest.raises(InvalidInput, match="a file or a folder to log is given as its path, not "):
+        run.log_artifact(nothing)
+    assert run.list_artifacts() == []
+
+
+@pytest.mark.parametrize("most", ["5", 4.5, 3, True])
+def test_a_number_of_points_that_is_none_is_refused(run, most):
+    with pytest.raises(InvalidInput, match="give at least 4, or None for all points"):
+        run.get_metrics(max_points=most)
+
+
+def test_the_card_of_a_run_with_long_and_many_values_stays_short(client, run):
+    run.log_params({"prompt": "word " * 10_000, "huge": 10**4000} | {f"p{n}": n for n in range(1000)})
+    run.set_tags({"note": "x" * 60_000})
+    run.set_description("y" * 60_000)
+    run.flush()
+    for text in (repr(client.get_run(run.run_id)), client.get_run(run.run_id)._repr_html_()):
+        assert len(text) < 6_000
+        assert "and 902 more" in text
+    assert len(run.get_params()["prompt"]) == 50_000
 
 
 def test_a_run_without_files_says_so(run, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import uuid
 
@@ -157,8 +156,12 @@ def test_a_cursor_that_is_none_of_this_list_is_an_error_that_says_to_begin_again
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_cursor_is_understood_or_an_error_of_ours(backend, project_id, cursor):
     text = cursor if isinstance(cursor, str) else forged(cursor)
-    with contextlib.suppress(InvalidInput):
+    told = "begin again without one"
+    try:
         backend.search_runs(RunQuery(project_id, cursor=text))
+    except InvalidInput as error:
+        told = str(error)
+    assert "begin again without one" in told
 
 
 def place_of_error(backend, query) -> int:
@@ -197,4 +200,5 @@ def test_any_row_of_the_languages_own_words_is_answered_or_an_error_of_ours(back
 def test_a_number_of_any_size_is_answered_or_an_error_of_the_filter(backend, project_id, field):
     for value in NUMBERS:
         for comparison in (f"= {value}", f"< {value}", f"in ({value})"):
-            place_of_error(backend, RunQuery(project_id, f"{field} {comparison}"))
+            text = f"{field} {comparison}"
+            assert 0 <= place_of_error(backend, RunQuery(project_id, text)) < len(text)

@@ -313,3 +313,30 @@ def test_a_file_where_the_store_is_to_be_is_refused_and_named(tmp_path, monkeypa
         get_client(**given.get(how, {}))
     assert str(caught.value) == f"runs are kept in a folder, and {resolved.folder} cannot be one: {thesis} is a file"
     assert thesis.read_text() == "years"
+
+
+@pytest.mark.parametrize("text", ["localhost:5000", "127.0.0.1:8080", "runs.example.org:443/x"])
+def test_an_address_without_its_scheme_is_no_folder(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidSetting, match=f"write http://{text} for a server, or ./{text} for a folder"):
+        settings.resolve(tracking_uri=text)
+    assert settings.resolve(tracking_uri=f"./{text}").folder == tmp_path / text
+    (tmp_path / text).mkdir(parents=True)
+    assert settings.resolve(tracking_uri=text).folder == tmp_path / text, "a folder that is there is one"
+
+
+@pytest.mark.parametrize("name", ["tracking_uri", "home", "api_key"])
+def test_what_is_no_text_is_refused(name):
+    with pytest.raises(InvalidSetting, match=rf"argument {name} is 5 \(int\); give text"):
+        settings.resolve(**{name: 5})
+
+
+@pytest.mark.parametrize("name", ["tracking_uri", "home"])
+def test_a_relative_place_where_the_current_folder_is_gone_is_refused(tmp_path, monkeypatch, name):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(InvalidSetting, match=r"is 'store', and where that is cannot be told .*give the whole path"):
+        settings.resolve(**{name: "store"})
+    assert settings.resolve(tracking_uri=tmp_path / "store").folder == tmp_path / "store"

@@ -541,8 +541,10 @@ def test_every_param_that_can_be_logged_can_be_read_also_the_deepest_and_the_wid
 
 
 @given(st.sampled_from(values.PARAM_TYPES), st.text())
-def test_reading_a_stored_param_never_raises(kind, text):
-    values.param_value(kind, text)
+def test_a_stored_param_reads_as_its_kind_or_as_its_text_and_never_raises(kind, text):
+    value = values.param_value(kind, text)
+    kinds = {"int": int, "float": float, "bool": bool, "none": type(None), "str": str, "json": object}
+    assert isinstance(value, kinds[kind]) or value == text
 
 
 @pytest.mark.parametrize("at_us", [-(2**63), -62_135_596_800_000_001, 253_402_300_800_000_000, 2**63 - 1])
@@ -555,3 +557,20 @@ def test_a_stored_time_that_no_datetime_holds_comes_back_as_the_nearest(at_us):
 def test_a_time_of_the_calendar_comes_back_to_the_microsecond(at_us):
     assert values.in_calendar(at_us)
     assert (values.utc(at_us) - values.utc(0)) // timedelta(microseconds=1) == at_us
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: (n for n in range(3)), "<generator object <lambda>.<locals>.<genexpr>>"),
+        (object, "<object object>"),
+        (lambda: [object()], "[<object object>]"),
+        (lambda: lambda: 1, "<function <lambda>.<locals>.<lambda>>"),
+    ],
+)
+def test_the_text_of_an_object_says_nothing_of_where_it_lies_in_memory(make, text):
+    assert values.param_text("p", make()) == values.param_text("p", make()) == ("str", text)
+
+
+def test_a_text_that_speaks_of_an_address_is_kept_as_it_is():
+    assert values.param_text("p", "<x at 0x7f>") == ("str", "<x at 0x7f>")

@@ -1,0 +1,66 @@
+"""How people name a project and a run, and what has that name: an id, ``owner/project/run``, ``project/run``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import suggestions
+from .errors import InvalidName, ProjectNotFound, RunNotFound, shown
+from .names import is_run_id
+from .records import ProjectRecord, RunRecord
+
+if TYPE_CHECKING:
+    from .tracking.backend import Backend
+
+
+def split(project_name: str, owner: str | None) -> tuple[str | None, str]:
+    """Return (owner, name) of a project given as its name or as ``owner/project``."""
+    if isinstance(project_name, str) and project_name.count("/") == 1 and owner is None:
+        owner, project_name = project_name.split("/")
+    return owner, project_name
+
+
+def get_project(backend: Backend, name: str, owner: str | None) -> ProjectRecord:
+    """Return a project.
+
+    Raises:
+        ProjectNotFound: There is none; names those that come near.
+    """
+    owner, name = split(name, owner)
+    try:
+        return backend.get_project(owner, name)
+    except ProjectNotFound as error:
+        suggestions.add(error, suggestions.projects(backend, owner, name))
+        raise
+
+
+def get_run(backend: Backend, run: str) -> RunRecord:
+    """Return a run.
+
+    Raises:
+        InvalidName: It is no name of a run.
+        ProjectNotFound, RunNotFound: There is none; names those that come near.
+    """
+    if not isinstance(run, str) or not run.strip():
+        raise InvalidName(f"a run is given as its id or as owner/project/run, not {shown(run)}")
+    parts = run.strip().split("/")
+    if len(parts) == 1:
+        run_id = parts[0].lower()
+        if not is_run_id(run_id):
+            near = suggestions.sentence(suggestions.runs_named(backend, parts[0]))
+            raise InvalidName(
+                f"{run!r} is neither a run id (32 hex digits) nor project/run or owner/project/run.{near}"
+            )
+        return backend.get_run(run_id)
+    if len(parts) > 3:
+        raise InvalidName(f"{run!r} has {len(parts)} parts; give owner/project/run")
+    owner = parts[0] if len(parts) == 3 else None
+    try:
+        return backend.get_run_by_name(owner, parts[-2], parts[-1])
+    except ProjectNotFound as error:
+        suggestions.add(error, suggestions.projects(backend, owner, parts[-2]))
+        raise
+    except RunNotFound as error:
+        near_runs = suggestions.runs(backend, owner, parts[-2], parts[-1])
+        suggestions.add(error, ["/".join([*parts[:-1], each]) for each in near_runs])
+        raise
