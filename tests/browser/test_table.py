@@ -338,7 +338,7 @@ def test_at_400_pixels_rows_are_cards_of_state_name_and_the_metric(
     runs = RunsPage(new_page(viewport={"width": 400, "height": 800}), panel_server)
     runs.show()
     runs.grid.wait_for()
-    assert runs.heads() == ["", "name", "val_loss"]
+    assert runs.heads() == ["state", "name", "val_loss"]
     expect(runs.row("cnn-50")).to_contain_text("FileNotFo")
     width = runs.page.evaluate("document.documentElement.scrollWidth")
     assert width <= 400
