@@ -1,7 +1,7 @@
 // What stands above a chart in words: its name, what it comes to, a legend. Text of the page, not of plotly.
 
 import { element } from "./dom.js";
-import { COLOURED, inner } from "./figure.js";
+import { COLOURED, colouredOf, inner } from "./figure.js";
 import { exact, figure, withUnit } from "./numbers.js";
 
 const ENTRIES = 4;
@@ -15,32 +15,35 @@ export function headingOf(heading) {
   );
 }
 
-/** The title of a chart, its legend and the numbers of its bands: {node, summary, swatches, bands}. */
+/** The title of a chart, its legend and the numbers of its bands: {node, summary, swatches, lines, bands}. */
 export function titleOf(chart, cell) {
   const summary = element("span", { class: "mlf-chart-summary" });
-  const shown = chart.lines.length > 1 ? chart.lines.slice(0, ENTRIES) : [];
+  const coloured = colouredOf(chart.lines);
+  // Grey lines lie below the others, so they come first; a legend is for those with a colour.
+  const ordered = [true, false].flatMap((is) => chart.lines.filter((_, place) => coloured[place] === is));
+  const shown = chart.lines.length > 1 ? ordered.slice(0, ENTRIES) : [];
   const swatches = shown.map(() => element("i", { class: "mlf-swatch", "aria-hidden": "true" }));
   const names = shown.map((line, place) =>
     element("span", { class: "mlf-legend-entry", title: line.name }, swatches[place], element("bdi", {}, line.name)),
   );
   const rest = chart.lines.length - shown.length;
   const more =
-    shown.length && rest ? element("span", { class: "mlf-legend-more", title: restOf(chart) }, `+${rest}`) : null;
+    shown.length && rest ? element("span", { class: "mlf-legend-more", title: restOf(ordered) }, `+${rest}`) : null;
   const bands = element("div", { class: "mlf-band-numbers", "aria-hidden": "true" });
   const name = element("span", { class: "mlf-chart-name", title: chart.title }, element("bdi", {}, chart.title));
   const head = element("div", { class: "mlf-chart-head" }, name, summary);
   const legend = shown.length ? element("div", { class: "mlf-legend" }, names, more) : null;
   const height = inner(cell).top - cell.top;
   const style = { left: `${cell.left}px`, top: `${cell.top}px`, width: `${cell.width}px`, height: `${height}px` };
-  return { node: element("div", { class: "mlf-chart-title", style }, head, legend, bands), summary, swatches, bands };
+  return { node: element("div", { class: "mlf-chart-title", style }, head, legend, bands), summary, swatches, lines: shown, bands };
 }
 
-function restOf(chart) {
-  const names = chart.lines
+function restOf(lines) {
+  const names = lines
     .slice(ENTRIES)
     .map((line) => line.name)
     .join(", ");
-  const grey = chart.lines.length > COLOURED ? `; ${COLOURED} of ${chart.lines.length} lines have a colour` : "";
+  const grey = lines.length > COLOURED ? `; ${COLOURED} of ${lines.length} lines have a colour` : "";
   return names + grey;
 }
 

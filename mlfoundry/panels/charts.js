@@ -323,7 +323,7 @@ export class LineCharts {
       setText(title.summary, summary.text);
       if (title.summary.title !== summary.whole) title.summary.title = summary.whole;
       title.swatches.forEach((swatch, index) => {
-        const { color, dash } = lineLook(chart.lines[index].place ?? 0, this._theme.dark);
+        const { color, dash } = lineLook(title.lines[index].place ?? 0, this._theme.dark);
         const style = `2px ${dash === "solid" ? "solid" : "dashed"} ${color}`;
         if (swatch.dataset.style !== style) {
           swatch.dataset.style = style;

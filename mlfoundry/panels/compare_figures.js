@@ -64,7 +64,7 @@ export function parallel(comparison, state, theme, width) {
     mode: "lines",
     x: keys.map((_, at) => at),
     y: axes.map(({ shares }) => shares[place]),
-    line: { color: colourAt(colours, share(values[place], bounds)), width: 1.6 },
+    line: { color: colourAt(colours, share(values[place], bounds)), width: 2 },
     text: keys.map(() => [run.run_name, ...keys.map((key) => `${nameOf(key)} ${exact(comparison.value(run, key))}`)].map(plainForPlotly).join("<br>")),
     hovertemplate: "%{text}<extra></extra>",
   }));

@@ -66,15 +66,22 @@ export function inner(cell) {
   };
 }
 
+/** Whether each line of a chart has a colour of its own: the first of those that are not grey anyhow. */
+export function colouredOf(lines) {
+  let left = COLOURED;
+  return lines.map((line) => !line.grey && (left -= 1) >= 0);
+}
+
 /** The lines of a chart as they can be drawn: ordered, smoothed where asked, in the chart's unit. */
 export function curvesOf(chart, settings) {
   const greatest = Math.max(...chart.lines.map((line) => largest(line.points)), 0);
   const { divisor, unit } = scale(chart.unit, greatest);
   const curves = [];
+  const coloured = colouredOf(chart.lines);
   chart.lines.forEach((line, place) => {
     const raw = ordered(line.points, settings.x);
     if (divisor !== 1) raw.ys = raw.ys.subarray(0, raw.n).map((value) => value / divisor);
-    const about = { line, isGrey: line.grey || place >= COLOURED };
+    const about = { line, isGrey: !coloured[place] };
     if (!settings.smoothing || raw.n < 3) {
       curves.push({ ...raw, ...about, isFaint: false });
       return;

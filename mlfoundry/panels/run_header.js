@@ -94,7 +94,7 @@ export class RunHeader {
       },
       { class: "mlf-button mlf-plain", "aria-expanded": "false", "aria-controls": id },
     );
-    const line = element("span", { class: "mlf-run-error-text" }, lastStep(run), element("bdi", {}, text));
+    const line = element("span", { class: "mlf-run-error-text", tabindex: 0, role: "group", "aria-label": "error" }, lastStep(run), element("bdi", {}, text));
     const quiet = this._fate === "LOST" || (run.status === "KILLED" && !run.error) ? "mlf-killed-line" : "mlf-error-line";
     replace(
       this._error,

@@ -189,8 +189,8 @@ class RunsView {
       this._showHead();
       if (this._filter.text) this._search.type(this._filter.text, true);
     } else if (isWholeList || !this._isBusy()) {
-      this.columns.renew();
       this._arrange();
+      this.columns.renew();
     } else {
       this._holdStill();
     }
@@ -218,8 +218,8 @@ class RunsView {
   }
 
   _settle() {
-    this.columns.renew();
     this._arrange();
+    this.columns.renew();
     this.table.grid.focus({ preventScroll: true });
   }
 

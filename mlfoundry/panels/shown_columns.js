@@ -48,16 +48,31 @@ export class ShownColumns {
     table.setColumns(this.read());
   }
 
-  /** Choose the first columns anew when there are other params or metrics, or another width. */
+  /**
+   * Choose the first columns anew when there are other params or metrics, or another width; and let columns grow whose
+   * runs have come to need more, as far as there is room.
+   */
   renew() {
-    const told = `${this.options.runs.keys().join("\n")} ${this.options.node.clientWidth}`;
-    if (told === this._keysBefore) return;
-    this._keysBefore = told;
-    if (this.isChosen) return;
-    const columns = this._wished();
-    if (columns.map(({ key }) => key).join("\n") === this.list.map(({ key }) => key).join("\n")) return;
-    this.list = columns;
-    this.options.table().setColumns(columns);
+    const { runs, node } = this.options;
+    const keys = `${runs.keys().join("\n")} ${node.clientWidth}`;
+    if (keys === this._keysBefore && runs.version === this._versionBefore) return;
+    const columns = keys === this._keysBefore || this.isChosen ? this.list : this._wished();
+    [this._keysBefore, this._versionBefore] = [keys, runs.version];
+    const grown = this._grown(columns);
+    const look = (list) => list.map(({ key, width }) => `${key} ${width}`).join("\n");
+    if (look(grown) === look(this.list)) return;
+    this.list = grown;
+    this.options.table().setColumns(grown);
+  }
+
+  _grown(columns) {
+    const fitted = this._fitted(columns.map((column) => ({ ...column, isFitted: false })));
+    let room = this.options.node.clientWidth - BESIDE - columns.reduce((sum, { width }) => sum + width, 0);
+    return columns.map((column, place) => {
+      const more = Math.min(Math.max(0, fitted[place].width - column.width), Math.max(0, room));
+      room -= more;
+      return more ? { ...column, width: column.width + more } : column;
+    });
   }
 
   _told() {

@@ -214,7 +214,7 @@ export class Table {
     this.body.style.setProperty("--mlf-row", `${this.rowHeight}px`);
     this.grid.setAttribute("aria-colcount", String(columns.length + 1));
     this._head.replaceChildren(
-      element("div", { class: "mlf-th mlf-check", role: "columnheader", "aria-colindex": "1", "aria-label": "selected" }),
+      element("div", { class: "mlf-th mlf-check", role: "columnheader", "aria-colindex": "1" }, element("span", { class: "mlf-sr" }, "selected")),
       ...columns.map((column, index) => columnHead(this, column, index)),
     );
     this._pool.forEach((row) => row.remove());

@@ -21,11 +21,10 @@ export function columnHead(table, column, index) {
       "aria-sort": direction,
       title: `${column.full}\nclick: sort · drag: move · Shift+←→: move · Alt+←→: width`,
     },
-    element("span", { class: "mlf-th-title" }, column.kind === "status" ? "" : column.title),
+    element("span", { class: column.kind === "status" ? "mlf-th-title mlf-sr" : "mlf-th-title" }, column.title),
     element("span", { class: "mlf-th-sort", "aria-hidden": "true" }, isSorted ? (sort.descending ? "▾" : "▴") : ""),
     handle,
   );
-  if (column.kind === "status") head.setAttribute("aria-label", column.title);
   head.style.width = `${table._places[index].width}px`;
   if (table._isPinned(column, index)) head.style.setProperty("--mlf-left", `${table._places[index].left}px`);
   handle.addEventListener("pointerdown", (event) => dragWidth(table, column, handle, event));

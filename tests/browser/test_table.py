@@ -121,6 +121,24 @@ def test_the_first_columns_are_seen_without_scrolling_sideways(runs: RunsPage, w
     expect(runs.head("optimizer")).to_be_visible()  # what there was no room for
 
 
+def test_a_column_grows_with_what_comes_later_and_never_shrinks(runs: RunsPage) -> None:
+    runs.page.set_viewport_size({"width": 1440, "height": 800})
+    runs.show(
+        "[{...data.digits()[0], name: 'a', error: undefined}, {...data.digits()[1], name: 'b', error: undefined}]"
+    )
+    runs.grid.wait_for()
+    width = "() => document.querySelector('.mlf-th-name').offsetWidth"
+    before = runs.page.evaluate(width)
+    runs.send("[{...data.digits()[2], name: 'long-run-c', status: 'FAILED', error: 'ModuleNotFoundError: no module'}]")
+    expect(runs.row("long-run-c").locator(".mlf-error-type")).to_have_text("ModuleNotFoundError")
+    runs.page.wait_for_function(f"before => ({width})() > before", arg=before)
+    assert runs.row("long-run-c").locator(".mlf-error-type").evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+    after = runs.page.evaluate(width)
+    runs.send("[{...data.digits()[2], name: 'long-run-c', status: 'FINISHED', error: undefined}]")
+    expect(runs.row("long-run-c").locator(".mlf-error-type")).to_have_count(0)
+    assert runs.page.evaluate(width) == after
+
+
 def test_a_column_that_was_chosen_stays_however_narrow_the_table_is(runs: RunsPage) -> None:
     runs.show("data.digits()", "{state: {columns: ['name', 'params.optimizer', 'params.dropout', 'params.seed']}}")
     runs.page.set_viewport_size({"width": 600, "height": 800})
@@ -338,7 +356,7 @@ def test_at_400_pixels_rows_are_cards_of_state_name_and_the_metric(
     runs = RunsPage(new_page(viewport={"width": 400, "height": 800}), panel_server)
     runs.show()
     runs.grid.wait_for()
-    assert runs.heads() == ["", "name", "val_loss"]
+    assert runs.heads() == ["state", "name", "val_loss"]
     expect(runs.row("cnn-50")).to_contain_text("FileNotFo")
     width = runs.page.evaluate("document.documentElement.scrollWidth")
     assert width <= 400
