@@ -5,28 +5,23 @@ Every way to a store goes through here with the name of the caller.
 
 from __future__ import annotations
 
-import io
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO
 
-from .. import documents, slots
 from ..errors import (
-    ArtifactNotFound,
     BackendUnavailable,
     CollaboratorNotFound,
     InvalidInput,
     LastAdmin,
     RunNotFound,
-    TooLarge,
     UserNotFound,
     shown,
 )
-from ..names import is_run_id, legal_key, legal_name, legal_path
+from ..names import is_run_id, legal_name
 from ..records import (
     Acknowledgement,
     ArtifactRecord,
@@ -41,26 +36,25 @@ from ..records import (
     RunQuery,
     RunRecord,
     RunRows,
-    RunStatus,
     Series,
     SeriesQuery,
 )
-from ..store import artifact_rows, journals, keys, members, projects, runs, search, series
+from ..store import journals, keys, members, projects, runs, search, series
 from ..store.artifacts import ArtifactStore
 from ..store.database import Database, Transaction
 from ..store.projects import Project
-from ..values import in_calendar, plain_text, tag_texts, utc
+from ..values import in_calendar, plain_text, tag_texts
 from . import rights
 from .attempts import done_again
+from .files import RunFiles
+from .incoming import Incoming
 from .lease import Lease
+from .reading import read_series, require_possible
 
 if TYPE_CHECKING:
-    from ..store.chunks import Points
+    pass
 
 _log = logging.getLogger("mlfoundry")
-
-LEAST_POINTS = 4  # first, last, least and greatest
-SERIES_LIMIT = 10_000
 
 
 class TrackingService:
@@ -74,6 +68,9 @@ class TrackingService:
         settles: Whether a change survives a power cut once it is answered, at the price of a wait for the disk. With
             one user of the store the journals do without; of batches each says for itself.
         now_us: The clock: microseconds since 1970.
+
+    Attributes:
+        files: The verbs about files of runs that only a server needs.
     """
 
     def __init__(
@@ -91,6 +88,7 @@ class TrackingService:
         self._knows_user = knows_user
         self._settles = settles
         self._now_us = now_us
+        self.files = RunFiles(database, files, settles=settles, now_us=now_us)
         self._lease = Lease(database, lease_s, now_us)
 
     @contextmanager
@@ -350,21 +348,8 @@ class TrackingService:
     @done_again
     def ingest(self, user: str, batch: Batch) -> Acknowledgement:
         """See `Backend.ingest`."""
-        from ..store import points
-
         run = rights.run_key(batch.run)
-        whole = 0 <= batch.start <= batch.stop and len(batch.data) == slots.SLOT * (batch.stop - batch.start)
-        if not whole or not 0 <= batch.journal_id < 1 << 63:
-            raise InvalidInput(
-                f"a batch of slots {batch.start} to {batch.stop} holds {len(batch.data)} bytes; it must hold 32 a slot"
-            )
-        decoded = slots.decode(batch.data, journal_id=batch.journal_id, first=batch.start, is_written=True)
-        names = dict(batch.names)
-        sound, refused = documents.sort_out(decoded.documents)
-        for document in sound:
-            names.update(documents.names_of(document))
-        columns, nameless = points.columns(decoded.rows, names)
-        columns, strange = _sound_points(columns)
+        incoming = Incoming.unpack(batch)
         with self.database.write(settle=batch.settle, holding=run.project_id) as tx:
             rights.require_open(tx, user, run)
             # First of all writes, so that the batches of one run take turns on every engine; and also for what is
@@ -373,47 +358,11 @@ class TrackingService:
                 rights.require_open(tx, user, run)  # deleted a moment ago: says so
                 raise rights.no_run(run.run_id, user)
             if journals.advance(tx, batch):
-                points.write(tx, run, columns)
-                _note_names(tx, run, sound)
-                for document in sound:
-                    self._apply(tx, run, document)
-                damaged = sum(count for _, count in decoded.damage) + nameless
-                if damaged:
-                    runs.count_fact(tx, run, "tracker.damaged_records", damaged)
-                if refused or strange:
-                    runs.count_fact(tx, run, "tracker.refused_records", len(refused) + strange)
-                if refused:
-                    text = documents.refusals(runs.facts(tx, run).get("tracker.refused", ""), refused)
-                    runs.set_tags(tx, run, {"tracker.refused": text}, kind="fact")
+                incoming.write(tx, run)
                 held = batch.stop
             else:
                 held = journals.acked(tx, run, batch.journal_id)
         return Acknowledgement(acked=held, settled=held if batch.settle else 0)
-
-    def _apply(self, tx: Transaction, run: RunKey, document: slots.Document) -> None:
-        content = document.content
-        match content["kind"]:
-            case "params":
-                params = {name: (type_, text) for name, (type_, text) in content["values"].items()}
-                if kept := runs.set_params(tx, run, params):
-                    runs.count_fact(tx, run, "tracker.params_kept", len(kept))
-            case "tags":
-                runs.set_tags(tx, run, content["values"])
-            case "facts" | "carried":
-                runs.set_tags(tx, run, content["values"], kind="fact")
-            case "description":
-                runs.describe(tx, run, content["text"])
-            case "lost":
-                runs.count_fact(tx, run, "tracker.lost_records", content["count"])
-            case "end":
-                runs.end(
-                    tx,
-                    run,
-                    RunStatus(content["status"]),
-                    error=content.get("error", ""),
-                    at_us=document.at_us,
-                    elapsed_us=content.get("elapsed_us"),
-                )
 
     def acked(self, user: str, run: RunKey, journal_id: int) -> int:
         """See `Backend.acked`."""
@@ -431,172 +380,28 @@ class TrackingService:
         Raises:
             TooLarge: It would hold more.
         """
-        from ..store import points
-
-        _require_possible(query)
+        require_possible(query)
         with self._on_run(user, query.run, Permission.READ) as (tx, _):
-            names = query.names
-            if names is None:
-                counts = series.counts(tx, query.run, system=query.system)
-                _require_few(query, counts, limit)
-                if query.since and query.max_points is None and query.most is None:
-                    return points.read_new(tx, query.run, counts, query.since)
-                names = tuple(counts)
-            elif limit is not None:
-                _require_few(query, series.count(tx, query.run, names), limit)
-            return [
-                points.read(
-                    tx,
-                    query.run,
-                    name,
-                    max_points=query.max_points,
-                    since=query.since.get(name, 0),
-                    most=query.most,
-                )
-                for name in names
-            ]
+            return read_series(tx, query, limit)
 
     def count_points(self, user: str, run: RunKey) -> dict[str, int]:
         """Return how many points each metric of a run has, by name: logged ones, then system metrics."""
         with self._on_run(user, run, Permission.READ) as (tx, _):
             return series.counts(tx, run, system=None)
 
-    # -- artifacts -------------------------------------------------------------------------------
+    # -- files -----------------------------------------------------------------------------------
 
     def put_artifact(self, user: str, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
         """See `Backend.put_artifact`."""
-        path = legal_path(path)
-        with self.database.read() as tx:  # before the bytes are taken
-            rights.require_open(tx, user, run)
-            artifact_rows.require_room(tx, run, path)
-        if source.seekable():
-            source.seek(0)  # wherever it stands, as over HTTP, where it is read twice
-        sha256, size = self._files.put(run.project_id, source)
-        return self._name(user, run, path, sha256, size)
-
-    @done_again
-    def _name(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
-        """Make bytes that are held a file of a run."""
-        now_us = self._now_us()
-        record = ArtifactRecord(path, size, sha256, utc(now_us))
-        with self.database.write(settle=self._settles) as tx:
-            rights.require_open(tx, user, run)
-            if not runs.lock(tx, run):  # so that files of one run take turns on every engine
-                rights.require_open(tx, user, run)
-            artifact_rows.require_room(tx, run, path)
-            # A sweep may have taken the bytes a moment ago; from here on it waits.
-            if not self._files.is_whole(run.project_id, sha256, size):
-                raise _not_held(path, sha256, size)
-            artifact_rows.record(tx, run, record, now_us)
-        return record
-
-    def blob_offset(self, user: str, run: RunKey, sha256: str, size: int) -> int:
-        """Return how many bytes of a file are held for a run's project, so that sending goes on from there."""
-        with self.database.read() as tx:
-            rights.require_open(tx, user, rights.run_key(run))
-        return self._files.held(run.project_id, sha256, size)
-
-    def add_blob_part(self, user: str, run: RunKey, sha256: str, size: int, offset: int, part: bytes) -> int:
-        """Add a part of a file's bytes; return how many are held then. See `ArtifactStore.add`."""
-        with self.database.read() as tx:
-            rights.require_open(tx, user, rights.run_key(run))
-        return self._files.add(run.project_id, sha256, size, offset, part)
-
-    def name_artifact(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
-        """Make bytes that are held a file of a run, replacing one at the same path.
-
-        Raises:
-            InvalidInput: They are not held whole.
-        """
-        path = legal_path(path)
-        with self.database.read() as tx:  # before anything is told about the bytes
-            rights.require_open(tx, user, rights.run_key(run))
-        if not size:
-            sha256, _ = self._files.put(run.project_id, io.BytesIO())
-        elif not self._files.is_whole(run.project_id, sha256, size):
-            raise _not_held(path, sha256, size)
-        return self._name(user, run, path, sha256, size)
+        return self.files.put(user, run, path, source)
 
     def list_artifacts(self, user: str, run: RunKey) -> list[ArtifactRecord]:
         """See `Backend.list_artifacts`."""
-        with self._on_run(user, run, Permission.READ) as (tx, _):
-            return artifact_rows.all_of(tx, run)
-
-    def get_artifact(self, user: str, run: RunKey, path: str) -> ArtifactRecord:
-        """Return a file of a run. Raises ArtifactNotFound."""
-        with self._on_run(user, run, Permission.READ) as (tx, _):
-            record = artifact_rows.find(tx, run, legal_path(path))
-        if record is None:
-            raise ArtifactNotFound(f"run {run.run_id} has no artifact {path!r}; list_artifacts() shows those it has")
-        return record
+        return self.files.list_of(user, run)
 
     def open_artifact(self, user: str, run: RunKey, path: str) -> BinaryIO:
         """See `Backend.open_artifact`."""
-        return self.open_bytes(run, self.get_artifact(user, run, path))
-
-    def open_bytes(self, run: RunKey, artifact: ArtifactRecord, start: int = 0) -> BinaryIO:
-        """Open the bytes of a file that the caller was given just now, from the byte `start` on."""
-        return self._files.open(run.project_id, artifact.sha256, start)
-
-
-def _require_possible(query: SeriesQuery) -> None:
-    if query.max_points is not None and query.max_points < LEAST_POINTS:
-        raise InvalidInput(f"max_points is {query.max_points}; give at least {LEAST_POINTS}, or None for all points")
-    if query.names is not None and len(query.names) > SERIES_LIMIT:
-        raise InvalidInput(
-            f"{len(query.names):,} metrics were asked for; give at most {SERIES_LIMIT:,}, or None for all"
-        )
-    if any(count < 0 for count in query.since.values()):
-        raise InvalidInput(f"since is {min(query.since.values())}; give how many points are known already, from 0")
-    if query.most is not None and query.most < 1:
-        raise InvalidInput(f"most is {query.most}; give at least 1, or None for all points")
-
-
-def _require_few(query: SeriesQuery, counts: Mapping[str, int], limit: int | None) -> None:
-    """Refuse a question whose answer would hold too many points."""
-    if limit is None:
-        return
-    bounds = [bound for bound in (query.max_points, query.most) if bound is not None]
-    names = counts if query.names is None else [name for name in query.names if name in counts]
-    total = sum(min([max(0, counts[name] - query.since.get(name, 0)), *bounds]) for name in names)
-    if total > limit:
-        raise TooLarge(
-            f"these are {total:,} points of {len(names):,} metrics, and one answer holds at most {limit:,}. Ask for "
-            "fewer metrics, for max_points of each, or for most of them at a time, with since for those you have."
-        )
-
-
-def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:
-    """Return the columns without points that cannot be kept, and how many those are."""
-    import numpy as np
-
-    sound, refused = dict(columns), 0
-    all_times = np.concatenate([times for _, times, _ in columns.values()]) if columns else None
-    are_in_calendar = all_times is None or (in_calendar(int(all_times.min())) and in_calendar(int(all_times.max())))
-    for name, (steps, times, values) in columns.items():
-        try:
-            _check_key(name)
-        except InvalidInput:
-            refused += len(sound.pop(name)[0])
-            continue
-        if not are_in_calendar:
-            fits = [in_calendar(at_us) for at_us in times.tolist()]
-            sound[name] = (steps[fits], times[fits], values[fits])
-            refused += fits.count(False)
-    return sound, refused
-
-
-def _note_names(tx: Transaction, run: RunKey, sound: list[slots.Document]) -> None:
-    """Remember the names of all documents in one order: runs that bring the same names do not wait for each other."""
-    for kind in ("param", "tag"):
-        told = [each.content["values"] for each in sound if each.content["kind"] == f"{kind}s"]
-        if names := {name for values in told for name in values}:
-            keys.note(tx, run, kind, names)
-
-
-@lru_cache(maxsize=10_000)
-def _check_key(name: str) -> None:
-    legal_key("metric key", name)
+        return self.files.open(user, run, path)
 
 
 def _no_collaborator(project: Project, user: str) -> CollaboratorNotFound:
@@ -604,10 +409,6 @@ def _no_collaborator(project: Project, user: str) -> CollaboratorNotFound:
         f"{user!r} is no collaborator of {project.owner}/{project.name}. To add them: add_collaborator, or mlfoundry "
         "collaborators add."
     )
-
-
-def _not_held(path: str, sha256: str, size: int) -> InvalidInput:
-    return InvalidInput(f"no {size:,} bytes of the hash {sha256} are held for {path!r}; send them first")
 
 
 def _owner_stays(project: Project) -> LastAdmin:

@@ -1,7 +1,7 @@
 """Removing bytes that no run names any more: of files that were replaced, of uploads that were given up.
 
 Safe beside servers that work: bytes that came or were looked for a moment ago are left alone, and bytes are removed
-while nobody can name them (see `TrackingService.name_artifact`, which looks for them once more when it may).
+while nobody can name them (see `RunFiles.name`, which looks for them once more when it may).
 """
 
 from __future__ import annotations

@@ -116,8 +116,8 @@ class Scene:
         run = tracking.create_run("writer", new_run(name, "second", owner="owner")).key
         journal_id = uuid.uuid4().int >> 65
         tracking.ingest("writer", batch(run, journal_id))
-        tracking.add_blob_part("writer", run, SHA256, len(CONTENT), 0, CONTENT)
-        tracking.name_artifact("writer", run, "model.bin", SHA256, len(CONTENT))
+        tracking.files.add_part("writer", run, SHA256, len(CONTENT), 0, CONTENT)
+        tracking.files.name("writer", run, "model.bin", SHA256, len(CONTENT))
         return cls(tracking, name, project_id, run, journal_id)
 
     @cached_property

@@ -72,14 +72,14 @@ def test_what_nobody_names_any_more_goes_and_all_else_stays(tracking: TrackingSe
     for given_up in (b"never named", b"begun", b"of a deleted project"):
         key = gone if b"project" in given_up else run
         sha256 = hashlib.sha256(given_up).hexdigest()
-        tracking.add_blob_part("ann", key, sha256, len(given_up), 0, given_up)
+        tracking.files.add_part("ann", key, sha256, len(given_up), 0, given_up)
     tracking.delete_project("ann", gone.project_id)
     late = ArtifactFolder(files).path_of(gone.project_id, hashlib.sha256(b"late").hexdigest())
     late.parent.mkdir(parents=True)
     late.write_bytes(b"late")  # by an upload that was under way when the project went
     age(files)
     sha256 = hashlib.sha256(b"new").hexdigest()
-    tracking.add_blob_part("ann", run, sha256, 3, 0, b"new")
+    tracking.files.add_part("ann", run, sha256, 3, 0, b"new")
 
     before = held_in(files)
     sweep = Sweep(tracking.database, ArtifactFolder(files))
@@ -104,14 +104,14 @@ def test_an_upload_of_bytes_that_are_swept_meanwhile_sends_them_again(
         backend.put_artifact(run, "model", io.BytesIO(content))
     age(files)
     rules: TrackingService = server.app.state.services.tracking
-    named, swept = rules.name_artifact, []
+    named, swept = rules.files.name, []
 
     def name(*words: Any) -> Any:
         if not swept:
             swept.append(Sweep(rules.database, ArtifactFolder(files)).run())
         return named(*words)
 
-    monkeypatch.setattr(rules, "name_artifact", name)
+    monkeypatch.setattr(rules.files, "name", name)
     assert backend.put_artifact(run, "again", io.BytesIO(b"first")).size_bytes == 5
     assert swept == [Swept(1, 5)]
     with backend.open_artifact(run, "again") as file:
@@ -139,9 +139,9 @@ def test_no_file_that_is_named_loses_its_bytes_to_a_sweep(schema: str, tmp_path:
         for number in range(scale(2000, 150)):
             content = b"%d" % (number % 7)
             sha256 = hashlib.sha256(content).hexdigest()
-            rules.add_blob_part("ann", run, sha256, len(content), 0, content)
+            rules.files.add_part("ann", run, sha256, len(content), 0, content)
             with suppress(InvalidInput):  # they were swept away, and would be sent again
-                rules.name_artifact("ann", run, f"file-{number % 3}", sha256, len(content))
+                rules.files.name("ann", run, f"file-{number % 3}", sha256, len(content))
             for record in rules.list_artifacts("ann", run):
                 assert files.is_whole(run.project_id, record.sha256, record.size_bytes)
     finally:

@@ -10,7 +10,8 @@ from typing import Any
 from ...names import SYSTEM_PREFIX
 from ...panels import frames
 from ...records import Permission, RunKey, RunRecord, RunStatus, Series, SeriesQuery
-from ...tracking.service import LEAST_POINTS, TrackingService
+from ...tracking.reading import LEAST_POINTS
+from ...tracking.service import TrackingService
 from .bundle import message
 
 MAX_POINTS = 1000

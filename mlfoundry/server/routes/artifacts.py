@@ -49,8 +49,8 @@ class Named(BaseModel):
 )
 @needs(Needs.WRITE)
 def blob_offset(has: Has, caller: Caller, run: Run, sha256: PathSha256, size: Size) -> Response:
-    """See `TrackingService.blob_offset`."""
-    return answer({"offset": has.tracking.blob_offset(caller.user, run, sha256, size)})
+    """See `RunFiles.held`."""
+    return answer({"offset": has.tracking.files.held(caller.user, run, sha256, size)})
 
 
 @router.put(
@@ -70,9 +70,9 @@ async def add_part(
     size: Size,
     offset: Offset,
 ) -> Response:
-    """See `TrackingService.add_blob_part`."""
+    """See `RunFiles.add_part`."""
     part = await request.body()
-    held = await run_in_threadpool(has.tracking.add_blob_part, caller.user, run, sha256, size, offset, part)
+    held = await run_in_threadpool(has.tracking.files.add_part, caller.user, run, sha256, size, offset, part)
     return answer({"offset": held})
 
 
@@ -84,8 +84,8 @@ async def add_part(
 )
 @needs(Needs.WRITE)
 def name_artifact(has: Has, caller: Caller, run: Run, body: Named) -> Response:
-    """See `TrackingService.name_artifact`."""
-    named = has.tracking.name_artifact(caller.user, run, body.path, body.sha256, body.size_bytes)
+    """See `RunFiles.name`."""
+    named = has.tracking.files.name(caller.user, run, body.path, body.sha256, body.size_bytes)
     return answer(records.artifact_json(named))
 
 
@@ -110,7 +110,7 @@ def list_artifacts(has: Has, caller: Caller, run: Run) -> Response:
 @needs(Needs.READ)
 def open_artifact(request: Request, has: Has, caller: Caller, run: Run, path: QueryPath) -> Response:
     """See `Backend.open_artifact`; never shown by a browser, because users wrote it."""
-    artifact = has.tracking.get_artifact(caller.user, run, path)
+    artifact = has.tracking.files.get(caller.user, run, path)
     start = _start(request, artifact)
     headers = {
         "Accept-Ranges": "bytes",
@@ -122,7 +122,7 @@ def open_artifact(request: Request, has: Has, caller: Caller, run: Run, path: Qu
     }
     if start:
         headers["Content-Range"] = f"bytes {start}-{artifact.size_bytes - 1}/{artifact.size_bytes}"
-    file = has.tracking.open_bytes(run, artifact, start)
+    file = has.tracking.files.open_bytes(run, artifact, start)
     status = 206 if start else 200
     return _FileBytes(file, status, headers)
 

@@ -1,0 +1,141 @@
+"""What a batch of a journal holds, and what it does to its run.
+
+It is unpacked before a transaction begins, which then only writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from .. import documents, slots
+from ..documents import Refused
+from ..errors import InvalidInput
+from ..names import legal_key
+from ..records import Batch, RunKey, RunStatus
+from ..store import keys, runs
+from ..store.database import Transaction
+from ..values import in_calendar
+
+if TYPE_CHECKING:
+    from ..store.chunks import Points
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """The sound part of a batch, and how much of it is not.
+
+    Attributes:
+        columns: Points by the name of their metric.
+        documents: What is not points, in the order of the journal.
+        damaged: How many records could not be read, or name nothing.
+        strange: How many points cannot be kept: of an illegal name or a time outside of the calendar.
+        refused: Why documents are not taken.
+    """
+
+    columns: Mapping[str, Points]
+    documents: Sequence[slots.Document]
+    damaged: int
+    strange: int
+    refused: Sequence[Refused]
+
+    @classmethod
+    def unpack(cls, batch: Batch) -> Incoming:
+        """Return what a batch holds.
+
+        Raises:
+            InvalidInput: It has not the bytes that it says.
+        """
+        from ..store import points
+
+        whole = 0 <= batch.start <= batch.stop and len(batch.data) == slots.SLOT * (batch.stop - batch.start)
+        if not whole or not 0 <= batch.journal_id < 1 << 63:
+            raise InvalidInput(
+                f"a batch of slots {batch.start} to {batch.stop} holds {len(batch.data)} bytes; it must hold 32 a slot"
+            )
+        decoded = slots.decode(batch.data, journal_id=batch.journal_id, first=batch.start, is_written=True)
+        names = dict(batch.names)
+        sound, refused = documents.sort_out(decoded.documents)
+        for document in sound:
+            names.update(documents.names_of(document))
+        columns, nameless = points.columns(decoded.rows, names)
+        columns, strange = _sound_points(columns)
+        damaged = sum(count for _, count in decoded.damage) + nameless
+        return cls(columns, sound, damaged, strange, refused)
+
+    def write(self, tx: Transaction, run: RunKey) -> None:
+        """Give it all to a run."""
+        from ..store import points
+
+        points.write(tx, run, self.columns)
+        _note_names(tx, run, self.documents)
+        for document in self.documents:
+            _apply(tx, run, document)
+        if self.damaged:
+            runs.count_fact(tx, run, "tracker.damaged_records", self.damaged)
+        if self.refused or self.strange:
+            runs.count_fact(tx, run, "tracker.refused_records", len(self.refused) + self.strange)
+        if self.refused:
+            text = documents.refusals(runs.facts(tx, run).get("tracker.refused", ""), self.refused)
+            runs.set_tags(tx, run, {"tracker.refused": text}, kind="fact")
+
+
+def _apply(tx: Transaction, run: RunKey, document: slots.Document) -> None:
+    content = document.content
+    match content["kind"]:
+        case "params":
+            params = {name: (type_, text) for name, (type_, text) in content["values"].items()}
+            if kept := runs.set_params(tx, run, params):
+                runs.count_fact(tx, run, "tracker.params_kept", len(kept))
+        case "tags":
+            runs.set_tags(tx, run, content["values"])
+        case "facts" | "carried":
+            runs.set_tags(tx, run, content["values"], kind="fact")
+        case "description":
+            runs.describe(tx, run, content["text"])
+        case "lost":
+            runs.count_fact(tx, run, "tracker.lost_records", content["count"])
+        case "end":
+            runs.end(
+                tx,
+                run,
+                RunStatus(content["status"]),
+                error=content.get("error", ""),
+                at_us=document.at_us,
+                elapsed_us=content.get("elapsed_us"),
+            )
+
+
+def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:
+    """Return the columns without points that cannot be kept, and how many those are."""
+    import numpy as np
+
+    sound, refused = dict(columns), 0
+    all_times = np.concatenate([times for _, times, _ in columns.values()]) if columns else None
+    are_in_calendar = all_times is None or (in_calendar(int(all_times.min())) and in_calendar(int(all_times.max())))
+    for name, (steps, times, values) in columns.items():
+        try:
+            _check_key(name)
+        except InvalidInput:
+            refused += len(sound.pop(name)[0])
+            continue
+        if not are_in_calendar:
+            fits = [in_calendar(at_us) for at_us in times.tolist()]
+            sound[name] = (steps[fits], times[fits], values[fits])
+            refused += fits.count(False)
+    return sound, refused
+
+
+def _note_names(tx: Transaction, run: RunKey, sound: Sequence[slots.Document]) -> None:
+    """Remember the names of all documents in one order: runs that bring the same names do not wait for each other."""
+    for kind in ("param", "tag"):
+        told = [each.content["values"] for each in sound if each.content["kind"] == f"{kind}s"]
+        if names := {name for values in told for name in values}:
+            keys.note(tx, run, kind, names)
+
+
+@lru_cache(maxsize=10_000)
+def _check_key(name: str) -> None:
+    legal_key("metric key", name)
