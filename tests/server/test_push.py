@@ -325,11 +325,9 @@ def _texts(backend: Backend, run: RunKey) -> tuple[str, str, dict[str, str]]:
 def test_what_was_edited_here_goes_with_the_next_push_also_back_and_forth(here: Client, there: HttpBackend) -> None:
     run = _fill(here.backend)["svm"]
     _push(here, there)
-    for tags, description, name in (
-        ({"stage": "final", "größe": None, "new": "1"}, "second", "renamed"),
-        ({"stage": "draft", "größe": "10 %", "new": None}, "", "svm"),
-        ({"stage": "final"}, "second", "renamed"),
-    ):
+    edited = ({"stage": "final", "größe": None, "new": "1"}, "second", "renamed")
+    before = ({"stage": "draft", "größe": "10 %", "new": None}, "", "svm")
+    for tags, description, name in (edited, before, edited, before):
         _edit(here.backend, run, tags=tags, description=description, run_name=name)
         pushed = _push(here, there)
         assert (pushed.runs, pushed.present, pushed.kept, pushed.left_out, pushed.renamed) == (1, 3, [], [], {})
