@@ -147,7 +147,7 @@ class PostgresDatabase:
             holding: The project whose rights are held from the beginning, see `Transaction.hold_rights`.
         """
         # Faster by the wait for the disk; what a power cut takes, the client still has.
-        begin = f"BEGIN; {_limits(WRITE_S)}; SET LOCAL lock_timeout = '{LOCK_S}s'"
+        begin = f"BEGIN; {_settings(WRITE_S)}; SET LOCAL lock_timeout = '{LOCK_S}s'"
         if not settle:
             begin = f"{begin}; SET LOCAL synchronous_commit = off"
         if holding is not None:
@@ -158,7 +158,7 @@ class PostgresDatabase:
     @contextmanager
     def read(self) -> Iterator[PostgresTransaction]:
         """Begin a transaction that reads one consistent state."""
-        with self._begun(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_limits(READ_S)}") as connection:
+        with self._begun(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_settings(READ_S)}") as connection:
             yield PostgresTransaction(connection)
 
     @contextmanager
@@ -274,9 +274,11 @@ class PostgresDatabase:
         return {**_PATIENCE, **conninfo_to_dict(self._uri)}
 
 
-def _limits(statement_s: int) -> str:
+def _settings(statement_s: int) -> str:
+    """Return what is set for one transaction: its limits; and nothing is compiled, which costs more than it saves."""
     return (
-        f"SET LOCAL statement_timeout = '{statement_s}s'; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S}s'"
+        f"SET LOCAL statement_timeout = '{statement_s}s'; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S}s'; "
+        "SET LOCAL jit = off"
     )
 
 

@@ -159,7 +159,7 @@ class Connection:
     def _session(self) -> Session:
         """Return this thread's session; one of another process is left to it."""
         if getattr(self._own, "pid", None) != os.getpid():
-            self._own.session, self._own.pid = _new_session(), os.getpid()
+            self._own.session, self._own.pid = _new_session(self._uri), os.getpid()
         return self._own.session  # type: ignore[no-any-return]
 
     @contextmanager
@@ -196,7 +196,7 @@ class Answer:
             return None
 
 
-def _new_session() -> Session:
+def _new_session(uri: str) -> Session:
     import requests as http
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection
@@ -216,6 +216,10 @@ def _new_session() -> Session:
     session = http.Session()
     for scheme in ("http://", "https://"):
         session.mount(scheme, Adapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+    # What the environment says of proxies and certificates, asked once: it takes as long as to send a request.
+    found = session.merge_environment_settings(uri, {}, None, None, None)
+    session.proxies, session.verify, session.cert = dict(found["proxies"]), found["verify"], found["cert"]
+    session.trust_env = False
     return session
 
 

@@ -21,7 +21,6 @@ from mlfoundry import slots
 from mlfoundry.client import Client
 from mlfoundry.records import Acknowledgement, Batch, NewRun, RunKey, RunQuery, RunRecord
 from mlfoundry.tracking.backend import Backend
-from tests import pgbouncer
 from tests.pgbouncer import Pooler
 from tests.servers import TeamServer, on_pooler, on_postgres, on_sqlite
 
@@ -89,8 +88,6 @@ def _is_more(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session")
 def pooler(postgres_uri: str) -> Iterator[Pooler]:
     """A pgbouncer of this worker's own."""
-    if pgbouncer.program() is None:
-        pytest.skip("pgbouncer is not installed; on Debian and Ubuntu: apt-get install pgbouncer")
     made = Pooler(postgres_uri)
     yield made
     made.stop()
