@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import BackendUnavailable
 from .envelope import Message, Receive, Send, refuse
 
+LOGIN_LIMIT_BYTES = 4096  # also for who has no key
 JSON_LIMIT_BYTES = 1024 * 1024
 SENT_BATCH_LIMIT_BYTES = 16 * 1024 * 1024
 PART_LIMIT_BYTES = 16 * 1024 * 1024

@@ -246,6 +246,20 @@ def _connected(address: str) -> Iterator[socket.socket]:
         yield peer
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "size"),
+    [("POST", "/login", 5000), ("POST", "/login", 10 * MEBIBYTE), ("GET", "/static/x/journals/y", 2 * MEBIBYTE)],
+)
+def test_who_has_no_key_sends_little_wherever_that_is_possible(
+    server: TeamServer, method: str, path: str, size: int
+) -> None:
+    address = urlsplit(server.address)
+    head = f"{method} {address.path}{path} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {size}\r\n\r\n"
+    with _connected(server.address) as peer:
+        peer.sendall(head.encode())
+        assert b"413 " in peer.recv(4096).partition(b"\r\n")[0]
+
+
 def test_who_shows_no_key_cannot_send_a_body_at_all(server: TeamServer, scene: Scene) -> None:
     path = JOURNAL.format(project_id=scene.project_id, run_id=scene.run.run_id, journal_id=7)
     address = urlsplit(server.address)
