@@ -23,12 +23,12 @@ import requests
 import uvicorn
 
 from mlfoundry.folders import make_private
+from mlfoundry.server.addresses import Proxies
 from mlfoundry.server.app import create_app
 from mlfoundry.server.attempts import ADDRESSES, FailedAttempts
 from mlfoundry.server.connections import BoundedHttp
 from mlfoundry.server.limits import Bodies, RequestLimits, Turns
 from mlfoundry.server.listening import uvicorn_config
-from mlfoundry.server.proxies import Proxies
 from mlfoundry.store.artifacts import ArtifactFolder
 from mlfoundry.store.database import Database
 from mlfoundry.tracking.accounts import AccountService, new_key
