@@ -136,14 +136,14 @@ def server(ctx: click.Context, /, **options: Any) -> None:
 def _run(session: Session, *, host: str, port: int, hosts: str, proxies: str, partitions: int, **given: Any) -> None:
     _require_extra()
     from ..server import listening, workers
-    from ..server import proxies as known_proxies
+    from ..server.addresses import Proxies
     from ..store import places
     from ..tracking.accounts import AccountService
 
     place = _place(given.pop("database"))
     artifacts = _artifacts_place(place, given.pop("artifacts"))
     names = workers.known_hosts(host, _listed(hosts))
-    known_proxies.Proxies(_listed(proxies))  # one that is none is told before anything begins
+    Proxies(_listed(proxies))  # one that is none is told before anything begins
     database = places.open_database(place, pool_size=1, partitions=partitions)
     try:
         engine = database.describe()["engine"]  # makes or migrates the tables, before anybody is told to come

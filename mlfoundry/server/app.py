@@ -35,7 +35,14 @@ from .envelope import Envelope, id_of
 from .gates import Gate, KeyGate
 from .guard import WrongMediaType
 from .hosts import KnownHosts
-from .limits import JSON_LIMIT_BYTES, PART_LIMIT_BYTES, SENT_BATCH_LIMIT_BYTES, RequestLimits, Turns
+from .limits import (
+    JSON_LIMIT_BYTES,
+    LOGIN_LIMIT_BYTES,
+    PART_LIMIT_BYTES,
+    SENT_BATCH_LIMIT_BYTES,
+    RequestLimits,
+    Turns,
+)
 from .metrics import ServerMetrics
 from .policy import refuse_undeclared
 from .routes import artifacts, data, health, people, projects, runs
@@ -113,6 +120,9 @@ def create_app(
 
 
 def _limit_bytes(path: str) -> int:
+    """Return how large a body may be; those without a key send the least."""
+    if not path.startswith("/api/"):
+        return LOGIN_LIMIT_BYTES if path == "/login" else JSON_LIMIT_BYTES
     if "/journals/" in path:
         return SENT_BATCH_LIMIT_BYTES
     return PART_LIMIT_BYTES if "/blobs/" in path else JSON_LIMIT_BYTES

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from fastapi import Request
 
 from ..errors import NotAuthenticated, TooManyAttempts
+from .addresses import home_of
 
 LIMIT = 30
 WINDOW_S = 60.0
@@ -48,7 +49,7 @@ class FailedAttempts:
         try:
             yield
         except NotAuthenticated as error:
-            wait_s = self._failed(request.client.host if request.client is not None else "")
+            wait_s = self._failed(home_of(request.client.host) if request.client is not None else "")
             if wait_s:
                 raise TooManyAttempts(
                     f"{error}. More than {self._limit} keys that are not taken came from this address within "

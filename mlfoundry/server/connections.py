@@ -7,7 +7,6 @@ many connections one address has, and with the kernel's help against peers that 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
 import secrets
@@ -18,13 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..wire.errors import problem_json
-from . import envelope, proxies
+from . import envelope
+from .addresses import home_of, known_proxies
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
 
 UNTAKEN_S = 90
-HOME_PREFIX = 64  # of IPv6, whoever has one address has all that begin like it
 
 _log = logging.getLogger("mlfoundry.server")
 
@@ -47,7 +46,7 @@ class BoundedHttp(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._address = ""
         given = config.forwarded_allow_ips if config.proxy_headers else []
-        self._proxies = proxies.Proxies(given.split(",") if isinstance(given, str) else given)
+        self._proxies = known_proxies(tuple(given.split(",") if isinstance(given, str) else given))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or end it at once when its address has too many."""
@@ -101,15 +100,6 @@ class BoundedHttp(H11Protocol):
         self._deadline = None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
-
-
-def home_of(address: str) -> str:
-    """Return for whom an address counts: itself, or the network of IPv6 that it is one of many of."""
-    try:
-        found = proxies.plain(ipaddress.ip_address(address))
-    except ValueError:  # a socket of this machine has no address
-        return address
-    return str(found) if found.version == 4 else str(ipaddress.IPv6Network((int(found), HOME_PREFIX), strict=False))
 
 
 def _give_up_on_the_untaken(transport: asyncio.Transport) -> None:

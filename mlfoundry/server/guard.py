@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ..errors import InvalidInput, quoted
+from .gates import SAFE_METHODS
 from .limits import Turns, caller_of
 from .policy import Needs, declared
 
@@ -49,8 +50,9 @@ def guarded(authenticate: Callable[[Request], None]) -> type[APIRoute]:
                 _require_media_type(request, taken)
                 if self.path.startswith("/api/"):
                     _require_known(request, known)
-                # Before the turn: while a body comes slowly nothing is worked on. `limits` bounds what waits so.
-                await request.body()
+                if request.method not in SAFE_METHODS:
+                    # Before the turn: while a body comes slowly nothing is worked on. `limits` bounds what waits so.
+                    await request.body()
                 async with turns.of(caller_of(request.scope)):
                     return await handle(request)
 

@@ -15,8 +15,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ..errors import BackendUnavailable
+from .addresses import home_of
 from .envelope import Message, Receive, Send, refuse
 
+LOGIN_LIMIT_BYTES = 4096  # also for who has no key
 JSON_LIMIT_BYTES = 1024 * 1024
 SENT_BATCH_LIMIT_BYTES = 16 * 1024 * 1024
 PART_LIMIT_BYTES = 16 * 1024 * 1024
@@ -102,7 +104,7 @@ def caller_of(scope: Message) -> str:
     """Return for whom a request counts: the user when it is known, else the address it comes from."""
     account = scope.get("state", {}).get("account")
     client = scope.get("client")
-    return repr(account.user) if account is not None else str(client[0] if client else "nobody")
+    return repr(account.user) if account is not None else home_of(client[0]) if client else "nobody"
 
 
 class RequestLimits:

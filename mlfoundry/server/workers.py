@@ -26,9 +26,9 @@ from .. import loopback
 from ..errors import InvalidSetting
 from ..store import places
 from . import logs
+from .addresses import Proxies
 from .listening import uvicorn_config
 from .metrics import FOLDER_VARIABLE
-from .proxies import Proxies
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

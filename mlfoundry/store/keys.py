@@ -15,7 +15,7 @@ KINDS = ("metric", "system", "param", "tag")
 @lru_cache(maxsize=10_000)
 def key_id(name: str) -> int:
     """Return the id of a name: 63 bits of its hash, the same in every process and project."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") >> 1
+    return int.from_bytes(blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "little") >> 1
 
 
 def note(tx: Transaction, run: RunKey, kind: str, names: Iterable[str]) -> None:

@@ -226,7 +226,7 @@ def read(
     elif most is None:
         points = _points(tx, where, since)
     else:
-        points = chunks.cut(_points(tx, where, since, since + most), 0, most)
+        points = chunks.cut(_points(tx, where, since, min(count, since + most)), 0, most)
     points = chunks.in_order(points)
     if max_points is not None:
         points = chunks.thin(points, max(1, max_points // 4))

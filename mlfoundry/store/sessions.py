@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from .database import Transaction
 
+MOST = 100  # of one key
+
 
 def add(tx: Transaction, digest: bytes, key_digest: bytes, *, expires_at: int, now_us: int) -> None:
-    """Note a session that a key began, and forget those that are over."""
+    """Note a session that a key began; forget those that are over, and the oldest of a key that has too many."""
     tx.run("DELETE FROM session WHERE expires_at <= ?", (now_us,))
+    others = tx.rows("SELECT digest FROM session WHERE key_digest = ? ORDER BY created_at DESC", (key_digest,))
+    for (oldest,) in others[MOST - 1 :]:
+        remove(tx, bytes(oldest))
     tx.run(
         "INSERT INTO session (digest, key_digest, created_at, expires_at) VALUES (?, ?, ?, ?)",
         (digest, key_digest, now_us, expires_at),

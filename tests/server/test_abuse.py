@@ -23,12 +23,12 @@ import requests
 import uvicorn
 
 from mlfoundry.folders import make_private
+from mlfoundry.server.addresses import Proxies
 from mlfoundry.server.app import create_app
 from mlfoundry.server.attempts import ADDRESSES, FailedAttempts
 from mlfoundry.server.connections import BoundedHttp
 from mlfoundry.server.limits import Bodies, RequestLimits, Turns
 from mlfoundry.server.listening import uvicorn_config
-from mlfoundry.server.proxies import Proxies
 from mlfoundry.store.artifacts import ArtifactFolder
 from mlfoundry.store.database import Database
 from mlfoundry.tracking.accounts import AccountService, new_key
@@ -244,6 +244,20 @@ def _connected(address: str) -> Iterator[socket.socket]:
     place = urlsplit(address)
     with socket.create_connection((place.hostname or "", place.port or 0), timeout=20) as peer:
         yield peer
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "size"),
+    [("POST", "/login", 5000), ("POST", "/login", 10 * MEBIBYTE), ("GET", "/static/x/journals/y", 2 * MEBIBYTE)],
+)
+def test_who_has_no_key_sends_little_wherever_that_is_possible(
+    server: TeamServer, method: str, path: str, size: int
+) -> None:
+    address = urlsplit(server.address)
+    head = f"{method} {address.path}{path} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {size}\r\n\r\n"
+    with _connected(server.address) as peer:
+        peer.sendall(head.encode())
+        assert b"413 " in peer.recv(4096).partition(b"\r\n")[0]
 
 
 def test_who_shows_no_key_cannot_send_a_body_at_all(server: TeamServer, scene: Scene) -> None:

@@ -119,16 +119,16 @@ def test_a_statement_that_takes_too_long_is_stopped_and_says_what_to_do(database
 
 
 def test_a_transaction_that_does_nothing_for_long_is_undone_and_frees_its_locks(database, schema, monkeypatch):
+    def idle():
+        with database.write() as tx:
+            tx.hold_rights(7, alone=True)
+            with psycopg.connect(schema, autocommit=True) as other:
+                other.execute("SELECT pg_advisory_lock(7)")  # waits until the one that does nothing is ended
+            tx.row("SELECT 1")
+
     monkeypatch.setattr(postgres, "IDLE_S", 1)
-
-    def dawdle(tx):
-        tx.hold_rights(7, alone=True)
-        with psycopg.connect(schema, autocommit=True) as other:
-            other.execute("SELECT pg_advisory_lock(7)")  # waits until the one that does nothing is ended
-        tx.row("SELECT 1")
-
-    with pytest.raises(StoreBusy, match="undone so that others can go on"), database.write() as tx:
-        dawdle(tx)
+    with pytest.raises(StoreBusy, match="undone so that others can go on"):
+        idle()
     with database.write() as tx:
         tx.hold_rights(7, alone=True)
 

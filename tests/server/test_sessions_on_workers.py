@@ -10,6 +10,7 @@ import pytest
 
 from mlfoundry.errors import NotAuthenticated, StoreBusy
 from mlfoundry.folders import make_private
+from mlfoundry.store import sessions as store_sessions
 from mlfoundry.store.database import Database, Transaction
 from mlfoundry.tracking.accounts import AccountService
 from mlfoundry.tracking.sessions import SessionService
@@ -85,4 +86,25 @@ def test_a_change_of_a_disabled_account_does_not_move_when_it_was_disabled(tmp_p
     again = accounts.change_user(root, "bob", is_disabled=True).disabled_at
     assert again is not None
     assert again > disabled
+    database.close()
+
+
+def test_a_key_has_so_many_sessions_and_a_new_one_takes_the_place_of_the_oldest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_sessions, "MOST", 3)
+    make_private(tmp_path / "store")
+    database = Database(tmp_path / "store" / "mlfoundry.db")
+    now = [1_000_000]
+    accounts = AccountService(database, now_us=lambda: now[0])
+    sessions = SessionService(database, accounts, now_us=lambda: now[0])
+    ann, bob = accounts.create_first_admin("ann"), accounts.create_first_admin("bob")
+    of_bob, begun = sessions.begin(bob), []
+    for _ in range(5):
+        now[0] += 1_000_000
+        begun.append(sessions.begin(ann))
+    for session in begun[:2]:
+        with pytest.raises(NotAuthenticated, match="this session is over"):
+            sessions.account(session)
+    assert [sessions.account(each).user for each in (*begun[2:], of_bob)] == ["ann"] * 3 + ["bob"]
     database.close()

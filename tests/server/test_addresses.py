@@ -1,12 +1,12 @@
-"""Which proxies are believed: addresses and networks, however they are written."""
+"""Which proxies are believed, and who counts as one caller: addresses and networks, however they are written."""
 
 from __future__ import annotations
 
 import pytest
 
 from mlfoundry.errors import InvalidSetting
-from mlfoundry.server.connections import home_of
-from mlfoundry.server.proxies import Proxies
+from mlfoundry.server.addresses import Proxies, home_of
+from mlfoundry.server.limits import caller_of
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,6 @@ def test_who_has_one_address_of_ipv6_counts_as_all_of_its_network() -> None:
     assert home_of("192.0.2.2") != home_of("192.0.2.1")
     assert home_of("::1") == "::/64"
     assert home_of("") == ""
+    assert caller_of({"client": ("2001:db8:1:2::7", 1)}) == caller_of({"client": ("2001:db8:1:2::8", 2)})
+    assert caller_of({"client": ("a name from a proxy", 1)}) == "a name from a proxy"
+    assert caller_of({}) == "nobody"

@@ -1,4 +1,4 @@
-"""The proxies that a server believes: single addresses or whole networks, of IPv4 and IPv6."""
+"""Addresses of the network: which are believed as proxies, and which count as one caller; IPv4 and IPv6."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from ..errors import InvalidSetting, quoted
 
 ANY = "*"
+HOME_PREFIX = 64  # of IPv6: whoever has one address has all that begin like it
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -51,9 +52,25 @@ class Proxies:
         return any(found in network for network in self._networks)
 
 
+@functools.lru_cache(maxsize=16)
+def known_proxies(given: tuple[str, ...]) -> Proxies:
+    """Return the same proxies for the same texts: each connection asks."""
+    return Proxies(given)
+
+
 def plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Return an address in its own family: a socket of IPv6 shows those of IPv4 as ``::ffff:…``."""
     return getattr(address, "ipv4_mapped", None) or address
+
+
+@functools.lru_cache(maxsize=4096)
+def home_of(address: str) -> str:
+    """Return for whom an address counts: itself, or the network of IPv6 that it is one of many of."""
+    try:
+        found = plain(ipaddress.ip_address(address))
+    except ValueError:  # a socket of this machine has no address
+        return address
+    return str(found) if found.version == 4 else str(ipaddress.IPv6Network((int(found), HOME_PREFIX), strict=False))
 
 
 def _network(text: str) -> _Network:
