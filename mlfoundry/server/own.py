@@ -68,6 +68,7 @@ def serve(backend: EmbeddedBackend, listener: socket.socket, *, on_started: Call
     address, token = f"http://{HOST}:{port}", secrets.token_urlsafe(32)
     gate = OwnGate(backend.user, token, port=port)
     app = create_app(backend.database, backend.artifacts, hosts=HOSTS, gate=gate)
+    app.state.place = str(backend.root)
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -374,6 +374,7 @@ def test_20_an_empty_project_shows_its_first_run_by_itself(open_page: Opener, si
     page = open_page("/p/ann/empty")
     expect(page.locator("main")).to_contain_text("No runs yet. The first one appears here by itself.")
     expect(page.locator("main")).to_contain_text('create_run("empty", owner="ann")')
+    expect(page.locator("main")).not_to_contain_text("stored in")  # what a server keeps where is not for its users
     make_run(site.tracking, "the-first", project="empty", owner="ann").send()
     expect(row(page, "the-first")).to_be_visible()
 
