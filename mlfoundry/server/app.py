@@ -102,6 +102,7 @@ def create_app(
     app.state.gate = gate or KeyGate(SessionService(database, users))
     app.state.metrics = metrics = ServerMetrics()
     app.state.attempts = FailedAttempts()
+    app.state.place = None  # told to people where it is their own machine's
     app.state.turns = Turns()
     for room in (health, projects, runs, data, artifacts, people):
         app.router.routes += room.router.routes

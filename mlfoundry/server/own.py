@@ -63,6 +63,7 @@ def serve(backend: EmbeddedBackend, listener: socket.socket, *, on_started: Call
     address, token = f"http://{HOST}:{port}", secrets.token_urlsafe(32)
     gate = OwnGate(backend.user, token, port=port)
     app = create_app(backend.database, backend.artifacts, hosts=list(loopback.NAMES), gate=gate)
+    app.state.place = str(backend.root)
     config = uvicorn_config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=3)
     server = _Server(config, lambda: on_started(address, token))
     with announced(backend.root, address):

@@ -35,6 +35,7 @@ class Loader {
     const panel = panels.get(model.get("_mount_id"));
     await panel?.ready;
     if (!panel?.mount) return undefined;
+    panel.isWithin = true;
     panel.stand(el);
     return () => panel.leave(el);
   }

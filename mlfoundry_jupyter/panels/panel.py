@@ -24,6 +24,7 @@ from mlfoundry.errors import InvalidFilter, InvalidInput, MlfoundryError
 
 from .asset import asset, own_source
 from .feed import feed
+from .outputs import outputs
 
 Answer = tuple[Any, Sequence[bytes]]
 Picture = tuple[str, str]
@@ -57,6 +58,8 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
         self.lock = threading.RLock()
         self._display_ids: list[str] = []
         self._pages_away: dict[str, bool] = {}
+        self._pages_standing: dict[str, bool] = {}
+        self._is_replaced = self._is_within = self._is_resting = False
         self._closed = False
         self._pid = os.getpid()
         super().__init__(
@@ -95,9 +98,12 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
         """Display the panel here: its picture, over which the page puts the live view."""
         from IPython.display import display
 
+        self._wake()
+        self._is_replaced = False
         handle = display(self._bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         if handle is not None:
             self._display_ids.append(handle.display_id)
+        outputs.note(self)
 
     def refresh_picture(self) -> None:
         """Replace the picture wherever the panel was shown, also from another thread."""
@@ -112,6 +118,7 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
         self.show()
 
     def _repr_mimebundle_(self, **_: Any) -> Any:
+        self._wake()
         return self._bundle()
 
     def _bundle(self) -> dict[str, Any]:
@@ -130,13 +137,46 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.subject()!r})"
 
+    # -- rest: what no page shows any more is not kept for it --------------------------------------
+
+    @property
+    def model_id(self) -> Any:
+        """The id of the model; whoever asks is about to use it, so a panel that rests wakes."""
+        self._wake()
+        return super().model_id
+
+    def replaced(self) -> None:
+        """See `outputs.Shown`; the panel rests as soon as no page has a view of it left, as in a copy of the output."""
+        self._is_replaced = True
+        self._rest_if_left()
+
+    def _rest_if_left(self) -> None:
+        is_left = self._is_replaced and not self._is_within and not any(self._pages_standing.values())
+        if not is_left or self._is_resting or self._closed:
+            return
+        feed().remove(self)
+        self._display_ids.clear()
+        self._pages_away.clear()
+        self._pages_standing.clear()
+        super().close()
+        self.__dict__.pop("_repr_mimebundle_", None)
+        self._is_resting = True
+
+    def _wake(self) -> None:
+        if not getattr(self, "_is_resting", False) or self._closed or self._pid != os.getpid():
+            return
+        self._is_resting = False
+        self.open()
+        feed().add(self)
+
     def close(self) -> None:
         """End the live view; its picture stays. Twice is a no-op."""
         if self._pid != os.getpid():  # a forked child's collector must not close the panel of its parent
             return
         self._closed = True
         feed().remove(self)
-        super().close()
+        if not self._is_resting:
+            super().close()
         self.__dict__.pop(
             "_repr_mimebundle_", None
         )  # ipywidgets takes it from a closed widget; the picture can be shown
@@ -162,8 +202,11 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
         elif kind == "visible":
             was_seen = self.is_seen
             self._pages_away[page] = content.get("is") is False
+            self._pages_standing[page] = content.get("stands") is True
+            self._is_within |= content.get("within") is True
             if not was_seen and self.is_seen:
                 self._send_all()
+            self._rest_if_left()
         elif kind == "ready":
             self._pages_away[page] = False
             self._send_all()

@@ -72,6 +72,8 @@ export class Panel {
     this.marks = document.getElementsByClassName(`mlfoundry-mount-${id}`);
     this.stands = new Map();
     this.isShown = true;
+    this.isStanding = false;
+    this.isWithin = false; // a layout, which may show it again
     this.seenSoon = () => this.seen();
     document.addEventListener("visibilitychange", this.seenSoon);
   }
@@ -106,6 +108,7 @@ export class Panel {
     // A page that was loaded again may have heard of changes already; what they change it has not.
     if (!this.source.isWhole) this.source.tell({ kind: "ready" });
     this.stands.set(mount, new Stand(this, mount));
+    this.seen();
   }
 
   leave(mount, stand = this.stands.get(mount)) {
@@ -114,14 +117,23 @@ export class Panel {
     this.seen();
   }
 
-  /** Tell the kernel when nobody looks, so that it sends nothing; and when somebody does again. */
+  /**
+   * Tell the kernel when nobody looks, so that it sends nothing; and when somebody does again. And whether it stands
+   * anywhere, so that the kernel lets go of what no output holds any more.
+   */
   seen() {
     const isShown = !document.hidden && [...this.stands.values()].some((stand) => stand.isSeen);
+    const isStanding = this.stands.size > 0;
+    const wanted = `${isShown} ${isStanding}`;
+    if (this.hiding && wanted === this.wanted) return; // a page that changes all the time must not put it off for ever
     clearTimeout(this.hiding);
-    if (isShown === this.isShown) return;
+    this.hiding = 0;
+    if (isShown === this.isShown && isStanding === this.isStanding) return;
+    this.wanted = wanted;
     const tell = () => {
-      this.isShown = isShown;
-      this.source.tell({ kind: "visible", is: isShown });
+      this.hiding = 0;
+      [this.isShown, this.isStanding] = [isShown, isStanding];
+      this.source.tell({ kind: "visible", is: isShown, stands: isStanding, within: this.isWithin });
     };
     if (isShown) tell();
     else this.hiding = setTimeout(tell, HIDDEN_MS);

@@ -68,10 +68,25 @@ def test_a_page_that_hears_of_a_change_before_its_view_stands_asks_for_all(
     page.evaluate("run => panel.say({ kind: 'run', run })", snapshot(3))
     page.evaluate("unpack()")
     expect(page.locator(".mlf-run-header")).to_contain_text("svm")
-    assert page.evaluate("panel.told.map(each => each.kind)") == ["ready"]
+    assert page.evaluate("panel.told.map(each => each.kind)") == ["ready", "visible"]
     page.evaluate("frame => panel.say({ kind: 'frame' }, frame)", points([0.5, 0.25, 0.125]))
     expect(page.locator(".mlf-values-metrics")).to_contain_text("0.125")
     expect(page.locator(".mlf-run-fresh")).to_be_visible()
+
+
+def test_that_an_output_is_gone_is_told_however_much_the_page_changes_meanwhile(
+    new_page: Callable[..., Page], panel_server: str
+) -> None:
+    page = opened(new_page, panel_server)
+    page.evaluate("run => panel.say({ kind: 'run', run })", snapshot(3))
+    page.evaluate("unpack()")
+    expect(page.locator(".mlf-run-header")).to_contain_text("svm")
+    page.evaluate("""() => {
+        document.querySelector(".mlfoundry-mount").remove();
+        setInterval(() => document.body.append(document.createElement("i")), 100);
+    }""")
+    page.wait_for_function("panel.told.at(-1).stands === false", timeout=20_000)
+    assert page.evaluate("panel.told.at(-1).is") is False
 
 
 def test_a_page_that_has_all_before_its_view_stands_asks_for_nothing(
@@ -82,4 +97,6 @@ def test_a_page_that_has_all_before_its_view_stands_asks_for_nothing(
     page.evaluate("frame => panel.say({ kind: 'frame' }, frame)", points([0.5, 0.25, 0.125]))
     page.evaluate("unpack()")
     expect(page.locator(".mlf-values-metrics")).to_contain_text("0.125")
-    assert page.evaluate("panel.told.map(each => each.kind)") == []
+    assert page.evaluate("panel.told") == [
+        {"kind": "visible", "is": True, "stands": True, "within": False, "page": page.evaluate("panel.told[0].page")}
+    ]

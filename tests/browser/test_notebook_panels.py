@@ -219,6 +219,29 @@ def test_each_copy_of_an_output_has_a_view_and_none_is_left_when_outputs_are_cle
     assert notebook.cell(3).locator(".jp-OutputArea-output").inner_text().strip() == "False"
 
 
+COUNT = """
+from ipywidgets.widgets import widget
+[type(each).__name__ for each in widget._instances.values()].count("RunPanel")
+"""
+
+
+def test_a_cell_that_is_executed_again_and_again_leaves_one_panel(lab, page):
+    cell = "%%mlfoundry_run repeated --no-cost\nrun.log_metrics({'loss': 0.5})"
+    lab.write("repeated.ipynb", [SETUP + "%load_ext mlfoundry_jupyter", cell, COUNT])
+    notebook = lab.open(page, "repeated.ipynb")
+    notebook.run(0)
+    for _ in range(3):
+        notebook.run(1)
+        page.wait_for_selector(".mlf-run .js-plotly-plot")
+    shown = notebook.cell(2).locator(".jp-OutputArea-output")
+    for _ in range(30):
+        notebook.run(2)
+        if shown.inner_text().strip() == "1":
+            break
+    assert shown.inner_text().strip() == "1"
+    assert page.locator(".mlf-run .js-plotly-plot").count() == 1
+
+
 def test_a_panel_in_a_box_is_a_widget_like_any_other(lab, page):
     box = "import ipywidgets\nipywidgets.VBox([ipywidgets.Label('above'), panel])"
     lab.write("box.ipynb", [SETUP, ENDED.format(project="box", name="svm"), box, "panel.tab"])

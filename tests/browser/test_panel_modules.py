@@ -98,6 +98,7 @@ def test_a_number_reads_the_same_in_the_browser_and_in_python(modules, number):
         ("exact(Infinity)", "inf"),
         ("figure(undefined)", "–"),
         ("count(1, 'run')", "1 run"),
+        ("count(1248, 'run')", "1,248 runs"),
         ("count(12345, 'run')", "12,345 runs"),
     ],
 )

@@ -133,6 +133,9 @@ def test_the_state_of_the_tracker_stands_below_and_trouble_is_red(run):
 def test_the_health_of_a_run_of_another_process_is_not_made_up(run):
     run.show("{run: {health: null}}", drawn=None)
     expect(run.page.locator(".mlf-run-health")).to_contain_text("logged by another process")
+    run.show("{run: {health: null, status: 'FINISHED', ended_at: NOW, created_by: 'bob'}}", drawn=None)
+    expect(run.page.locator(".mlf-run-health")).to_contain_text("by bob")
+    expect(run.page.locator(".mlf-run-health")).not_to_contain_text("another process")
 
 
 def test_a_run_without_metrics_says_what_to_write(run):

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from mlfoundry.records import RunQuery
+from mlfoundry.records import LOST, RunQuery
+from mlfoundry.store import runs
 from tests.dashboard.digits import FAILED, SMALL_SVMS, SVMS, make_run
 from tests.dashboard.site import Site
 
@@ -114,6 +115,23 @@ def test_05_a_state_is_a_sign_a_word_and_a_colour(open_page: Opener, site: Site)
         expect(mark).to_contain_text(word)
         seen.add(mark.evaluate("node => getComputedStyle(node).color"))
     assert len(seen) == 3
+
+
+def test_05_a_run_whose_process_is_heard_of_no_more_is_lost_and_not_live(open_page: Opener, site: Site) -> None:
+    log = make_run(site.tracking, "vanished", project="vanished", owner="ann")
+    log.points("loss", [1.0], gap_us=1_000_000).send()
+    now_us = time.time_ns() // 1000 + 1
+    with site.database.write() as tx:
+        runs.give_up(tx, log.run.project_id, now_us, error=f"{LOST}nothing was heard of it", now_us=now_us)
+    page = open_page("/p/ann/vanished")
+    expect(row(page, "vanished").locator(".mlf-status")).to_contain_text("lost")
+    expect(row(page, "vanished").locator(".mlf-error-type")).to_have_text("lost")
+    row(page, "vanished").get_by_role("link").click()
+    expect(page.locator(".mlf-run-header .mlf-status-word")).to_have_text("lost")
+    expect(page.locator(".mlf-run-error")).to_contain_text("nothing was heard of it")
+    expect(page.locator("#stamp")).to_be_empty()
+    served = site.ask("GET", f"/r/{log.run.run_id}", "ann", headers={"Accept": "text/html"}).text
+    assert '<span class="mlf-status-word">lost</span>' in served
 
 
 def test_06_a_failed_run_opens_with_its_exception(open_page: Opener, site: Site) -> None:
@@ -356,6 +374,7 @@ def test_20_an_empty_project_shows_its_first_run_by_itself(open_page: Opener, si
     page = open_page("/p/ann/empty")
     expect(page.locator("main")).to_contain_text("No runs yet. The first one appears here by itself.")
     expect(page.locator("main")).to_contain_text('create_run("empty", owner="ann")')
+    expect(page.locator("main")).not_to_contain_text("stored in")  # what a server keeps where is not for its users
     make_run(site.tracking, "the-first", project="empty", owner="ann").send()
     expect(row(page, "the-first")).to_be_visible()
 

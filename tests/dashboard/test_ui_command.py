@@ -85,7 +85,9 @@ def test_the_link_opens_the_store_and_whoever_lacks_it_gets_nothing(
     assert answer.url == f"{ui.address}/"
     assert "ann/demo" in answer.text
     assert "token" not in answer.text
-    assert "first" in session.get(f"{ui.address}/p/ann/demo", timeout=60, headers=HTML).text
+    runs = session.get(f"{ui.address}/p/ann/demo", timeout=60, headers=HTML).text
+    assert "first" in runs
+    assert f'"store": "{home}"' in runs  # where a project without runs says that they will be kept
     assert session.get(f"{ui.address}/metrics", timeout=60).status_code == 200
 
     # It listens on this machine alone, and answers to no other name.

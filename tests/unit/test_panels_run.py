@@ -5,6 +5,7 @@ import os
 import threading
 import time
 
+import ipywidgets
 import pytest
 
 import mlfoundry
@@ -156,6 +157,54 @@ def test_the_last_picture_is_left_by_a_cell_as_well_for_what_a_thread_displays_m
     assert [text.partition(" ")[0] for text in left] == ["✓", "✓"]
     feed()._cell_has_ended(None)
     assert len(left) == 2
+
+
+def is_open(panel):
+    return panel.comm is not None and panel in ipywidgets.widgets.widget._instances.values()
+
+
+def test_a_panel_whose_output_is_replaced_rests_when_no_page_shows_it_and_wakes_when_it_is_shown_again(wire, run):
+    panel = RunPanel(run)
+    name = panel.model_id
+    wire.hear(panel, kind="visible", page="p", **{"is": True, "stands": True})
+    panel.replaced()
+    assert is_open(panel)  # a copy of the output still stands in a page
+    wire.hear(panel, kind="visible", page="p", **{"is": False, "stands": False})
+    assert not is_open(panel)
+    assert panel not in feed()._panels
+    wire.forget()
+    panel.show()
+    assert is_open(panel)
+    assert panel in feed()._panels
+    assert [(owner, kind) for owner, kind, _, _ in wire.sent][:1] == [(name, "comm_open")]
+    wire.hear(panel, kind="ready", page="p")
+    assert kinds(wire, panel) == ["run", "health", "frame"]
+
+
+def test_a_panel_in_a_layout_never_rests_and_one_that_is_put_into_one_wakes(wire, run):
+    within, alone = RunPanel(run), RunPanel(run)
+    wire.hear(within, kind="visible", page="p", **{"is": False, "stands": False, "within": True})
+    within.replaced()
+    assert is_open(within)
+    alone.replaced()  # no page has ever shown it
+    assert not is_open(alone)
+    ipywidgets.VBox([alone])
+    assert is_open(alone)
+    alone.close()
+    assert not is_open(alone)
+
+
+def test_an_execution_tells_the_panels_of_the_one_before_and_no_others(wire, run, monkeypatch):
+    place = ["cell", "first"]
+    monkeypatch.setattr("mlfoundry_jupyter.panels.outputs._place", lambda: tuple(place))
+    twice, once, again = RunPanel(run), RunPanel(run), RunPanel(run)
+    for panel in (twice, once, again):
+        panel.show()
+    place[:] = ["other", "second"]
+    twice.show()
+    place[:] = ["cell", "third"]
+    again.show()
+    assert [is_open(panel) for panel in (twice, once, again)] == [True, False, True]
 
 
 def test_a_panel_that_leaves_something_to_be_written_cannot_be_made(wire):

@@ -10,7 +10,7 @@ import { runsVerbs } from "./runs_verbs.js";
 
 const FIRST = 200;
 const MOST = 10_000;
-const { project } = told();
+const { project, store } = told();
 const place = `/dashboard/projects/${project.project_id}`;
 const running = new Set();
 let count = 0;
@@ -35,6 +35,7 @@ function take(frame) {
   });
   for (const id of header.gone ?? []) running.delete(id);
   count = header.total;
+  header.store = store;
   source.tell(frame);
 }
 
