@@ -200,8 +200,13 @@ def test_few_points_of_many_keep_the_first_last_least_and_greatest(run):
 
 @pytest.mark.parametrize("wrong", [3, 0, -1])
 def test_fewer_than_four_points_cannot_be_asked_for(run, wrong):
-    with pytest.raises(InvalidInput, match=rf"max_points is {wrong} \(int\); give at least 4, or None for all points"):
+    with pytest.raises(InvalidInput, match=f"max_points is {wrong}; give at least 4, or None for all points"):
         run.get_metrics(max_points=wrong)
+
+
+def test_a_count_of_points_that_is_no_number_is_refused(run):
+    with pytest.raises(InvalidInput, match=r"max_points is '5' \(str\); give a whole number, or None for all points"):
+        run.get_metrics(max_points="5")
 
 
 def test_metrics_become_a_frame(run):
