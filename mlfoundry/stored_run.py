@@ -158,8 +158,8 @@ class StoredRun:
         return self.refresh().record
 
     def _series(self, names: tuple[str, ...], *, system: bool, max_points: int | None) -> SeriesTable:
-        if max_points is not None and not isinstance(max_points, Integral):
-            raise InvalidInput(f"max_points is {shown(max_points)}; give a whole number, or None for all points")
+        if max_points is not None and not _is_whole(max_points):
+            raise InvalidInput(f"max_points is {shown(max_points)}; give at least 4, or None for all points")
         asked = tuple(legal_key("metric key", name) for name in names) or None
         self._settle()
         query = SeriesQuery(self._record.key, asked, system=system, max_points=max_points)
@@ -355,6 +355,10 @@ class StoredRun:
 
     def _repr_html_(self) -> str:
         return displays.card_html(self.fqn, self._told(dated=True), run=self._record)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral)
 
 
 def _listed(values: Iterable[tuple[str, str]]) -> str:
