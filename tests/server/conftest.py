@@ -31,6 +31,11 @@ def people(server: TeamServer) -> People:
 @pytest.fixture
 def schema(postgres_uri: str) -> str:
     """The URI of an empty schema of a PostgreSQL."""
+    return new_schema(postgres_uri)
+
+
+def new_schema(postgres_uri: str) -> str:
+    """Make an empty schema; return its URI."""
     name = f"test_{secrets.token_hex(8)}"
     with psycopg.connect(postgres_uri, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {name}")

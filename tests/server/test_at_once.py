@@ -19,6 +19,7 @@ from mlfoundry.store.postgres import PostgresDatabase
 from mlfoundry.tracking.accounts import AccountService
 from mlfoundry.tracking.service import TrackingService
 from tests.postgres import free_port
+from tests.server.conftest import new_schema
 from tests.server.scene import batch_bytes, new_run
 
 SERVES = Path(__file__).parents[1] / "faults" / "serves.py"
@@ -45,9 +46,10 @@ class Workers:
         return user, record.key_id, key, run
 
 
-@pytest.fixture
-def workers(schema: str, tmp_path: Path) -> Iterator[Workers]:
-    """Two server processes on one PostgreSQL."""
+@pytest.fixture(scope="module")
+def workers(postgres_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """Two server processes on one PostgreSQL; each test makes users and projects of its own there."""
+    schema, tmp_path = new_schema(postgres_uri), tmp_path_factory.mktemp("workers")
     database = PostgresDatabase(schema, pool_size=4)
     accounts = AccountService(database)
     root = accounts.authenticate(accounts.create_first_admin("root"))
