@@ -9,7 +9,7 @@ const TAIL = 9;
 const FROM_RIGHT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
 const ONE_EACH = /^[\x20-\x7e]*$/;
 const CELL_PADDING = 20;
-const SORT_MARK = 16;
+const SORT_MARK = 11;
 const SLACK = 2;
 const segmenter = new Intl.Segmenter();
 
@@ -68,10 +68,11 @@ function headAndTail(text) {
 /** Columns as wide as their first rows need, within bounds; a width that a person chose stays. */
 export function fitWidths(columns, rows, runs, { now, font }) {
   const pen = document.createElement("canvas").getContext("2d");
-  pen.font = font;
   return columns.map((column) => {
     if (column.isSized || column.isFitted || !rows.length || column.kind === "status") return column;
+    pen.font = `600 ${font}`; // as the title of the column that is sorted by
     let widest = pen.measureText(column.title).width + SORT_MARK;
+    pen.font = font;
     for (const row of rows) {
       const text = shortText(column, runs.value(row, column.key), (key) => runs.value(row, key), now);
       const error = column.kind === "name" ? errorType(runs.value(row, "error")) : "";

@@ -108,6 +108,16 @@ def test_the_first_columns_are_what_a_person_asks_for(runs: RunsPage) -> None:
     assert runs.heads()[-1] == "by"
 
 
+def test_the_title_of_the_column_that_is_sorted_by_is_whole(runs: RunsPage) -> None:
+    runs.page.set_viewport_size({"width": 1440, "height": 800})
+    runs.show()
+    for title in ("val_loss", "accuracy", "batch_size", "optimizer"):
+        runs.head(title).click()
+        expect(runs.head(title)).to_have_attribute("aria-sort", "ascending")
+        told = runs.head(title).locator(".mlf-th-title")
+        assert told.evaluate("node => node.scrollWidth <= node.clientWidth + 1"), title
+
+
 @pytest.mark.parametrize("width", [700, 1000, 1440])
 def test_the_first_columns_are_seen_without_scrolling_sideways(runs: RunsPage, width: int) -> None:
     runs.page.set_viewport_size({"width": width, "height": 800})
