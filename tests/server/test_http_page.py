@@ -15,7 +15,7 @@ from mlfoundry.server import answers, attempts, connections, limits
 from mlfoundry.server.description import _SAYS
 from mlfoundry.server.routes import data
 from mlfoundry.store import parts, search
-from mlfoundry.tracking import service
+from mlfoundry.tracking import reading
 from mlfoundry.wire import frames
 from tests.servers import TeamServer
 
@@ -45,7 +45,7 @@ LIMITS = {
     "part of a file": [parts.LEAST_PART_BYTES >> 10, limits.PART_LIMIT_BYTES >> 20, parts.SIZE_LIMIT_BYTES >> 40],
     "page of runs": [search.PAGE_LIMIT, search.NAMES_LIMIT],
     "filter": [query_tokens.MAX_TEXT, query.MAX_COMPARISONS, query.MAX_DEPTH, query.MAX_LIST],
-    "points": [service.SERIES_LIMIT, data.POINTS_LIMIT],
+    "points": [reading.SERIES_LIMIT, data.POINTS_LIMIT],
     "a body's way": [limits.BODY_PAUSE_S, limits.BODY_LEAST_BYTES_PER_S >> 10],
     "the head of a request": [HTTP.head_s],
     "one caller": [limits.CALLER_TURNS, limits.TURN_WAIT_S, limits.CALLER_LIMIT_BYTES >> 20],
