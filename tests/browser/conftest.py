@@ -19,13 +19,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 HERE = Path(__file__).parent
 PANELS = HERE.parents[1] / "mlfoundry" / "panels"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 INNER_SCHEMES = ("blob", "data", "about")
 ACTION_MS = 60_000
+EXPECT_MS = 30_000
 TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".json": "application/json"}
 
 
@@ -144,6 +145,7 @@ def watch(page: Page) -> Watch:
 @contextlib.contextmanager
 def watched_pages(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Give a function that opens watched pages; its arguments are those of a browser context. Closes and checks all."""
+    expect.set_options(timeout=EXPECT_MS)
     with contextlib.ExitStack() as stack:
         watched: list[Watch] = []
 

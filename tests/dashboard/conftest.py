@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import watched_pages
 from tests.dashboard.site import Site
 
-EXPECT_MS = 30_000
 REPORTS = "addEventListener('securitypolicyviolation', e => console.error('policy', e.violatedDirective, e.blockedURI))"
 
 
@@ -25,7 +24,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
     """``open_page(path, user)`` opens a page as a user who has logged in, in a browser of their own."""
-    expect.set_options(timeout=EXPECT_MS)
     with watched_pages(chromium) as make:
 
         def visit(path: str = "/", user: str | None = "ann", **settings: Any) -> Page:
