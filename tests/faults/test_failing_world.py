@@ -379,10 +379,10 @@ def test_what_is_logged_while_the_last_batch_is_on_its_way_is_stored(client, mon
     between, go_on = threading.Event(), threading.Event()
     real = shipment.Shipment._send_files
 
-    def send_files(shipment, key):
+    def send_files(shipment, key, turn_ends):
         between.set()
         assert go_on.wait(20)
-        real(shipment, key)
+        return real(shipment, key, turn_ends)
 
     monkeypatch.setattr(shipment.Shipment, "_send_files", send_files)
     assert between.wait(20)
