@@ -15,10 +15,10 @@ TYPE_CHECKING = False  # typing itself would cost half of what a bare interprete
 if TYPE_CHECKING:
     from .client import Client, get_client
     from .errors import MlfoundryError
-    from .own_runs import open_runs
     from .records import Health, Permission, RunStatus
-    from .run import Run
-    from .stored_run import StoredRun
+    from .runs.own_runs import open_runs
+    from .runs.run import Run
+    from .runs.stored_run import StoredRun
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,9 +42,9 @@ _HOMES = {
     "Health": "records",
     "Permission": "records",
     "RunStatus": "records",
-    "Run": "run",
-    "StoredRun": "stored_run",
-    "open_runs": "own_runs",
+    "Run": "runs.run",
+    "StoredRun": "runs.stored_run",
+    "open_runs": "runs.own_runs",
 }
 
 

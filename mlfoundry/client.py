@@ -9,9 +9,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import beginning, recovery, references, values
+from . import references, values
 from . import settings as configuration
-from . import shipper as shipping
 from .errors import (
     BackendUnavailable,
     InvalidInput,
@@ -20,12 +19,15 @@ from .errors import (
     RunEnded,
 )
 from .names import legal_name, random_name
-from .query import parse_filter, parse_order
+from .query.parser import parse_filter, parse_order
 from .records import NewRun, Permission, ProjectRecord, RunQuery, RunRecord, RunStatus
 from .results import CollaboratorList, Comparison, ProjectList, RunList
-from .run import Run
+from .runs import beginning
+from .runs.run import Run
+from .runs.stored_run import StoredRun
 from .settings import Settings
-from .stored_run import StoredRun
+from .shipping import recovery
+from .shipping import shipper as shippers
 from .tracking.backend import Backend
 from .tracking.embedded import EmbeddedBackend
 
@@ -326,7 +328,7 @@ class Client:
         Args:
             timeout_s: How long to wait at most.
         """
-        shipper = shipping.shipper()
+        shipper = shippers.shipper()
         shipper.watch(self.backend, self.settings.journal_roots())
         with contextlib.suppress(BackendUnavailable):
             recovery.take_up_parked(self.backend, self.settings.journal_roots())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from .stored_run import StoredRun
+    from .runs.stored_run import StoredRun
 
 Item = TypeVar("Item")
 When = Callable[["datetime | None"], str]  # how a time is shown

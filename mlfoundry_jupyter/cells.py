@@ -377,6 +377,6 @@ def _packages(former: Former) -> str:
     """Return the packages of now as a run's facts name them; empty when there is nothing to compare them with."""
     if not former.packages:
         return ""
-    from mlfoundry import capture
+    from mlfoundry.runs import capture
 
     return capture.packages()

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from numbers import Number
 from typing import Any
 
-from mlfoundry import MlfoundryError, Run, RunStatus, process_exit
+from mlfoundry import MlfoundryError, Run, RunStatus
 from mlfoundry.errors import ParamChanged
+from mlfoundry.runs import process_exit
 from mlfoundry.settings import Settings
 
 from .arguments import Learning

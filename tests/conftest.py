@@ -11,8 +11,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from mlfoundry import shipper as shipping
-from mlfoundry.own_runs import open_runs
+from mlfoundry.runs.own_runs import open_runs
+from mlfoundry.shipping import shipper as shippers
 
 THREAD_END_S = 10.0
 
@@ -63,7 +63,7 @@ def _nothing_left_behind(home):
             with contextlib.suppress(Exception):  # whatever the test broke; the run is reported all the same
                 run.end("KILLED")
     if not runs_before:
-        shipping.stop(THREAD_END_S)
+        shippers.stop(THREAD_END_S)
     for thread in _threads() - threads_before:
         thread.join(THREAD_END_S)
         if thread.is_alive():

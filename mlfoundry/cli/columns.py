@@ -14,7 +14,7 @@ from .layout import STACKED_LEAST, Grid
 
 if TYPE_CHECKING:
     from ..client import Client
-    from ..query_tree import Field
+    from ..query.tree import Field
 
 _KINDS = {"metrics": "metric", "params": "param", "tags": "tag"}
 
@@ -54,7 +54,7 @@ def parse(client: Client, project: str, text: str) -> Columns:
     Raises:
         InvalidFilter: A column cannot be read, is unknown, or could be several things.
     """
-    from ..query import parse_order
+    from ..query.parser import parse_order
 
     if not text.strip():
         return Columns(())
@@ -68,8 +68,8 @@ def parse(client: Client, project: str, text: str) -> Columns:
 
 def _resolved(field: Field, known: dict[str, set[str]], text: str, position: int, length: int) -> Field:
     """Return the field that a bare name means in this project."""
-    from ..query_tree import ATTRIBUTES, find_attribute
-    from ..query_tree import Field as Resolved
+    from ..query.tree import ATTRIBUTES, find_attribute
+    from ..query.tree import Field as Resolved
 
     if field.kind is not None:
         return field

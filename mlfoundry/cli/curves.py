@@ -15,7 +15,7 @@ from . import documents, layout, output, plot, tables
 
 if TYPE_CHECKING:
     from ..records import Series
-    from ..stored_run import StoredRun
+    from ..runs.stored_run import StoredRun
 
 PIPED_WIDTH = 80
 MOST_WIDTH = 100

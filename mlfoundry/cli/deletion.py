@@ -6,7 +6,7 @@ import click
 
 from .. import suggestions
 from ..errors import InvalidName, RunNotFound
-from ..stored_run import StoredRun
+from ..runs.stored_run import StoredRun
 from . import documents, output
 from .exits import Refused
 from .session import Session, StoreCommand

@@ -244,7 +244,7 @@ class _Export:
         return written
 
     def _copy_artifacts(self, record: RunRecord, document: dict[str, Any]) -> None:
-        from ..stored_run import StoredRun
+        from ..runs.stored_run import StoredRun
 
         if document["artifacts"]:
             StoredRun(self.client, record).download_artifact(dest=self.folder / "artifacts" / record.key.run_id)

@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .. import documents, recovery, slots
+from .. import documents, slots
 from ..errors import JournalUnreadable, MlfoundryError, NotFound
 from ..journal.reader import LeftJournal
 from ..names import is_run_id
 from ..records import Permission
+from ..shipping import recovery
 from .journals import PendingJournal
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import click
 
 from .. import displays
 from ..records import RunRecord
-from ..stored_run import StoredRun
+from ..runs.stored_run import StoredRun
 from . import artifacts, documents, layout, output
 from . import columns as column_list
 from .layout import Grid

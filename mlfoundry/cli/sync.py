@@ -50,7 +50,7 @@ def sync(session: Session, timeout_s: float) -> None:
     JSON: {"stored": journals, "left": [{folder, run_id, run, living, parked, pid, size_bytes, reason}],
     "living": journals of processes that live}
     """
-    from .. import recovery
+    from ..shipping import recovery
     from .journals import pending
 
     if session.is_new:
@@ -79,7 +79,7 @@ def sync(session: Session, timeout_s: float) -> None:
 
 def _store(session: Session, begun: list[PendingJournal], deadline: float) -> None:
     """Let the client store journals until none is left, none can be, or the time is up."""
-    from .. import shipper as shipping
+    from ..shipping import shipper as shippers
 
     waiting = list(begun)
     total = sum(journal.size_bytes for journal in begun)
@@ -89,19 +89,19 @@ def _store(session: Session, begun: list[PendingJournal], deadline: float) -> No
             for journal in [journal for journal in waiting if not journal.folder.exists()]:
                 waiting.remove(journal)
                 bar.update(journal.size_bytes)
-            adopted = shipping.shipper().adopted()
+            adopted = shippers.shipper().adopted()
             if not adopted or all(each.refused for each in adopted) or time.monotonic() >= deadline:
                 return
 
 
 def _reason(session: Session, journal: PendingJournal) -> str:
     """Return why a journal is still there."""
-    from .. import recovery
-    from .. import shipper as shipping
     from ..errors import MlfoundryError
     from ..journal.reader import adopt
+    from ..shipping import recovery
+    from ..shipping import shipper as shippers
 
-    for shipment in shipping.shipper().adopted():
+    for shipment in shippers.shipper().adopted():
         if getattr(shipment.journal, "folder", None) == journal.folder:
             return shipment.trouble or "the time was up; it goes on with the next command or client"
     try:

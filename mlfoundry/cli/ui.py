@@ -71,7 +71,7 @@ def ui(session: Session, port: int | None, no_browser: bool) -> None:
 @contextmanager
 def _storing_what_is_left(client: Client) -> Iterator[None]:
     """Look now and then for journals whose process is gone, so that no run is shown as running that does not."""
-    from .. import recovery
+    from ..shipping import recovery
 
     ended = threading.Event()
 

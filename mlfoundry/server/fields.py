@@ -11,7 +11,7 @@ from fastapi import Path, Query
 from pydantic import Field
 
 from ..names import KEY_LIMIT, NAME_LIMIT, PATH_LIMIT
-from ..query import MAX_TEXT
+from ..query.tokens import MAX_TEXT
 from ..records import Permission
 from ..store.keys import KINDS
 from ..store.parts import SIZE_LIMIT_BYTES

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from ..names import SYSTEM_PREFIX
-from ..query import parse_filter, parse_order
-from ..query_tokens import shortened
-from ..query_tree import And, Comparison, Node, Not, Or, find_attribute
-from ..query_tree import format as format_filter
+from ..query.parser import parse_filter, parse_order
+from ..query.tokens import shortened
+from ..query.tree import And, Comparison, Node, Not, Or, find_attribute, format_filter
 from ..records import RunQuery, RunStatus
 from . import keys
 from .database import Transaction

@@ -15,9 +15,19 @@ from typing import Any
 
 from ..errors import InvalidFilter, InvalidInput, shown
 from ..names import SYSTEM_PREFIX
-from ..query import parse_filter, parse_order
-from ..query_tree import And, Comparison, Field, Node, Not, Or, OrderTerm, attribute_value, find_attribute
-from ..query_tree import format as format_filter
+from ..query.parser import parse_filter, parse_order
+from ..query.tree import (
+    And,
+    Comparison,
+    Field,
+    Node,
+    Not,
+    Or,
+    OrderTerm,
+    attribute_value,
+    find_attribute,
+    format_filter,
+)
 from ..records import RunPage, RunQuery, RunRows
 from . import hints, keys, ordering, runs
 from .database import Row, Transaction

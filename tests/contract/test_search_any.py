@@ -10,8 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlfoundry import query
-from mlfoundry.query import And, Comparison, Field, Node, Not, Or
+from mlfoundry.query.tree import And, Comparison, Field, Node, Not, Or, format_filter
 from mlfoundry.records import RunQuery, RunRecord
 
 INF = math.inf
@@ -143,5 +142,5 @@ TREES = st.recursive(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_filter_matches_what_plain_python_says(found, logged_params, backend, tree):
     records = backend.search_runs(RunQuery(backend.get_project(None, "iris").project_id, order_by=("started_at",))).runs
-    text = query.format(tree)
+    text = format_filter(tree)
     assert found(text) == [run.run_name for run in records if matches(tree, run, logged_params)], text

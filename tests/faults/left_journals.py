@@ -10,10 +10,10 @@ import json
 import struct
 from pathlib import Path
 
-from mlfoundry import recovery
 from mlfoundry.journal import Journal
 from mlfoundry.journal.segment import Segment
 from mlfoundry.records import NewRun
+from mlfoundry.shipping import recovery
 
 SLOT = 32
 RUN_ID = "0123456789abcdef" * 2

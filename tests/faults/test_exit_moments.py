@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from mlfoundry.process_exit import UNKNOWN_CODE
 from mlfoundry.records import RunStatus
+from mlfoundry.runs.process_exit import UNKNOWN_CODE
 
 HEAD = """\
 import sys, os, threading

@@ -14,10 +14,10 @@ import threading
 
 import pytest
 
-from mlfoundry import shipment
-from mlfoundry import shipper as shipping
 from mlfoundry.errors import BackendUnavailable
 from mlfoundry.records import RunStatus
+from mlfoundry.shipping import shipment
+from mlfoundry.shipping import shipper as shippers
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="mounts file systems and changes accounts: needs root")
 
@@ -188,7 +188,7 @@ def test_a_read_only_store_lets_the_program_log_and_all_is_stored_when_it_can_be
     with before.client.create_run("p", "before", log_system_metrics=False, capture=False) as run:
         run.log_metrics({"a": 1.0})
     before.client.backend.close()
-    shipping.shipper().stop()
+    shippers.shipper().stop()
     mounted("-o", "remount,ro", str(folder))
     program = start("worlds.py", store, "plain")
     assert answer(program)["create_s"] < 5
@@ -389,7 +389,7 @@ def test_what_is_logged_while_the_last_batch_is_on_its_way_is_stored(client, mon
     run.log_metrics({"late": 2.0})
     ending = threading.Thread(target=run.end)
     ending.start()
-    shipper = shipping.shipper()
+    shipper = shippers.shipper()
     shipper.wait(lambda: run._shipment.last, 10)
     go_on.set()
     ending.join()

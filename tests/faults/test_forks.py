@@ -87,7 +87,7 @@ def test_processes_and_pools_of_multiprocessing_log_to_the_run(start, look, stor
 HOLDS_A_LOCK_AT_THE_FORK = """
 import os, sys, threading, time
 import mlfoundry
-from mlfoundry import shipper
+from mlfoundry.shipping import shipper
 run = mlfoundry.get_client(sys.argv[1], user="ann").create_run("p", "x")
 run.log_metrics({"a": 1.0})
 run.flush()

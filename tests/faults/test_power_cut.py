@@ -9,11 +9,11 @@ import sys
 import pytest
 
 import mlfoundry
-from mlfoundry import recovery
+from mlfoundry.shipping import recovery
 
 LOGGING = """
 import os, sys, mlfoundry
-from mlfoundry import shipper
+from mlfoundry.shipping import shipper
 shipper.SHIP_S = 3600.0  # what the store is told of the run is its making
 client = mlfoundry.get_client(user="ann")
 run = client.create_run(
@@ -90,9 +90,9 @@ def test_a_run_that_had_been_settled_is_not_made_again_after_a_power_cut(client,
     run.log_metrics({"loss": 0.5})
     client.delete_project("demo")
     run.end()
-    monkeypatch.setattr("mlfoundry.recovery.FORGETTABLE_S", -1.0)
+    monkeypatch.setattr("mlfoundry.shipping.recovery.FORGETTABLE_S", -1.0)
     _restarted(monkeypatch)
-    from mlfoundry import shipper
+    from mlfoundry.shipping import shipper
 
     shipper.stop(10.0)
     assert client.sync(5.0) == 0

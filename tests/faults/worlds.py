@@ -12,7 +12,7 @@ import threading
 import time
 
 import mlfoundry
-from mlfoundry import recovery
+from mlfoundry.shipping import recovery
 from mlfoundry.store import database
 
 SLOW_S = 0.05

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import mlfoundry
-from mlfoundry.query import parse_filter
-from mlfoundry.query_tree import ATTRIBUTES
+from mlfoundry.query.parser import parse_filter
+from mlfoundry.query.tree import ATTRIBUTES
 from tests.notebooks.shell import Shell
 from tests.places import PLACES, ann_in
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import mlfoundry
-from mlfoundry import query, query_tokens
+from mlfoundry.query.parser import MAX_COMPARISONS, MAX_DEPTH, MAX_LIST
+from mlfoundry.query.tokens import MAX_TEXT
 from mlfoundry.server import answers, attempts, connections, limits
 from mlfoundry.server.description import _SAYS
 from mlfoundry.server.routes import data
@@ -44,7 +45,7 @@ LIMITS = {
     "batch": [limits.SENT_BATCH_LIMIT_BYTES >> 20, frames.SLOTS_LIMIT_BYTES >> 20, frames.HEADER_LIMIT_BYTES >> 20],
     "part of a file": [parts.LEAST_PART_BYTES >> 10, limits.PART_LIMIT_BYTES >> 20, parts.SIZE_LIMIT_BYTES >> 40],
     "page of runs": [search.PAGE_LIMIT, search.NAMES_LIMIT],
-    "filter": [query_tokens.MAX_TEXT, query.MAX_COMPARISONS, query.MAX_DEPTH, query.MAX_LIST],
+    "filter": [MAX_TEXT, MAX_COMPARISONS, MAX_DEPTH, MAX_LIST],
     "points": [reading.SERIES_LIMIT, data.POINTS_LIMIT],
     "a body's way": [limits.BODY_PAUSE_S, limits.BODY_LEAST_BYTES_PER_S >> 10],
     "the head of a request": [HTTP.head_s],

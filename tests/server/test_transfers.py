@@ -407,7 +407,7 @@ def test_folders_and_files_swapped_for_links_meanwhile_are_not_followed(tmp_path
 
 
 def test_a_file_swapped_for_a_link_before_it_is_read_is_not_logged(tmp_path: Path) -> None:
-    from mlfoundry.uploads import files_to_log
+    from mlfoundry.runs.uploads import files_to_log
 
     folder, secret = tmp_path / "folder", tmp_path / "secret"
     (folder / "sub").mkdir(parents=True)

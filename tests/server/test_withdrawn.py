@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import mlfoundry
-from mlfoundry import shipper as shipping
 from mlfoundry.client import Client
+from mlfoundry.shipping import shipper as shippers
 from mlfoundry.tracking.accounts import AccountService
 from tests.servers import TeamServer
 
@@ -45,7 +45,7 @@ def test_what_is_logged_with_a_revoked_key_is_kept_files_too_and_stored_with_ano
     run.end()
     assert f"log in again as the same user (mlfoundry login {server.address}" in caplog.text
     assert "as soon as" not in caplog.text
-    shipping.stop(10.0)  # as when this process ends
+    shippers.stop(10.0)  # as when this process ends
     with renew() as later:
         assert later.sync(30.0) == 0
         stored = later.get_run(run.run_id)

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from mlfoundry import __version__, capture
-from mlfoundry.capture import without_credentials
+from mlfoundry import __version__
+from mlfoundry.runs import capture
+from mlfoundry.runs.capture import without_credentials
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs shell scripts and signals")
@@ -491,7 +492,7 @@ def test_it_works_when_the_working_directory_is_deleted(tmp_path: Path) -> None:
     place.mkdir()
     program = (
         "import os, sys; sys.path = [p for p in sys.path if p]; os.rmdir(os.getcwd());"
-        "from mlfoundry.capture import capture, start; pieces = [];"
+        "from mlfoundry.runs.capture import capture, start; pieces = [];"
         "start(pieces.append).join(); facts = capture();"
         "assert facts['python.version'] and facts['packages'] and pieces;"
         "assert not [name for name in facts if name.startswith('git.')]"
@@ -524,7 +525,7 @@ def test_a_child_forked_during_a_capture_can_capture(tmp_path: Path) -> None:
 
 def test_importing_the_module_imports_nothing_heavy() -> None:
     program = (
-        "import sys, mlfoundry.capture;"
+        "import sys, mlfoundry.runs.capture;"
         "heavy = {'subprocess', 'platform', 'importlib.metadata', 'psutil', 'pynvml', 'email', 'logging'};"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )

@@ -14,13 +14,14 @@ import pytest
 from click.testing import CliRunner
 
 import mlfoundry
-from mlfoundry import recovery, slots
+from mlfoundry import slots
 from mlfoundry.cli import diagnosis, main
 from mlfoundry.errors import BackendUnavailable
 from mlfoundry.journal import Journal
 from mlfoundry.journal.reader import adopt
 from mlfoundry.records import NewRun
 from mlfoundry.settings import SETTINGS
+from mlfoundry.shipping import recovery
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 import mlfoundry
-from mlfoundry import shipper as shipping
 from mlfoundry.cli import main
+from mlfoundry.shipping import shipper as shippers
 
 LOGGING = """
 import os, signal, sys, mlfoundry
@@ -174,8 +174,8 @@ def test_client_sync_counts_a_journal_that_the_store_cannot_be_asked_about(dead,
     found = set()
     for _ in range(40):  # the shipper may look at the journals at any moment of it
         found.add(client.sync(1.0))
-        shipping._shipper.stop(10.0)
-        shipping._shipper = None
+        shippers._shipper.stop(10.0)
+        shippers._shipper = None
     assert found == {1}
 
 

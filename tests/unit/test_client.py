@@ -23,8 +23,8 @@ from mlfoundry.errors import (
     RunNotFound,
     StoreBusy,
 )
-from mlfoundry.run import Run
-from mlfoundry.stored_run import StoredRun
+from mlfoundry.runs.run import Run
+from mlfoundry.runs.stored_run import StoredRun
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 
@@ -243,7 +243,7 @@ def test_a_run_of_which_the_store_never_heard_waits_for_the_next_process(connect
     run.end("FAILED")
     assert "ann/iris/x has ended; " in caplog.text
     assert "are not stored yet (no route)" in caplog.text
-    mlfoundry.shipper.stop()  # as when this process ends
+    mlfoundry.shipping.shipper.stop()  # as when this process ends
     later = connect()
     stored = later.get_run("iris/x")
     assert (stored.status, stored.get_metrics("a")["a"].values.tolist()) == (RunStatus.FAILED, [1.0])

@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from mlfoundry.errors import InvalidValue, MlfoundryError
-from mlfoundry.figures import figure_bytes
+from mlfoundry.runs.figures import figure_bytes
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_what_is_no_figure_is_refused(thing):
 
 def test_neither_library_is_imported_to_recognise_a_figure():
     code = (
-        "import sys\nfrom mlfoundry import errors, figures\n"
+        "import sys\nfrom mlfoundry import errors\nfrom mlfoundry.runs import figures\n"
         "try: figures.figure_bytes(object(), 'x')\n"
         "except errors.InvalidValue: print([m for m in sys.modules if m.startswith(('matplotlib', 'plotly'))])"
     )

@@ -9,9 +9,9 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from mlfoundry import recovery
 from mlfoundry.journal import Journal, folder
 from mlfoundry.journal.reader import adopt
+from mlfoundry.shipping import recovery
 
 RUN = "0123456789abcdef" * 2
 NAME = f"{RUN}.{7:016x}"

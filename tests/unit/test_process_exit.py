@@ -15,8 +15,8 @@ from multiprocessing import get_context
 import pytest
 
 import mlfoundry
-from mlfoundry import process_exit
 from mlfoundry.records import RunStatus
+from mlfoundry.runs import process_exit
 
 CODE, EXIT = SystemExit.__dict__["code"], sys.exit
 

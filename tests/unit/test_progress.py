@@ -12,8 +12,8 @@ import threading
 import pytest
 
 import mlfoundry
-from mlfoundry import progress
-from mlfoundry.progress import Meter, Watched, shown
+from mlfoundry.runs import progress
+from mlfoundry.runs.progress import Meter, Watched, shown
 
 
 class Clock:
@@ -104,7 +104,7 @@ def test_nothing_is_shown_in_scripts_whose_output_goes_to_a_file_and_by_other_th
 
 PROGRAM = """
 import sys
-from mlfoundry import progress
+from mlfoundry.runs import progress
 import mlfoundry
 progress.QUIET_S = progress.EVERY_S = 0.0
 client = mlfoundry.get_client(sys.argv[1], user="ann")

@@ -12,9 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlfoundry import query
 from mlfoundry.errors import InvalidFilter
-from mlfoundry.query import And, Comparison, Field, Node, Not, Or, OrderTerm, parse_filter, parse_order
+from mlfoundry.query.parser import parse_filter, parse_order
+from mlfoundry.query.tokens import MAX_TEXT
+from mlfoundry.query.tree import (
+    AGGREGATES,
+    ALIASES,
+    ATTRIBUTES,
+    TEXT_OPERATORS,
+    And,
+    Comparison,
+    Field,
+    Node,
+    Not,
+    Or,
+    OrderTerm,
+    attribute_value,
+    find_attribute,
+    format_filter,
+)
 
 
 def compare(kind: str | None, name: str, operator: str, value: object, aggregate: str = "last") -> Comparison:
@@ -137,7 +153,7 @@ def test_a_filter_becomes_this_tree(text: str, tree: Node | None) -> None:
 
 @pytest.mark.parametrize(("text", "tree"), [pair for pair in UNDERSTOOD if pair[1] is not None])
 def test_the_canonical_text_of_a_tree_parses_to_the_same_tree(text: str, tree: Node) -> None:
-    assert shape(parse_filter(query.format(tree))) == shape(tree)
+    assert shape(parse_filter(format_filter(tree))) == shape(tree)
 
 
 def test_the_type_of_a_number_is_kept() -> None:
@@ -335,8 +351,8 @@ def try_to_parse(text: str) -> None:
     except InvalidFilter as caught:
         points_into_the_text(caught, text)
     else:
-        canonical = "" if tree is None else query.format(tree)
-        assert len(canonical) > query.MAX_TEXT or shape(parse_filter(canonical)) == shape(tree)
+        canonical = "" if tree is None else format_filter(tree)
+        assert len(canonical) > MAX_TEXT or shape(parse_filter(canonical)) == shape(tree)
 
 
 def points_into_the_text(error: InvalidFilter, text: str) -> None:
@@ -416,7 +432,7 @@ NAMES = TEXTS.filter(str.strip).map(lambda name: unicodedata.normalize("NFC", na
 WORDS = NAMES | st.sampled_from(["and", "metrics.loss", "run.x", "min", "inf", "1e5", "a.b", "a.", "null", "-x"])
 NUMBERS = st.integers(-(10**17), 10**17) | st.floats(allow_nan=False) | st.just(math.nan)
 FIELDS = st.builds(Field, st.sampled_from([None, "params", "tags"]), WORDS) | st.builds(
-    Field, st.just("metrics"), WORDS, st.sampled_from(query.AGGREGATES)
+    Field, st.just("metrics"), WORDS, st.sampled_from(AGGREGATES)
 )
 
 
@@ -427,7 +443,7 @@ def comparisons(draw: st.DrawFn) -> Comparison:
     plain = st.tuples(st.sampled_from(["=", "!=", "<", "<=", ">", ">="]), values)
     lists = st.tuples(st.sampled_from(["IN", "NOT IN"]), st.lists(values, min_size=1, max_size=3).map(tuple))
     nulls = st.tuples(st.sampled_from(["IS NULL", "IS NOT NULL"]), st.none())
-    texts = st.tuples(st.sampled_from(sorted(query.TEXT_OPERATORS)), TEXTS)
+    texts = st.tuples(st.sampled_from(sorted(TEXT_OPERATORS)), TEXTS)
     operator, value = draw(plain | lists | nulls if field.kind == "metrics" else plain | lists | nulls | texts)
     return Comparison(field, operator, value)
 
@@ -440,7 +456,7 @@ def joined(nodes: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
 @given(st.recursive(comparisons(), joined, max_leaves=8))
 @settings(max_examples=200, deadline=None)
 def test_every_tree_survives_its_canonical_text(tree: Node) -> None:
-    assert shape(parse_filter(query.format(tree))) == shape(tree)
+    assert shape(parse_filter(format_filter(tree))) == shape(tree)
 
 
 def term(kind: str | None, name: str, descending: bool, aggregate: str = "last") -> OrderTerm:
@@ -523,7 +539,7 @@ def test_an_endless_order_is_refused() -> None:
     ],
 )
 def test_a_literal_becomes_what_the_attribute_is_compared_with(name: str, literal: object, value: object) -> None:
-    found = query.attribute_value(name, literal)  # type: ignore[arg-type]
+    found = attribute_value(name, literal)  # type: ignore[arg-type]
     assert found == value
     assert type(found) is type(value)
 
@@ -550,10 +566,10 @@ def test_a_literal_becomes_what_the_attribute_is_compared_with(name: str, litera
 )
 def test_a_literal_that_the_attribute_cannot_have_is_refused(name: str, literal: object) -> None:
     with pytest.raises(InvalidFilter, match=r"Write|There are"):
-        query.attribute_value(name, literal)  # type: ignore[arg-type]
+        attribute_value(name, literal)  # type: ignore[arg-type]
 
 
 def test_an_attribute_is_found_by_its_aliases() -> None:
-    assert query.find_attribute("Name") == "run_name"
-    assert query.find_attribute("loss") is None
-    assert set(query.ALIASES.values()) <= set(query.ATTRIBUTES)
+    assert find_attribute("Name") == "run_name"
+    assert find_attribute("loss") is None
+    assert set(ALIASES.values()) <= set(ATTRIBUTES)

@@ -26,7 +26,7 @@ from mlfoundry.records import (
     Series,
 )
 from mlfoundry.results import ArtifactList, CollaboratorList, Comparison, ProjectList, RunList, SeriesTable
-from mlfoundry.stored_run import StoredRun
+from mlfoundry.runs.stored_run import StoredRun
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 HOSTILE = "<script>alert('&\"')</script>\x1b[31m\n\u202etxt"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import mlfoundry
-from mlfoundry import RunStatus, settings, shipment, shipper
+from mlfoundry import RunStatus, settings
 from mlfoundry.client import Client
 from mlfoundry.errors import (
     ArtifactNotFound,
@@ -32,7 +32,8 @@ from mlfoundry.errors import (
     RunNotFound,
     RunReadOnly,
 )
-from mlfoundry.run import Run
+from mlfoundry.runs.run import Run
+from mlfoundry.shipping import shipment, shipper
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 

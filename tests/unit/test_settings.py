@@ -286,7 +286,7 @@ def test_nothing_is_resolved_at_import():
         "    def __getitem__(self, name): print('read', name); return super().__getitem__(name)\n"
         "    def get(self, name, default=None): print('read', name); return super().get(name, default)\n"
         "os.environ = Watched(os.environ)\n"
-        "import mlfoundry, mlfoundry.settings, mlfoundry.client, mlfoundry.run\n"
+        "import mlfoundry, mlfoundry.settings, mlfoundry.client, mlfoundry.runs.run\n"
         "print(mlfoundry.get_client)\n"
     )
     environment = {"MLFOUNDRY_CAPTURE": "wrong", "MLFOUNDRY_TRACKING_URI": "http://wrong", "PATH": "/usr/bin"}

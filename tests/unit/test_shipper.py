@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mlfoundry import recovery, slots
-from mlfoundry import shipper as shipping
+from mlfoundry import slots
 from mlfoundry.errors import (
     BackendUnavailable,
     JournalGap,
@@ -25,8 +24,10 @@ from mlfoundry.journal import Journal, chain
 from mlfoundry.journal.reader import adopt
 from mlfoundry.journal.spool import Spool
 from mlfoundry.records import Acknowledgement, NewRun, RunKey, RunRecord, RunStatus
-from mlfoundry.shipment import BACK_OFF_S, HEARTBEAT_S, REFUSED_S, SLICE_S, Shipment
-from mlfoundry.shipper import Shipper
+from mlfoundry.shipping import recovery
+from mlfoundry.shipping import shipper as shippers
+from mlfoundry.shipping.shipment import BACK_OFF_S, HEARTBEAT_S, REFUSED_S, SLICE_S, Shipment
+from mlfoundry.shipping.shipper import Shipper
 
 RUN = "ab" * 16
 KEY = RunKey(7, RUN)
@@ -106,7 +107,7 @@ def store():
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(sys.modules["mlfoundry.shipment"], "time", clock)
+    monkeypatch.setattr(sys.modules["mlfoundry.shipping.shipment"], "time", clock)
     return clock
 
 
@@ -126,8 +127,8 @@ def shipment(journal, store):
 @pytest.fixture
 def shipper(monkeypatch):
     """A shipper with its threads, which does not dawdle."""
-    monkeypatch.setattr(shipping, "SHIP_S", 0.01)
-    monkeypatch.setattr(shipping, "SYNC_S", 0.01)
+    monkeypatch.setattr(shippers, "SHIP_S", 0.01)
+    monkeypatch.setattr(shippers, "SYNC_S", 0.01)
     shipper = Shipper()
     yield shipper
     shipper.stop(10)
@@ -438,11 +439,11 @@ def test_no_thread_starts_before_there_is_something_to_do():
 
 
 def test_a_process_has_one_shipper_and_after_a_stop_another():
-    first = shipping.shipper()
-    assert shipping.shipper() is first is shipping.current()
-    shipping.stop()
-    assert shipping.current() is None
-    assert shipping.shipper() is not first
+    first = shippers.shipper()
+    assert shippers.shipper() is first is shippers.current()
+    shippers.stop()
+    assert shippers.current() is None
+    assert shippers.shipper() is not first
 
 
 def test_the_threads_say_what_they_are_and_keep_no_process_alive(shipper, shipment):
@@ -513,7 +514,7 @@ def test_a_backend_that_does_not_answer_holds_up_no_other_and_no_flush_of_it(
 
 
 def test_one_try_finds_out_for_all_that_a_backend_is_away_and_when_it_is_back(shipper, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("mlfoundry.shipment.BACK_OFF_S", (30.0, 30.0))
+    monkeypatch.setattr("mlfoundry.shipping.shipment.BACK_OFF_S", (30.0, 30.0))
     away = Elsewhere()
     away.error = BackendUnavailable("no route")
     journals = [another_journal(tmp_path, number) for number in range(5)]
@@ -540,8 +541,8 @@ def test_what_a_dead_process_left_is_not_read_again_while_its_backend_is_away(sh
     left.close(settled=False)
     reads, take = [], recovery.take
     monkeypatch.setattr(recovery, "take", lambda folder: (reads.append(folder), take(folder))[1])
-    monkeypatch.setattr("mlfoundry.shipment.BACK_OFF_S", (0.01, 0.01))
-    monkeypatch.setattr(shipping, "SWEEP_S", 0.01)
+    monkeypatch.setattr("mlfoundry.shipping.shipment.BACK_OFF_S", (0.01, 0.01))
+    monkeypatch.setattr(shippers, "SWEEP_S", 0.01)
     shipper.watch(away, [tmp_path / "journals"])
     away.wait_for(lambda: True)
     assert shipper.wait(lambda: len(away.asked) >= 5, 10)
@@ -558,7 +559,7 @@ def test_a_journal_that_is_not_taken_is_told_of_once_and_looked_at_again_when_as
     strict = Elsewhere()
     strict.error = NotAuthenticated("the journal is bob's")
     another_journal(tmp_path, 7).close(settled=False)
-    monkeypatch.setattr(shipping, "SWEEP_S", 0.01)
+    monkeypatch.setattr(shippers, "SWEEP_S", 0.01)
     shipper.watch(strict, [tmp_path / "journals"])
     assert shipper.wait(lambda: len(strict.asked) == 1, 10, sweep=True)
     for _ in range(3):
@@ -625,9 +626,9 @@ def test_after_each_file_others_have_their_turn(clock, journal, store):
 
 
 def test_while_a_large_file_is_on_its_way_all_runs_are_heard_of(shipper, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["mlfoundry.shipment"], "HEARTBEAT_S", 0.05)
-    monkeypatch.setattr(sys.modules["mlfoundry.lane"], "HEARTBEAT_S", 0.05)
-    monkeypatch.setattr(sys.modules["mlfoundry.lane"], "BEATS_EVERY_S", 0.01)
+    monkeypatch.setattr(sys.modules["mlfoundry.shipping.shipment"], "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(sys.modules["mlfoundry.shipping.lane"], "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(sys.modules["mlfoundry.shipping.lane"], "BEATS_EVERY_S", 0.01)
     arrived, go_on = threading.Event(), threading.Event()
     heard = []
     took = store.ingest

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from .records import RunStatus
+from ..records import RunStatus
 
 UNKNOWN_CODE = "SystemExit, with a code that Python 3.11 does not tell"
 

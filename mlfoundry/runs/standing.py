@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import displays
-from .errors import JournalUnreadable, MlfoundryError, NotAuthenticated, PermissionDenied, RunDeleted
-from .records import Health
-from .slots import SLOT
+from .. import displays
+from ..errors import JournalUnreadable, MlfoundryError, NotAuthenticated, PermissionDenied, RunDeleted
+from ..records import Health
+from ..slots import SLOT
 
 if TYPE_CHECKING:
-    from .journal import Journal
-    from .shipment import Shipment
+    from ..journal import Journal
+    from ..shipping.shipment import Shipment
     from .uploads import Uploads
 
 

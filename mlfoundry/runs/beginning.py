@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from . import folders, recovery, values
-from . import shipper as shipping
-from .errors import BackendUnavailable
-from .journal import Journal
-from .records import NewRun, RunKey, RunRecord, RunStatus
+from .. import folders, values
+from ..errors import BackendUnavailable
+from ..journal import Journal
+from ..records import NewRun, RunKey, RunRecord, RunStatus
+from ..shipping import recovery
+from ..shipping import shipper as shippers
 from .run import Run
 
 if TYPE_CHECKING:
-    from .client import Client
+    from ..client import Client
 
 UNKNOWN = "?"  # this user, while the server that knows the name cannot be asked; no user can have it
 
@@ -68,7 +69,7 @@ def _journal(client: Client, new: NewRun, role: str) -> Journal:
 
 def _opened(client: Client, record: RunRecord, journal: Journal, new: NewRun, *, owns_end: bool, made: bool) -> Run:
     run = Run(client, record, journal, new, owns_end=owns_end, made=made)
-    shipping.shipper().watch(client.backend, client.settings.journal_roots())
+    shippers.shipper().watch(client.backend, client.settings.journal_roots())
     return run
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, cast
 
-from . import displays
+from .. import displays
 
 QUIET_S = 1.0
 EVERY_S = 0.25

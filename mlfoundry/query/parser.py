@@ -1,13 +1,6 @@
-"""The filter language: text to a syntax tree and back.
+"""The grammar of the filter language: a filter and an order, read into the nodes of `tree`.
 
-Owns the grammar, its limits and its error messages, and which attributes of a run can be asked for. Knows
-nothing of SQL: the store compiles the tree into bound parameters.
-
-    filter      not, and, or and parentheses around comparisons; not binds closest, then and, then or
-    comparison  field = value      also == != <> < <= > >=  like  ilike  ~  contains  in (…)  is null
-    field       loss   metrics.loss   params."learning rate"   tags.`my tag`   min(metrics.val/loss)
-    value       0.1   1e-3   -inf   svm   'support vectors'   "it's"   'it''s'
-    order       metrics.loss desc, started_at   or   -metrics.loss
+Owns the limits of a filter and the messages about what was not understood.
 """
 
 from __future__ import annotations
@@ -16,11 +9,10 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 
-from .errors import InvalidFilter
-from .query_tokens import MAX_TEXT, RESERVED, Token, Words, number, number_or_text
-from .query_tree import (
+from ..errors import InvalidFilter
+from .tokens import RESERVED, Token, Words, number, number_or_text
+from .tree import (
     AGGREGATES,
-    ALIASES,
     ATTRIBUTES,
     KINDS,
     TEXT_OPERATORS,
@@ -33,35 +25,8 @@ from .query_tree import (
     OrderTerm,
     Value,
     attribute_value,
-    find_attribute,
-    format,  # noqa: A004 - read as query.format
     known_attribute,
 )
-
-__all__ = [
-    "AGGREGATES",
-    "ALIASES",
-    "ATTRIBUTES",
-    "KINDS",
-    "MAX_COMPARISONS",
-    "MAX_DEPTH",
-    "MAX_LIST",
-    "MAX_TEXT",
-    "TEXT_OPERATORS",
-    "And",
-    "Comparison",
-    "Field",
-    "Node",
-    "Not",
-    "Or",
-    "OrderTerm",
-    "Value",
-    "attribute_value",
-    "find_attribute",
-    "format",
-    "parse_filter",
-    "parse_order",
-]
 
 MAX_COMPARISONS = 200
 MAX_DEPTH = 50

@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .documents import is_sound
-from .errors import BackendUnavailable, MlfoundryError, NotFound
-from .journal.folder import clear_unfinished, is_unfinished, parked_in, parse_folder, take_back
-from .journal.reader import LeftJournal, adopt, is_dead
-from .records import NewRun, RunKey, RunStatus
-from .tracking.backend import Backend
+from ..documents import is_sound
+from ..errors import BackendUnavailable, MlfoundryError, NotFound
+from ..journal.folder import clear_unfinished, is_unfinished, parked_in, parse_folder, take_back
+from ..journal.reader import LeftJournal, adopt, is_dead
+from ..records import NewRun, RunKey, RunStatus
+from ..tracking.backend import Backend
 
 UNFINISHED_S = 600.0  # making one takes a moment, but a loaded machine may stop between any two steps
 FORGETTABLE_S = 60.0  # the first batch of a run is settled within a second, and the run with it

@@ -7,12 +7,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from .errors import RunEnded
+from ..errors import RunEnded
 
 if TYPE_CHECKING:
-    from .journal import Journal
-    from .shipper import Shipper
-    from .system_metrics import Sampler
+    from ..journal import Journal
+    from ..shipping.shipper import Shipper
+    from ..system_metrics import Sampler
 
 CAPTURE_S = 1.0
 
@@ -41,7 +41,7 @@ class Observation:
 
     def start_sampling(self, interval_s: float) -> None:
         """Sample the machine at once and then every `interval_s` seconds until `stop`."""
-        from .system_metrics import Sampler
+        from ..system_metrics import Sampler
 
         self._sampler = Sampler(self._journal.log_system, interval_s=interval_s)
         self._shipper.later(self._begin_sampling)

@@ -7,9 +7,9 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 
-from .documents import ENDS
-from .errors import InvalidInput, RunEnded
-from .records import RunRecord, RunStatus
+from ..documents import ENDS
+from ..errors import InvalidInput, RunEnded
+from ..records import RunRecord, RunStatus
 
 _log = logging.getLogger("mlfoundry")
 

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from ..errors import BackendUnavailable, InvalidInput
+from ..names import legal_path
+from ..records import ArtifactRecord
 from . import progress
 from .below import opened_parent
-from .errors import BackendUnavailable, InvalidInput
-from .names import legal_path
-from .records import ArtifactRecord
 
 BLOCK_BYTES = 1 << 20
 

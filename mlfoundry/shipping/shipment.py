@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import slots
-from .errors import (
+from .. import slots
+from ..errors import (
     BackendUnavailable,
     InvalidInput,
     JournalGap,
@@ -24,9 +24,9 @@ from .errors import (
     StoreBusy,
     TooLarge,
 )
-from .journal.spool import Spool
-from .records import Batch, NewRun, RunKey, RunRecord
-from .tracking.backend import Backend
+from ..journal.spool import Spool
+from ..records import Batch, NewRun, RunKey, RunRecord
+from ..tracking.backend import Backend
 
 QUIET_S = 2.0
 HEARTBEAT_S = 15.0

@@ -11,9 +11,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from ..records import RunStatus
+from ..shipping import shipper as shippers
 from . import process_exit
-from . import shipper as shipping
-from .records import RunStatus
 
 if TYPE_CHECKING:
     from .run import Run
@@ -61,4 +61,4 @@ def _in_child() -> None:
         run._forked()
 
 
-shipping.after_fork(_in_child)
+shippers.after_fork(_in_child)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidValue
+from ..errors import InvalidValue
 
 
 def figure_bytes(figure: Any, path: str) -> tuple[bytes, str]:

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from . import values
+from .. import values
+from ..errors import BackendUnavailable, InvalidInput, shown
+from ..journal.spool import Spool
+from ..names import legal_path
+from ..records import ArtifactRecord, RunKey
+from ..shipping.shipment import NOT_TAKEN
 from .below import open_file
-from .errors import BackendUnavailable, InvalidInput, shown
-from .journal.spool import Spool
-from .names import legal_path
-from .records import ArtifactRecord, RunKey
-from .shipment import NOT_TAKEN
 
 if TYPE_CHECKING:
-    from .journal import Journal
-    from .tracking.backend import Backend
+    from ..journal import Journal
+    from ..tracking.backend import Backend
 
 _log = logging.getLogger("mlfoundry")
 

@@ -13,10 +13,9 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from . import endings, own_runs, process_exit, progress, standing, values
-from . import shipper as shipping
-from .documents import FACT_LIMIT, OWN_FACTS
-from .errors import (
+from .. import values
+from ..documents import FACT_LIMIT, OWN_FACTS
+from ..errors import (
     BackendUnavailable,
     InvalidName,
     InvalidValue,
@@ -24,19 +23,21 @@ from .errors import (
     RunEnded,
     shown,
 )
+from ..journal import Journal
+from ..names import legal_key, legal_path
+from ..records import ArtifactRecord, Health, NewRun, RunRecord, RunStatus
+from ..results import ArtifactList
+from ..shipping import shipper as shippers
+from ..shipping.shipment import Shipment
+from . import endings, own_runs, process_exit, progress, standing
 from .figures import figure_bytes
-from .journal import Journal
-from .names import legal_key, legal_path
 from .observation import Observation
-from .records import ArtifactRecord, Health, NewRun, RunRecord, RunStatus
-from .results import ArtifactList
-from .shipment import Shipment
 from .stored_run import StoredRun
 from .uploads import Uploads, files_to_log
 
 if TYPE_CHECKING:
-    from .client import Client
-    from .settings import Settings
+    from ..client import Client
+    from ..settings import Settings
 
 AWAY_S = 1.0  # how long an end waits for a backend that was away for as long as an end may wait
 
@@ -86,7 +87,7 @@ class Run(StoredRun):
         """Hand the journal to this process's shipper."""
         run = self._record.key if self._made else None
         self._shipment = Shipment(journal, self.client.backend, self._new, run=run, on_made=self._was_made, fresh=fresh)
-        shipping.shipper().add(self._shipment)
+        shippers.shipper().add(self._shipment)
 
     def _was_made(self, record: RunRecord) -> None:
         """Take over what the backend made of a run that began offline."""
@@ -206,7 +207,7 @@ class Run(StoredRun):
         """Make sure that what was logged before the end cannot overtake an edit that comes after it."""
         shipment = self._shipment
         if shipment is not None and not shipment.done.is_set():
-            shipping.shipper().wait(
+            shippers.shipper().wait(
                 shipment.done.is_set, self.client.settings.end_timeout_s, backend=self.client.backend
             )
             if not shipment.done.is_set():
@@ -304,7 +305,7 @@ class Run(StoredRun):
 
         attempts, files = shipment.attempts, self._uploads.waiting()[0]
         if not stored():
-            shipping.shipper().wait(settled, timeout_s, backend=self.client.backend)
+            shippers.shipper().wait(settled, timeout_s, backend=self.client.backend)
         return stored()
 
     def end(self, status: RunStatus | str = RunStatus.FINISHED) -> None:
@@ -349,7 +350,7 @@ class Run(StoredRun):
 
     def _await_stored(self, shipment: Shipment, timeout_s: float) -> None:
         """Wait until all is stored, for a bounded time; say what is not."""
-        shipper = shipping.shipper()
+        shipper = shippers.shipper()
         attempts = shipment.attempts
 
         def stored() -> bool:
@@ -398,7 +399,7 @@ class Run(StoredRun):
     @property
     def health(self) -> Health:
         """How the tracker of this run is doing; see `Health`."""
-        shipper = shipping.current()
+        shipper = shippers.current()
         cpu_s = self._observation.cpu_s if self._observation is not None else 0.0
         cpu_s += shipper.cpu_s if shipper is not None else 0.0
         return standing.health(self._journal, self._shipment, self._uploads, tracker_cpu_s=cpu_s)
@@ -418,7 +419,7 @@ class Run(StoredRun):
 
     def _observe(self, *, interval_s: float | None, capture: bool) -> None:
         """Begin to sample the machine, unless `interval_s` is None, and to capture the surroundings."""
-        self._observation = Observation(self._journal, shipping.shipper())
+        self._observation = Observation(self._journal, shippers.shipper())
         if interval_s is not None:
             self._observation.start_sampling(interval_s)
         if capture:
@@ -439,7 +440,7 @@ class Run(StoredRun):
 
 
 def _join(settings: Settings, run_id: str) -> Run:
-    from .client import Client
+    from ..client import Client
 
     return Client(settings).join_run(run_id)
 

@@ -1,6 +1,6 @@
 """The syntax tree of a filter, the attributes of a run that it may name, and the tree's canonical text.
 
-Owns the nodes that ``query`` makes and the store compiles, and how literals are compared with attributes.
+Owns the nodes that `parser` makes and the store compiles, and how literals are compared with attributes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import field as _field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from .errors import InvalidFilter
-from .query_tokens import RESERVED, number, shortened
+from ..errors import InvalidFilter
+from .tokens import RESERVED, number, shortened
 
 KINDS = {
     "metrics": "metrics", "metric": "metrics",
@@ -120,7 +120,7 @@ class OrderTerm:
     length: int = _field(default=1, compare=False)
 
 
-def format(node: Node) -> str:  # noqa: A001 - read as query.format, the inverse of query.parse_filter
+def format_filter(node: Node) -> str:
     """Return the canonical text of a tree; parsing it gives the same tree."""
     match node:
         case And(parts):
@@ -141,7 +141,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_/]*(?:[.-][A-Za-z0-9_/]+)*")
 
 
 def _grouped(part: Node, *looser: type[And] | type[Or]) -> str:
-    text = format(part)
+    text = format_filter(part)
     return f"({text})" if isinstance(part, looser) else text
 
 

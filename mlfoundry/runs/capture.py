@@ -18,7 +18,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from . import forks
+from .. import forks
 
 # subprocess, platform, importlib.metadata, psutil and pynvml are imported where they are used: in the
 # thread, so that neither `import mlfoundry` nor `create_run` pays for them.
@@ -195,7 +195,7 @@ def _machine() -> Facts:
 
 
 def _own_version() -> str:
-    from . import __version__
+    from .. import __version__
 
     return __version__
 

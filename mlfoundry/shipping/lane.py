@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import forks, recovery
-from .errors import BackendUnavailable, MlfoundryError, NotFound, RunDeleted
-from .journal.reader import LeftJournal
+from .. import forks
+from ..errors import BackendUnavailable, MlfoundryError, NotFound, RunDeleted
+from ..journal.reader import LeftJournal
+from ..tracking.backend import Backend
+from . import recovery
 from .shipment import HEARTBEAT_S, REFUSED_S, Shipment, back_off_s
-from .tracking.backend import Backend
 
 BEATS_EVERY_S = 2.0
 
@@ -108,7 +109,7 @@ class Lane:
         with forks.held_up():
             import numpy  # noqa: F401  what shipping needs: a child must not be forked while it is imported
 
-            from .store import points  # noqa: F401
+            from ..store import points  # noqa: F401
         while not self._stopping.is_set():
             began = time.thread_time()
             try:

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from ..tracking.backend import Backend
 from .lane import Lane
 from .shipment import Shipment
-from .tracking.backend import Backend
 
 SHIP_S = 0.5
 SYNC_S = 0.8

@@ -12,16 +12,16 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from . import displays, suggestions, values
+from .. import displays, suggestions, values
+from ..errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly, shown
+from ..names import legal_key, legal_name, legal_path
+from ..records import ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
+from ..results import ArtifactList, SeriesTable
 from .downloads import are_one_file, download
-from .errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly, shown
-from .names import legal_key, legal_name, legal_path
-from .records import ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
-from .results import ArtifactList, SeriesTable
 
 if TYPE_CHECKING:
-    from .client import Client
-    from .settings import Settings
+    from ..client import Client
+    from ..settings import Settings
 
 FAILURES_TOLD = 5
 LONGEST_VALUE_SHOWN, LONGEST_TEXT_SHOWN = 100, 1000  # cells of a terminal, in the card of a run

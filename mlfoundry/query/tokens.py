@@ -1,6 +1,6 @@
 """The words of the filter language: text to tokens, a place among them, and which words are numbers.
 
-Owns what stands between white space, quotes and operators; ``query`` makes a tree of it. Every pattern is
+Owns what stands between white space, quotes and operators; `parser` makes a tree of it. Every pattern is
 one character class repeated, so reading takes time in proportion to the text.
 """
 
@@ -10,7 +10,7 @@ import math
 import re
 from typing import NamedTuple
 
-from .errors import InvalidFilter
+from ..errors import InvalidFilter
 
 MAX_TEXT = 10_000
 RESERVED = frozenset({"and", "or", "not", "in", "is", "like", "ilike", "contains", "null"})
