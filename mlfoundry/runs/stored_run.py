@@ -136,8 +136,8 @@ class StoredRun:
         """Return the points of metrics as arrays; ``.to_pandas()`` makes a DataFrame of them.
 
         Args:
-            names: Metrics; all but system metrics when none is named. One that the run lacks has no points, of which
-                a warning tells once, with the names that come near.
+            names: Metrics; all but system metrics when none is named. One that the run lacks has no points; when
+                another comes near, a warning names it once.
             max_points: At most so many a metric: first, last, least and greatest of each stretch.
 
         Returns:
@@ -170,15 +170,16 @@ class StoredRun:
         return found
 
     def _hint(self, name: str) -> None:
-        """Warn of a metric that the run does not have, with those that come near."""
+        """Warn of a name that was perhaps meant otherwise; a metric may also just have no points so far."""
         if (self.run_id, name) in _hinted:
             return
         _hinted.add((self.run_id, name))
         query = SeriesQuery(self._record.key, system=None, max_points=4)
         known = [series.name for series in self.client.backend.read_series(query)]
         ends = [each for each in known if each.casefold().endswith(f"/{name.casefold()}")]
-        near = suggestions.sentence(dict.fromkeys([*suggestions.close(name, known), *ends[: suggestions.NEAR]]))
-        _log.warning("%s has no points of a metric %r so far.%s", self.fqn, name, near)
+        near = dict.fromkeys([*suggestions.close(name, known), *ends[: suggestions.NEAR]])
+        if near:
+            _log.warning("%s has no points of a metric %r.%s", self.fqn, name, suggestions.sentence(near))
 
     def _settle(self) -> None:
         """Make sure that what this process logged is stored before it is read."""
