@@ -21,6 +21,7 @@ from click.testing import CliRunner, Result
 
 import mlfoundry
 from mlfoundry.cli import main
+from mlfoundry.errors import BackendUnavailable
 from mlfoundry.records import RunKey, SeriesQuery
 from mlfoundry.tracking.http import HttpBackend
 from tests.server.processes import LIMIT_S, ServerProcess, environment, wait_for
@@ -294,7 +295,7 @@ def test_what_is_not_answered_in_time_is_broken_off_and_never_half_done(
     wait_for(lambda: _waiting_statements(schema) == 1)
     server.process.send_signal(signal.SIGTERM)
     sender.join(LIMIT_S)
-    assert [type(error).__name__ for error in failed] == ["BackendUnavailable"]
+    assert [isinstance(error, BackendUnavailable) for error in failed] == [True]
     assert server.process.wait(LIMIT_S) == 0  # though its statement still waits
     lock.close()
     again = HttpBackend(begin(schema).address, key)
