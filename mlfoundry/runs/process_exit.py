@@ -196,13 +196,31 @@ def _program_frames() -> tuple[FrameType | None, FrameType | None]:
     They differ when the program is run by a part of Python, as by ``python -m``.
     """
     main_module = getattr(sys.modules.get("__main__"), "__dict__", None)
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    frame = _frame_of_main_thread()
     outermost = program = None
     while frame is not None:
         if frame.f_globals is main_module and frame.f_code.co_name == "<module>":
             program = frame
         outermost, frame = frame, frame.f_back
     return (outermost, program) if program is not None else (None, None)
+
+
+def _frame_of_main_thread() -> FrameType | None:
+    """Return where the main thread is, without ever waiting for another thread.
+
+    Threads cannot begin or end during a look at the frames of all. Before Python 3.11.9, garbage that is collected in
+    that moment stops the process for ever: https://github.com/python/cpython/issues/106883
+    """
+    main_thread = threading.main_thread().ident
+    if threading.get_ident() == main_thread:
+        return sys._getframe()
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames().get(main_thread or 0)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _has_returned(frame: FrameType | None) -> bool:

@@ -174,3 +174,38 @@ def test_a_generator_that_is_closed_while_it_holds_a_run_has_finished(client):
     for _ in epochs():
         break
     assert [(run.status, run.error) for run in runs] == [(RunStatus.FINISHED, "")]
+
+
+WATCHES_WHILE_THREADS_BEGIN = """
+import gc, sys, threading, time
+from mlfoundry.runs import process_exit
+gc.callbacks.append(lambda *_: time.sleep(0.0001))  # others run in the midst of each collection
+over = threading.Event()
+def begin():
+    while not over.is_set():
+        threading.Thread(target=int).start()
+def watch():
+    gc.set_threshold(1)
+    for _ in range(100):
+        process_exit.watch(print)
+        process_exit.unwatch(print)
+    gc.set_threshold(700)
+others = threading.Thread(target=begin)
+others.start()
+if sys.argv[1] == "main thread":
+    watch()
+else:
+    thread = threading.Thread(target=watch)
+    thread.start()
+    thread.join()
+over.set()
+others.join()
+print("fine", gc.isenabled())
+"""
+
+
+@pytest.mark.parametrize("where", ["main thread", "another thread"])
+def test_a_first_run_stops_no_program_whose_threads_begin_while_garbage_is_collected(where):
+    command = [sys.executable, "-c", WATCHES_WHILE_THREADS_BEGIN, where]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("fine True\n", "")
