@@ -529,7 +529,7 @@ def test_importing_the_module_imports_nothing_heavy() -> None:
         "heavy = {'subprocess', 'platform', 'importlib.metadata', 'psutil', 'pynvml', 'email', 'logging'};"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
-    subprocess.run([sys.executable, "-S", "-c", program], check=True, cwd=Path(capture.__file__).parents[1])
+    subprocess.run([sys.executable, "-S", "-c", program], check=True, cwd=Path(capture.__file__).parents[2])
 
 
 # --- In the background. ---
