@@ -212,6 +212,11 @@ class RunRecord:
         """Whether it was given up because nothing was heard of its process any more; it may come back."""
         return self.status is RunStatus.KILLED and self.error.startswith(LOST)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it goes on no longer, as far as can be known: not one that was only given up."""
+        return self.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED) and not self.is_lost
+
 
 @dataclass(frozen=True, slots=True)
 class NewRun:

@@ -253,15 +253,16 @@ class Journal(Chain):
             out.append(crc32(body, (start + index) & 0xFFFF_FFFF).to_bytes(4, "little") + body)
         return b"".join(out)
 
-    def finish(self, content: Mapping[str, Any]) -> None:
-        """Record the end as a document; what is logged after it raises RunEnded."""
+    def finish(self, content: Mapping[str, Any] | None) -> None:
+        """Record the end as a document, none for a part of a run that goes on; logging after it raises RunEnded."""
         with self._lock:
             if not self.finished:
                 self._make_room_for_end()
                 if self._lost_unsaid:
                     count, self._lost_unsaid = self._lost_unsaid, 0
                     self._say_lost(count)
-                self.write(content)
+                if content is not None:
+                    self.write(content)
                 self.finished = True
                 self._limit = 0
 

@@ -78,8 +78,8 @@ class StoredRun:
 
     @property
     def status(self) -> RunStatus:
-        """Where the run stands now; asks the store while it is RUNNING."""
-        if self._record.status is RunStatus.RUNNING:
+        """Where the run stands now; asks the store until it has ended (a run that was given up may come back)."""
+        if not self._record.has_ended:
             self.refresh()
         return self._record.status
 

@@ -51,9 +51,11 @@ class Shipper:
         return self._syncing_s + sum(lane.cpu_s for lane in list(self._lanes.values()))
 
     def add(self, shipment: Shipment) -> None:
-        """Take a journal in; begin the threads with the first."""
+        """Take a journal in, unless it is in; begin the threads with the first."""
         with self._changed:
-            self._lane(shipment.backend).shipments.append(shipment)
+            shipments = self._lane(shipment.backend).shipments
+            if shipment not in shipments:
+                shipments.append(shipment)
         self._begin()
 
     def watch(self, backend: Backend, roots: list[Path]) -> None:
@@ -121,7 +123,8 @@ class Shipper:
         return True
 
     def _lanes_of(self, backend: Backend | None) -> list[Lane]:
-        return [lane for lane in self._lanes.values() if backend is None or lane.uri == backend.uri]
+        lanes = list(self._lanes.values())  # other threads add theirs meanwhile
+        return [lane for lane in lanes if backend is None or lane.uri == backend.uri]
 
     def adopted(self, backend: Backend | None = None) -> list[Shipment]:
         """Return what dead processes left and is on its way, for one backend or for all."""

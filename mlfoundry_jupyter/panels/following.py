@@ -97,7 +97,7 @@ class Following:
             self.record = self.run.record  # not stored yet: what this process knows of it
             return
         self.facts = self.run.client.backend.get_facts(self.record.key)
-        self.has_ended = self.record.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED)
+        self.has_ended = self.record.has_ended
 
     def _local_has_ended(self) -> bool:
         return isinstance(self.run, Run) and self.run.status is not RunStatus.RUNNING

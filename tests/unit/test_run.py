@@ -494,6 +494,30 @@ def test_joining_merges_and_does_not_end(client, run):
     assert run.get_params() == {"lr": 0.1, "rank": 1}
 
 
+@pytest.mark.parametrize("is_member", [False, True])
+def test_a_thread_that_is_inside_of_a_log_call_when_the_run_ends_is_refused_or_stored(
+    client, run, is_member, monkeypatch
+):
+    handle = client.join_run(run.run_id) if is_member else run
+    late, told = handle._log, []  # as another thread has just looked it up
+    send_files = shipment.Shipment._send_files
+
+    def last_moment(self, *args):
+        if self.last and self.journal is handle._journal and not told:
+            try:
+                late({"a": 1.0}, None)
+                told.append("accepted")
+            except RunEnded:
+                told.append("refused")
+        return send_files(self, *args)
+
+    monkeypatch.setattr(shipment.Shipment, "_send_files", last_moment)
+    handle.end()
+    run.end()
+    assert told == ["refused"]
+    assert client.get_run(run.run_id).get_metrics() == {}
+
+
 def test_a_run_can_be_joined_by_its_full_name(client, run):
     with client.join_run("ann/iris/svm") as joined:
         assert joined.run_id == run.run_id

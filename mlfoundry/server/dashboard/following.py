@@ -9,7 +9,7 @@ from typing import Any
 
 from ...names import SYSTEM_PREFIX
 from ...panels import frames
-from ...records import Permission, RunKey, RunRecord, RunStatus, Series, SeriesQuery
+from ...records import Permission, RunKey, RunRecord, Series, SeriesQuery
 from ...tracking.reading import LEAST_POINTS
 from ...tracking.service import TrackingService
 from .bundle import message
@@ -42,12 +42,6 @@ class Following:
         self.record: RunRecord = tracking.get_run(user, run.run_id)
         self.permission: Permission = tracking.permission(user, run.project_id)
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the run goes on no longer, as far as can be known: one that was only given up may come back."""
-        is_open = self.record.status in (RunStatus.RUNNING, RunStatus.SCHEDULED)
-        return not is_open and not self.record.is_lost
-
     def snapshot(self) -> dict[str, Any]:
         """Return what the run is, as JSON."""
         return frames.run_snapshot(
@@ -74,7 +68,7 @@ class Following:
             parts.append(self.whole_points())
         elif points:
             parts.append(points)
-        if self.has_ended:
+        if self.record.has_ended:
             parts.append(message("ended"))
         return parts
 
