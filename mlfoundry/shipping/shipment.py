@@ -23,6 +23,7 @@ from ..errors import (
     RunDeleted,
     StoreBusy,
     TooLarge,
+    WrongHash,
 )
 from ..journal.spool import Spool
 from ..records import Batch, NewRun, RunKey, RunRecord
@@ -163,8 +164,8 @@ class Shipment:
             self.gone = isinstance(error, (RunDeleted, NotFound, JournalUnreadable))
             self._failed(f"the store does not take it: {error}", delay_s=REFUSED_S)
         except BackendUnavailable as error:
-            # A lock that another holds is about this run's project; the backend itself can be used.
-            self.unavailable = None if isinstance(error, StoreBusy) else error
+            # A lock that another holds is about this run's project, a hash about one file; the backend can be used.
+            self.unavailable = None if isinstance(error, (StoreBusy, WrongHash)) else error
             self._failed(str(error), delay_s=back_off_s(self._failures, error.retry_after_s))
         except Exception as error:  # data is kept and tried again, whatever went wrong
             _log.debug("shipping failed", exc_info=True)
@@ -229,6 +230,8 @@ class Shipment:
             try:
                 with file.open("rb") as source:
                     self.backend.put_artifact(run, path, source)
+            except TooLarge:  # a proxy's limit, which can be raised
+                raise
             except InvalidInput as error:  # it can never be stored, and must not hold up the others
                 spool.set_aside(file, str(error))
             else:
