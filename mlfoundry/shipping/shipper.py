@@ -212,7 +212,6 @@ def shipper() -> Shipper:
     with _making:
         if _shipper is None:
             _shipper = Shipper()
-            atexit.register(stop)
         return _shipper
 
 
@@ -230,7 +229,6 @@ def stop(timeout_s: float = 1.0) -> None:
     with _making:
         ended, _shipper = _shipper, None
     if ended is not None:
-        atexit.unregister(stop)
         ended.stop(timeout_s)
 
 
@@ -248,3 +246,6 @@ def _in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_in_child)
+# Here and not with the first shipper: what is registered first is called last, after the ends of the runs that are
+# open, in forked children as well, whose shipper is made after those were registered.
+atexit.register(stop)
