@@ -32,6 +32,7 @@ QUIET_S = 2.0
 HEARTBEAT_S = 15.0
 BACK_OFF_S = (0.5, 5.0)  # at most so that a server that comes back is used within seconds
 REFUSED_S = 60.0
+SETTLE_S = 1.0
 SLICE_S = 5.0  # for so long one journal is shipped before it is the turn of others
 
 _random = random.Random()  # one's own: the program's random numbers stay as they would be without us
@@ -133,7 +134,7 @@ class Shipment:
         self._on_made = on_made
         self._failures = 0
         self.retry_at = 0.0
-        self._heard_at = time.monotonic()
+        self._heard_at = self._settled_at = time.monotonic()
 
     @property
     def pending(self) -> int:
@@ -188,8 +189,9 @@ class Shipment:
         if self.acked is None:
             self.acked = self.backend.acked(self.run, self.journal.journal_id)
         turn_ends = time.monotonic() + SLICE_S
-        while data := self.journal.read(self.acked)[0]:
-            self._send_some(self.run, data)
+        stop = self.journal.tail  # what is logged from here on waits for the next turn: few batches cost least
+        while self.acked < stop and (data := self.journal.read(self.acked)[0]):
+            self._send_some(self.run, data, stop)
             if time.monotonic() > turn_ends:
                 self.has_more = True
                 return
@@ -237,16 +239,22 @@ class Shipment:
                 return False
         return True
 
-    def _send_some(self, run: RunKey, data: bytes) -> None:
-        """Send what comes next: all of `data`, or as much as the backend was found to take at once."""
+    def _send_some(self, run: RunKey, data: bytes, last: int) -> None:
+        """Send what comes next: all of `data`, or as much as the backend was found to take at once.
+
+        Args:
+            run: The run.
+            data: What comes next.
+            last: The slot that this turn is to reach.
+        """
         assert self.acked is not None
         start, journal_id = self.acked, self.journal.journal_id
         while True:
             most = self._most_slots or len(data) // slots.SLOT
             count = slots.whole_records(data, journal_id=journal_id, first=start, most=most)
             try:
-                # The first batch settles the run too, see `recovery`; later ones wait for the disk where it is of use.
-                settle = self.journal.needs_room or not self.settled
+                # The first batch settles the run too, see `recovery`.
+                settle = not self.settled or (self.journal.needs_room and self._is_worth_it(start + count, last))
                 self._send(run, data[: count * slots.SLOT], start + count, settle=settle)
             except TooLarge:
                 if count == slots.whole_records(data, journal_id=journal_id, first=start, most=1):
@@ -255,6 +263,10 @@ class Shipment:
             else:
                 return
 
+    def _is_worth_it(self, stop: int, last: int) -> bool:
+        """Return whether to wait for the disk now, for segments to go: once a turn, and each second of a long one."""
+        return stop >= last or time.monotonic() - self._settled_at > SETTLE_S
+
     def _send(self, run: RunKey, data: bytes, stop: int, *, settle: bool) -> None:
         assert self.acked is not None
         batch = Batch(run, self.journal.journal_id, self.acked, stop, data, self.journal.names, settle)
@@ -262,7 +274,7 @@ class Shipment:
         self.acked = max(answer.acked, stop)
         self._heard_at = time.monotonic()
         if answer.settled:
-            self.settled = answer.settled
+            self.settled, self._settled_at = answer.settled, time.monotonic()
             self.journal.acknowledge(answer.settled)
 
     def put_off(self, trouble: str) -> None:

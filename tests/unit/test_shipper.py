@@ -26,7 +26,7 @@ from mlfoundry.journal.spool import Spool
 from mlfoundry.records import Acknowledgement, NewRun, RunKey, RunRecord, RunStatus
 from mlfoundry.shipping import recovery
 from mlfoundry.shipping import shipper as shippers
-from mlfoundry.shipping.shipment import BACK_OFF_S, HEARTBEAT_S, REFUSED_S, SLICE_S, Shipment
+from mlfoundry.shipping.shipment import BACK_OFF_S, HEARTBEAT_S, REFUSED_S, SETTLE_S, SLICE_S, Shipment
 from mlfoundry.shipping.shipper import Shipper
 
 RUN = "ab" * 16
@@ -201,6 +201,49 @@ def test_the_store_is_asked_to_settle_the_first_batch_and_then_only_when_a_file_
     journal.log({"a": 0.0}, None)
     shipment.ship()
     assert [settle for _, _, settle in store.batches] == [False]
+
+
+def test_what_is_logged_while_it_ships_waits_for_its_next_turn(shipment, journal, store):
+    took = store.ingest
+
+    def busily(batch):
+        journal.log({"a": 0.0}, None)
+        return took(batch)
+
+    store.ingest = busily
+    for step in range(3):
+        journal.log({"a": 0.0}, None)
+        before = len(store.batches)
+        shipment.ship()
+        assert len(store.batches) == before + 1
+        assert store.steps(journal) == list(range(2 * step + 1))
+        assert not shipment.has_more
+
+
+def test_of_a_turn_with_several_files_the_last_batch_is_settled(clock, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(chain, "SEGMENT_SLOTS", (32,))
+    journal = Journal(tmp_path / "journals", {"run_id": RUN, "role": "owner"})
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    journal.log({"a": 0.0}, None)
+    shipment.ship()
+    took, pause_s = store.ingest, 0.0
+
+    def ingest(batch):
+        clock.now += pause_s
+        return took(batch)
+
+    store.ingest = ingest
+    settles = []
+    for pause_s in (0.0, SETTLE_S * 0.6):  # noqa: B007  a closure's
+        while len(list(journal.folder.glob("*.seg"))) < 5:
+            journal.log({"a": 0.0}, None)
+        store.calls.clear()
+        shipment.ship()
+        settles.append([settle for _, _, settle in store.batches])
+        assert len(list(journal.folder.glob("*.seg"))) == 1
+    assert settles[0] == [False] * (len(settles[0]) - 1) + [True]
+    assert settles[1] == [False, False, True, False, True], "each second of a turn that takes long"
+    journal.close(settled=True)
 
 
 def test_the_last_shipment_is_settled_deleted_and_done(shipment, journal, store):
