@@ -33,7 +33,7 @@ from mlfoundry.errors import (
     RunReadOnly,
 )
 from mlfoundry.runs.run import Run
-from mlfoundry.shipping import shipment, shipper
+from mlfoundry.shipping import shipper, tries
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 
@@ -558,7 +558,7 @@ def test_health_tells_what_was_accepted_and_what_is_still_on_its_way(client, run
 
 
 def test_health_tells_when_the_store_refuses(client, run, monkeypatch):
-    monkeypatch.setattr(shipment, "REFUSED_S", 0.01)
+    monkeypatch.setattr(tries, "REFUSED_S", 0.01)
     away(client, PermissionDenied("ask bob for WRITE"))
     run.log_metrics({"a": 1.0})
     assert not run.flush(timeout_s=0.1)
