@@ -23,6 +23,7 @@ from .shipment import HEARTBEAT_S, Shipment
 from .tries import REFUSED_S, back_off_s
 
 BEATS_EVERY_S = 2.0
+LOOK_S = 60.0
 
 _log = logging.getLogger("mlfoundry")
 
@@ -58,7 +59,7 @@ class Lane:
         self._failures = 0
         self._retry_at = 0.0
         self._watched: dict[str, tuple[Backend, list[Path]]] = {}
-        self._swept_at = 0.0
+        self._swept_at = self._looked_at = 0.0
         self._sweeps_wanted = self._sweeps_begun = self._sweeps_done = 0
         self._adopting = threading.Lock()
         self._in_hand = 0
@@ -224,6 +225,9 @@ class Lane:
             begun = self._sweeps_begun
         try:
             for user, (backend, roots) in list(self._watched.items()):
+                if is_wanted or self._swept_at - self._looked_at > LOOK_S:
+                    recovery.end_unheard(backend, roots)
+                    self._looked_at = time.monotonic()
                 for folder in recovery.folders_in(roots):
                     if time.monotonic() >= self._put_off.get((user, folder), 0.0):
                         self._adopt(folder, backend, user)

@@ -78,6 +78,9 @@ class Store:
         held = len(self.data) // 32
         return Acknowledgement(held, held if batch.settle else 0)
 
+    def end_unheard(self, kept):
+        return 0
+
     def steps(self, journal):
         return [
             int(s) for rows in slots.decode(self.data, journal_id=journal.journal_id, first=0).rows for s in rows.steps
