@@ -349,9 +349,10 @@ class Client:
             return
         self._has_recovered = True
         roots = self.settings.journal_roots()
-        if any(recovery.count_dead(root) for root in roots):
-            with contextlib.suppress(MlfoundryError):
+        with contextlib.suppress(MlfoundryError):
+            if any(recovery.count_dead(root) for root in roots):
                 self.sync(RECOVERY_S)
+            recovery.end_unheard(self.backend, roots)
 
     def close(self) -> None:
         """Release what this client holds of the store; a later use takes it again. Open runs go on.

@@ -9,6 +9,8 @@ params         ``values``: {name: [type, text]}, types as in `values.param_text`
 tags, facts    ``values``: {name: text}; null as text removes a tag
 description    ``text``
 carried        ``values``: {``tracker.…``: text}: what another store counted of the run, when it is carried over
+carrying       the journal is a push of what another store has, and takes the place of the push ``before``, null for
+               none, see `incoming`; ``content`` stands for what it brings
 lost           ``count``: records that found no room on the client's machine
 end            ``status``, ``error``, ``elapsed_us`` (of a clock that never jumps, or null)
 =============  ===========================================================================================
@@ -33,10 +35,12 @@ from .values import PARAM_TYPES, in_calendar, plain_text
 
 FACT_LIMIT = 1 << 20
 OWN_FACTS = "tracker."
+CARRYING = f"{OWN_FACTS}carrying"  # which journal carries the run here, see `incoming`
 COUNTED_FACTS = frozenset(
     f"{OWN_FACTS}{what}" for what in ("lost_records", "params_kept", "damaged_records", "refused_records")
 )
 ERROR_LIMIT = 4000
+CONTENT_LIMIT = 200
 ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
 
 
@@ -179,10 +183,16 @@ def _lost(content: Mapping[str, Any]) -> None:
 def _carried(content: Mapping[str, Any]) -> None:
     for name, text in content["values"].items():
         legal_key("fact", name)
-        _require(name.startswith(OWN_FACTS), f"facts of the store itself, {OWN_FACTS}…")
+        is_told = name.startswith(OWN_FACTS) and name != CARRYING
+        _require(is_told, f"facts of the store itself, {OWN_FACTS}…, without {CARRYING}")
         plain_text(f"fact {name!r}", text, FACT_LIMIT)
         if name in COUNTED_FACTS:  # the store goes on counting
             _require(text.isascii() and text.isdigit() and len(text) < 16, f"a count as {name}")
+
+
+def _carrying(content: Mapping[str, Any]) -> None:
+    plain_text("content", content["content"], CONTENT_LIMIT)
+    _require(isinstance(content["before"], str | None), "text or null as before")
 
 
 def _end(content: Mapping[str, Any]) -> None:
@@ -207,5 +217,6 @@ _CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "description": _description,
     "lost": _lost,
     "carried": _carried,
+    "carrying": _carrying,
     "end": _end,
 }

@@ -22,6 +22,7 @@
     ├── RunReadOnly             (also AttributeError) logging through a handle that only reads
     ├── RunDeleted                                 data for a run or a project that was deleted
     ├── JournalGap                                 a batch that does not begin where the store stands
+    ├── JournalReplaced                            a push that another has taken the place of
     ├── JournalUnreadable                          a journal that holds records this version cannot read
     ├── BackendUnavailable                         the store or the server cannot be reached now
     │   ├── StoreBusy                              another process kept the store locked
@@ -178,6 +179,13 @@ class JournalGap(MlfoundryError):
 
     def __reduce__(self) -> tuple[Callable[..., JournalGap], tuple[()]]:
         return partial(JournalGap, expected=self.expected, got=self.got), ()
+
+
+class JournalReplaced(MlfoundryError):
+    """A push of the run that another push has taken the place of: nothing more of it is taken."""
+
+    def __init__(self, message: str = "another push of it has begun meanwhile; push again when that is over") -> None:
+        super().__init__(message)
 
 
 class JournalUnreadable(MlfoundryError):

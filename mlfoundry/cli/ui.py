@@ -78,8 +78,10 @@ def _storing_what_is_left(client: Client) -> Iterator[None]:
     def look() -> None:
         while not ended.wait(LOOK_EVERY_S):
             with contextlib.suppress(MlfoundryError, OSError):
-                if any(recovery.count_dead(root) for root in client.settings.journal_roots()):
+                roots = client.settings.journal_roots()
+                if any(recovery.count_dead(root) for root in roots):
                     client.sync(timeout_s=SYNC_S)
+                recovery.end_unheard(client.backend, roots)
 
     thread = threading.Thread(target=look, name="mlfoundry-ui-left", daemon=True)
     thread.start()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from .. import slots
-from ..documents import OWN_FACTS
+from ..documents import CARRYING, OWN_FACTS
 from ..records import ArtifactRecord, Batch, RunKey, RunRecord
 from ..store import histories
 from ..store.database import Database
@@ -20,6 +22,37 @@ BATCH_SLOTS = 32 * 1024
 DOCUMENT_CHARACTERS = 128 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How the journal of a push begins: with what lets it take the place of the push before.
+
+    Attributes:
+        journal_id: 63 random bits.
+        document: Says which push it takes the place of.
+        at_us: When the run began.
+    """
+
+    journal_id: int
+    document: Mapping[str, Any]
+    at_us: int
+
+    @classmethod
+    def after(cls, run: RunRecord, facts: Mapping[str, str], content: str) -> Beginning:
+        """Return the beginning of a push of all that `content` stands for, where a run has these facts."""
+        document = {"kind": "carrying", "before": facts.get(CARRYING), "content": content}
+        return cls(secrets.randbits(63), document, _start_and_end(run)[0])
+
+    @property
+    def stop(self) -> int:
+        """The slot after it."""
+        return _slots_of(self.document)
+
+    def batch(self, run: RunKey) -> Batch:
+        """Return the batch that brings it alone."""
+        data = slots.document(self.document, self.at_us, slots.seed(self.journal_id))
+        return Batch(run, self.journal_id, 0, self.stop, data, {})
+
+
 class CarriedJournal:
     """What is kept of a run, as slots: first what it was told, then the points of one metric after another, its end.
 
@@ -27,14 +60,15 @@ class CarriedJournal:
         database: Where the run lies.
         run: The run.
         history: What is kept of it.
-        files: Its files; they travel by themselves, but a run with other files is another journal.
+        beginning: Of this journal.
         base: What is left with the run there, for the next push to compare with; in one batch with the end of the run.
         held: Metric to the number of its points that are there already and are left out.
         edits: Which tags and description go, when the run is there; all of them when not given.
 
     Attributes:
-        journal_id: Follows from all of the content.
+        journal_id: Names it.
         names: Key numbers to metrics.
+        begun: Slot after the beginning.
         first_point: Slot of the first point.
         end: Slot of the record that ends the run; everything before it comes first.
         stop: Slot after the last one.
@@ -45,7 +79,7 @@ class CarriedJournal:
         database: Database,
         run: RunRecord,
         history: History,
-        files: Iterable[ArtifactRecord],
+        beginning: Beginning,
         *,
         base: Base,
         held: Mapping[str, int] | None = None,
@@ -54,15 +88,13 @@ class CarriedJournal:
         self._database = database
         self._run = run.key
         held = held or {}
-        self._documents = list(_documents(run, history, edits))
+        self._documents = [beginning.document, *_documents(run, history, edits)]
         self._ends = [_end(run), base.document()]
         self._series = [
             (name, held.get(name, 0), count) for name, count in history.counts.items() if count > held.get(name, 0)
         ]
         self.names = {number: (name,) for number, (name, _, _) in enumerate(self._series, 1)}
-        content = [run.key.run_id, self._documents, self._ends, self._series]
-        content.append([[file.path, file.sha256] for file in files])
-        self.journal_id = int.from_bytes(_digest(content), "little") >> 1
+        self.journal_id, self.begun = beginning.journal_id, beginning.stop
         self._at_us, self._ended_at_us = _start_and_end(run)
         self.first_point = sum(map(_slots_of, self._documents))
         self.end = self.first_point + sum(stop - first for _, first, stop in self._series)
@@ -108,11 +140,8 @@ class CarriedJournal:
 def content_of(run: RunRecord, history: History, files: Iterable[ArtifactRecord]) -> str:
     """Return what stands for all of a run, as a push would bring it: as long as it is the same, nothing was changed."""
     content = [run.run_name, list(_documents(run, history, None)), _end(run), history.counts]
-    return _digest([*content, [[file.path, file.sha256] for file in files]]).hex()
-
-
-def _digest(content: list[Any]) -> bytes:
-    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
+    content.append([[file.path, file.sha256] for file in files])
+    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def _slots_of(content: Mapping[str, Any]) -> int:
@@ -127,7 +156,7 @@ def _documents(run: RunRecord, history: History, edits: Edits | None) -> Iterato
         yield {"kind": "params", "values": values}
     for values in _portions(tags):
         yield {"kind": "tags", "values": values}
-    facts = {name: text for name, text in history.facts.items() if name != PUSHED}
+    facts = {name: text for name, text in history.facts.items() if name not in (PUSHED, CARRYING)}
     own = {name: text for name, text in facts.items() if name.startswith(OWN_FACTS)}
     for values in _portions({name: text for name, text in facts.items() if name not in own}):
         yield {"kind": "facts", "values": values}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import BinaryIO, TypeVar
 
-from ..errors import BackendUnavailable, InvalidInput, JournalGap, NotFound
+from ..documents import CARRYING
+from ..errors import BackendUnavailable, InvalidInput, JournalGap, JournalReplaced, NotFound
 from ..names import SYSTEM_PREFIX
 from ..records import (
     ArtifactRecord,
@@ -29,7 +30,7 @@ from ..tracking.backend import Backend
 from ..tracking.embedded import EmbeddedBackend
 from ..wire.plain import microseconds
 from .edits import Base, Edits, edits
-from .journal import CarriedJournal, content_of
+from .journal import Beginning, CarriedJournal, content_of
 
 PAGE = 1000
 TRIES = 6
@@ -147,7 +148,7 @@ class _Push:
                 continue
             try:
                 self._carry(run)
-            except (InvalidInput, JournalGap) as error:  # about this run alone
+            except (InvalidInput, JournalGap, JournalReplaced) as error:  # about this run alone
                 self.told.left_out.append((run.run_name, str(error)))
 
     def _carry(self, run: RunRecord) -> None:
@@ -155,61 +156,91 @@ class _Push:
         with self._source.database.read() as tx:
             history = histories.read(tx, run.key)
         files = self._source.list_artifacts(run.key)
+        content = content_of(run, history, files)
         there = self._there.get(run.key.run_id)
-        if there is not None and there.deleted_at is not None:
+        if there is None:
+            there = self._make(run)
+            base = Base.of(run, history, content, number=1, is_deleted=run.deleted_at is not None)
+            journal = CarriedJournal(self._source.database, run, history, Beginning.after(run, {}, content), base=base)
+            with suppress(JournalReplaced):  # by what was on its way of a push that was broken off before it was made
+                self._bring(run, history, files, there, journal, 0, Edits(), is_deleted=base.is_deleted)
+                return
+        if there.deleted_at is not None:
             if run.deleted_at is None:
                 raise InvalidInput("it was deleted there; restore it there to have it again")
             self._is_present(history, files)
             return
-        if there is None:
-            there = self._make(run)
-        journal, acked, is_deleted, changes = self._journal(run, history, files, there)
-        if acked < journal.stop:
-            self._send(journal, there.key, acked, journal.end)
-            self._send_files(run.key, there.key, files)
-            self._rename(there.key, changes.name)
-            self._send(journal, there.key, max(acked, journal.end), journal.stop)
+        self._carry_again(run, history, files, there, content)
+
+    def _carry_again(
+        self, run: RunRecord, history: History, files: list[ArtifactRecord], there: RunRecord, content: str
+    ) -> None:
+        """Bring what changed since the push before, or what one that was broken off has left."""
+        facts = self._facts(there)
+        base = Base.read(facts)
+        if base is not None and base.content == content:
+            if run.deleted_at is not None and base.is_deleted:
+                _patiently(lambda: self._target.delete_run(there.key))
+            self._is_present(history, files)
+            return
+        was_begun_alike = facts.get(CARRYING, "").endswith(f" {content}")
+        beginning = self._begin(run, there, content, facts)
+        # From here on nothing arrives of earlier pushes.
+        there, base = _patiently(lambda: self._target.get_run(run.key.run_id)), Base.read(self._facts(there))
+        is_deleted = run.deleted_at is not None and (_is_unfinished(there) if base is None else base.is_deleted)
+        changes = None
+        if base is not None or was_begun_alike or not _is_unfinished(there):
+            changes = edits(base, run, history, there)
+        number = 1 if base is None else base.number + 1
+        now = Base.of(run, history, content, number=number, is_deleted=is_deleted)
+        held = self._held(there.key, history)
+        journal = CarriedJournal(self._source.database, run, history, beginning, base=now, held=held, edits=changes)
+        self._bring(run, history, files, there, journal, beginning.stop, changes or Edits(), is_deleted=is_deleted)
+
+    def _begin(self, run: RunRecord, there: RunRecord, content: str, facts: Mapping[str, str]) -> Beginning:
+        """Take the place of the push before, so that nothing more of it is taken there.
+
+        Raises:
+            JournalReplaced: Others push the run as well, again and again.
+        """
+        for attempt in range(TRIES):
+            beginning = Beginning.after(run, facts, content)
+            try:
+                _patiently(lambda beginning=beginning: self._target.ingest(beginning.batch(there.key)))  # type: ignore[misc]
+            except JournalReplaced:  # what was on its way of the push before has arrived
+                if attempt == TRIES - 1:
+                    raise
+                facts = self._facts(there)
+            else:
+                break
+        return beginning
+
+    def _bring(
+        self,
+        run: RunRecord,
+        history: History,
+        files: list[ArtifactRecord],
+        there: RunRecord,
+        journal: CarriedJournal,
+        start: int,
+        changes: Edits,
+        *,
+        is_deleted: bool,
+    ) -> None:
+        """Send a journal from a slot on, and the files before the end; delete the run there when that is wanted."""
+        self._send(journal, there.key, start, journal.end)
+        self._send_files(run.key, there.key, files)
+        self._rename(there.key, changes.name)
+        self._send(journal, there.key, journal.end, journal.stop)
         if is_deleted:
             _patiently(lambda: self._target.delete_run(there.key))
-        if acked < journal.stop:
-            self._is_sent(run, history, journal, acked, is_deleted=is_deleted)
-        else:
-            self._is_present(history, files)
+        points = journal.end - journal.first_point
+        self.told.runs += 1
+        self.told.points += points
+        self.told.size_bytes += points * SLOT
+        self._sent[run.key.run_id] = (run, history, is_deleted)
         if changes.kept:
             self.told.kept.append((run.run_name, changes.kept))
-
-    def _journal(
-        self, run: RunRecord, history: History, files: list[ArtifactRecord], there: RunRecord
-    ) -> tuple[CarriedJournal, int, bool, Edits]:
-        """Return the journal that a run becomes, up to where the server has it, and what is done to the run there.
-
-        That is whether it is deleted there then, which it is not when it was deleted here only after it was pushed,
-        and which of its texts are changed.
-        """
-        is_deleted = run.deleted_at is not None
-        content = content_of(run, history, files)
-        whole = partial(CarriedJournal, self._source.database, run, history, files)
-        is_there = run.key.run_id in self._there
-        base = Base.read(_patiently(lambda: self._target.get_facts(there.key))) if is_there else None
-        number = 1
-        if base is not None:
-            is_deleted = is_deleted and base.is_deleted
-            number = base.number + (base.content != content)
-        elif is_there and is_deleted and not _is_unfinished(there):
-            deleting = Base.of(run, history, content, number=1, is_deleted=True)
-            is_deleted = self._acked(there.key, whole(base=deleting)) > 0
-        now = Base.of(run, history, content, number=number, is_deleted=is_deleted)
-        journal = whole(base=now)
-        if base is not None and base.content == content:
-            return journal, journal.stop, is_deleted, Edits()
-        acked = self._acked(there.key, journal) if base is None else 0
-        if acked or not is_there:
-            return journal, acked, is_deleted, Edits()
-        changes = None
-        if base is not None or not _is_unfinished(there):
-            changes = edits(base, run, history, _patiently(lambda: self._target.get_run(run.key.run_id)))
-        journal = whole(base=now, held=self._held(there.key, history), edits=changes)
-        return journal, self._acked(there.key, journal), is_deleted, changes or Edits()
 
     def _rename(self, there: RunKey, name: str | None) -> None:
         """Give a run that was renamed here the same name there."""
@@ -234,8 +265,8 @@ class _Push:
             self.told.renamed[run.run_name] = made.run_name
         return made
 
-    def _acked(self, there: RunKey, journal: CarriedJournal) -> int:
-        return _patiently(lambda: self._target.acked(there, journal.journal_id))
+    def _facts(self, there: RunRecord) -> dict[str, str]:
+        return _patiently(lambda: self._target.get_facts(there.key))
 
     def _held(self, there: RunKey, history: History) -> dict[str, int]:
         """Return how many points of each metric the server has; they are the first that came here.
@@ -265,7 +296,9 @@ class _Push:
                     self._progress(len(batch.data))
                 return
             except JournalGap as gap:
-                if not 0 <= gap.expected <= stop:
+                if gap.expected < journal.begun:
+                    raise JournalReplaced from gap
+                if gap.expected > stop:
                     raise
                 start = gap.expected
 
@@ -290,15 +323,6 @@ class _Push:
     def _is_present(self, history: History, files: list[ArtifactRecord]) -> None:
         self.told.present += 1
         self._progress(sum(history.counts.values()) * SLOT + sum(file.size_bytes for file in files))
-
-    def _is_sent(
-        self, run: RunRecord, history: History, journal: CarriedJournal, acked: int, *, is_deleted: bool
-    ) -> None:
-        points = journal.end - max(acked, journal.first_point)
-        self.told.runs += 1
-        self.told.points += max(0, points)
-        self.told.size_bytes += max(0, points) * SLOT
-        self._sent[run.key.run_id] = (run, history, is_deleted)
 
     def verify(self) -> None:
         """Look at what was sent as the server has it now; what is not as it is here counts as left out."""

@@ -298,14 +298,11 @@ class Run(StoredRun):
                 return True
             if (shipment.acked or 0) < target or shipment.run is None or self._uploads.waiting()[0]:
                 return False
-            return not (files and shipment.trouble)  # of files it is known when the round that sent them is over
+            return not (files and shipment.trouble)  # of files it is known when the turn that sent them is over
 
-        def settled() -> bool:
-            return stored() or (shipment.refused and shipment.attempts > attempts)
-
-        attempts, files = shipment.attempts, self._uploads.waiting()[0]
+        is_refused_again, files = shipment.refusals(), self._uploads.waiting()[0]
         if not stored():
-            shippers.shipper().wait(settled, timeout_s, backend=self.client.backend)
+            shippers.shipper().wait(lambda: stored() or is_refused_again(), timeout_s, backend=self.client.backend)
         return stored()
 
     def end(self, status: RunStatus | str = RunStatus.FINISHED) -> None:
@@ -353,12 +350,11 @@ class Run(StoredRun):
     def _await_stored(self, shipment: Shipment, timeout_s: float) -> None:
         """Wait until all is stored, for a bounded time; say what is not."""
         shipper = shippers.shipper()
-        attempts = shipment.attempts
+        is_refused_again = shipment.refusals()
 
         def stored() -> bool:
             own = [each for each in shipper.adopted(self.client.backend) if each.new.run_id == self.run_id]
-            refused = shipment.refused and shipment.attempts > attempts
-            return (shipment.done.is_set() or refused) and all(each.refused for each in own)
+            return (shipment.done.is_set() or is_refused_again()) and all(each.refused for each in own)
 
         if shipper.away_s(self.client.backend) >= timeout_s:  # it was waited for long enough, by another run perhaps
             timeout_s = min(timeout_s, AWAY_S)

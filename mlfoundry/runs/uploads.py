@@ -14,7 +14,7 @@ from ..errors import BackendUnavailable, InvalidInput, TooLarge, shown
 from ..journal.spool import Spool
 from ..names import legal_path
 from ..records import ArtifactRecord, RunKey
-from ..shipping.shipment import NOT_TAKEN
+from ..shipping.tries import NOT_TAKEN
 from .below import open_file
 
 if TYPE_CHECKING:

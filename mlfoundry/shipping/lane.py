@@ -1,4 +1,4 @@
-"""The journals on their way to one store or server, and the thread that ships them.
+"""The journals on their way to one store or server, the thread that ships them, and the one that sends their files.
 
 Lanes do not wait for each other: a dead server holds up nothing that goes elsewhere. A lane knows whether its backend
 can be reached. While it cannot, one try at a time finds out when it can again, then all go on at once; and what dead
@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .. import forks
@@ -18,9 +19,11 @@ from ..errors import BackendUnavailable, MlfoundryError, NotFound, RunDeleted
 from ..journal.reader import LeftJournal
 from ..tracking.backend import Backend
 from . import recovery
-from .shipment import HEARTBEAT_S, REFUSED_S, Shipment, back_off_s
+from .shipment import HEARTBEAT_S, Shipment
+from .tries import REFUSED_S, back_off_s
 
 BEATS_EVERY_S = 2.0
+LOOK_S = 60.0
 
 _log = logging.getLogger("mlfoundry")
 
@@ -38,7 +41,7 @@ class Lane:
     Attributes:
         shipments: What is on its way.
         away_since: Since when the backend cannot be reached, by a clock that never jumps; None while it can.
-        cpu_s: What the thread has cost.
+        sending: The thread that sends files, None before the first.
     """
 
     def __init__(
@@ -47,7 +50,8 @@ class Lane:
         self.uri = uri
         self.shipments: list[Shipment] = []
         self.away_since: float | None = None
-        self.cpu_s = 0.0
+        self.sending: threading.Thread | None = None
+        self._shipping_s = self._sending_s = 0.0
         self._changed = changed
         self._stopping = stopping
         self._pause_s, self._sweep_s = pause_s, sweep_s
@@ -55,7 +59,7 @@ class Lane:
         self._failures = 0
         self._retry_at = 0.0
         self._watched: dict[str, tuple[Backend, list[Path]]] = {}
-        self._swept_at = 0.0
+        self._swept_at = self._looked_at = 0.0
         self._sweeps_wanted = self._sweeps_begun = self._sweeps_done = 0
         self._adopting = threading.Lock()
         self._in_hand = 0
@@ -80,8 +84,7 @@ class Lane:
         self._sweeps_wanted = max(self._sweeps_wanted, wanted)
         self._retry_at = 0.0
         for shipment in self.shipments:
-            shipment.retry_at = 0.0
-            shipment.is_awaited = True
+            shipment.hurry()
         return lambda: self._sweeps_done >= wanted
 
     def reconsider(self) -> None:
@@ -102,7 +105,12 @@ class Lane:
         with self._adopting:
             return len(self.adopted()) + self._in_hand + sum(map(recovery.count_dead, roots))
 
-    # -- the thread ------------------------------------------------------------------------------
+    @property
+    def cpu_s(self) -> float:
+        """What its threads have cost."""
+        return self._shipping_s + self._sending_s
+
+    # -- the threads -----------------------------------------------------------------------------
 
     def run(self) -> None:
         """Ship until the process stops: the body of the lane's thread."""
@@ -123,9 +131,33 @@ class Lane:
                 self._changed.notify_all()
             if any(shipment.has_more for shipment in self.shipments):
                 self._now.set()
-            self.cpu_s += time.thread_time() - began
+            self._begin_sending()
+            self._shipping_s += time.thread_time() - began
             self._now.wait(self._pause_s)
             self._now.clear()
+
+    def _begin_sending(self) -> None:
+        """Begin the thread that sends files when there are some, unless it is at work."""
+        is_idle = self.sending is None or not self.sending.is_alive()
+        if is_idle and self.away_since is None and self._files_due() and not self._stopping.is_set():
+            thread = threading.Thread(target=self._send_files, name="mlfoundry-files", daemon=True)
+            with suppress(RuntimeError):  # the interpreter is ending
+                thread.start()
+                self.sending = thread
+
+    def _files_due(self) -> list[Shipment]:
+        now = time.monotonic()
+        return [shipment for shipment in list(self.shipments) if shipment.has_files_due(now)]
+
+    def _send_files(self) -> None:
+        """Send files until none is due: the body of a thread, which a large one may hold up for as long as it takes."""
+        began = time.thread_time()
+        while (due := self._files_due()) and self.away_since is None and not self._stopping.is_set():
+            min(due, key=lambda each: each.files.tried_at).send_files(self._stopping.is_set)
+            with self._changed:
+                self._changed.notify_all()
+            self._now.set()  # for the records that wait for the files
+            self._sending_s, began = self._sending_s + time.thread_time() - began, time.thread_time()
 
     @property
     def is_held_up(self) -> bool:
@@ -136,7 +168,7 @@ class Lane:
     def keep_heard(self) -> None:
         """Let the backend hear of all runs until the round is over: the body of a thread beside the lane's own.
 
-        A large file, or a server that hashes it, may take longer than the lease of a run.
+        A batch that a server is slow to take may take longer than the lease of a run.
         """
         while self.is_held_up and not self._stopping.wait(BEATS_EVERY_S):
             for shipment in list(self.shipments):
@@ -155,12 +187,13 @@ class Lane:
             _log.warning("what dead processes left could not be looked through", exc_info=True)
         now = time.monotonic()
         # The one that waits longest first: were it always the same that fails, the others would never be tried.
-        for shipment in sorted((each for each in self.shipments if each.is_due(now)), key=lambda each: each.tried_at):
+        due = [shipment for shipment in self.shipments if shipment.is_due(now)]
+        for shipment in sorted(due, key=lambda each: each.data.tried_at):
             if self._stopping.is_set():
                 return
             shipment.ship()
-            if shipment.unavailable is not None:
-                self._failed(shipment.unavailable)
+            if shipment.data.unavailable is not None:
+                self._failed(shipment.data.unavailable)
                 return
             self._reached()
             if shipment.gone and isinstance(shipment.journal, LeftJournal):
@@ -175,7 +208,7 @@ class Lane:
         if self.away_since is None:
             self.away_since = now
         for shipment in self.shipments:
-            shipment.put_off(str(error))
+            shipment.data.put_off(str(error))
 
     def _reached(self) -> None:
         self._failures, self.away_since = 0, None
@@ -192,6 +225,9 @@ class Lane:
             begun = self._sweeps_begun
         try:
             for user, (backend, roots) in list(self._watched.items()):
+                if is_wanted or self._swept_at - self._looked_at > LOOK_S:
+                    recovery.end_unheard(backend, roots)
+                    self._looked_at = time.monotonic()
                 for folder in recovery.folders_in(roots):
                     if time.monotonic() >= self._put_off.get((user, folder), 0.0):
                         self._adopt(folder, backend, user)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,25 @@ def take_up_parked(backend: Backend, roots: list[Path], run_id: str | None = Non
                 continue
             taken += is_back and take_back(folder)
     return taken
+
+
+def end_unheard(backend: Backend, roots: list[Path]) -> int:
+    """End as lost the runs of which nothing is heard and no journal is left; return how many.
+
+    In the first moment of a run the power may take its journal and leave its row in the store. And where no file could
+    be made for a journal, it was gone with its process.
+    """
+    kept: set[str] = set()
+    for root in roots:
+        with suppress(OSError):  # no such folder
+            kept.update(run_id for run_id, _ in filter(None, map(_named, root.iterdir())))
+        kept.update(run_id for run_id, _ in parked_in(root))
+    return backend.end_unheard(kept)
+
+
+def _named(folder: Path) -> tuple[str, int] | None:
+    """Return whose journal a folder is, also one that was not shown yet."""
+    return parse_folder(folder.name.removeprefix("."))
 
 
 def can_be_asked(backend: Backend, folder: Path) -> bool:

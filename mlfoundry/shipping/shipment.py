@@ -1,57 +1,30 @@
-"""One journal on its way into a backend: what is sent, what was answered, and what went wrong so far."""
+"""One journal on its way into a backend, with the files beside it: what is sent, and what was answered.
+
+Records and files go each at their own pace, by a thread each: a large file holds up nothing that was logged.
+"""
 
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from .. import slots
-from ..errors import (
-    BackendUnavailable,
-    InvalidInput,
-    JournalGap,
-    JournalUnreadable,
-    MlfoundryError,
-    NotAuthenticated,
-    NotFound,
-    PermissionDenied,
-    RunDeleted,
-    StoreBusy,
-    TooLarge,
-    WrongHash,
-)
+from ..errors import InvalidInput, JournalGap, MlfoundryError, TooLarge
 from ..journal.spool import Spool
 from ..records import Batch, NewRun, RunKey, RunRecord
 from ..tracking.backend import Backend
+from .tries import Tries
 
 QUIET_S = 2.0
 HEARTBEAT_S = 15.0
-BACK_OFF_S = (0.5, 5.0)  # at most so that a server that comes back is used within seconds
-REFUSED_S = 60.0
-SLICE_S = 5.0  # for so long one journal is shipped before it is the turn of others
+SETTLE_S = 1.0
+SLICE_S = 5.0  # for so long one journal is shipped, or its files are sent, before it is the turn of others
 
-_random = random.Random()  # one's own: the program's random numbers stay as they would be without us
 _log = logging.getLogger("mlfoundry")
-NOT_TAKEN = (PermissionDenied, NotFound, RunDeleted, NotAuthenticated)  # what is logged, as things are
-_REFUSALS = (*NOT_TAKEN, JournalUnreadable, TooLarge)
-
-
-def back_off_s(failures: int, asked_s: float | None = None) -> float:
-    """Return how long to wait after a failure: longer each time, or as the other side asked, and never all at once.
-
-    Args:
-        failures: How many there were before.
-        asked_s: What the other side asked for; it is never cut short.
-    """
-    if asked_s is not None:
-        return asked_s + _random.uniform(0.0, min(1.0, asked_s))
-    least, most = BACK_OFF_S
-    return min(most, least * 2.0 ** min(failures, 20)) * _random.uniform(0.7, 1.3)
 
 
 class Shippable(Protocol):
@@ -90,14 +63,10 @@ class Shipment:
     Attributes:
         acked: Slot up to which the backend has it, None when it must be asked.
         is_awaited: Whether somebody waits for it.
-        attempts: How often shipping was tried.
-        trouble: Why it is not shipped just now, empty when all is well.
-        refused: Whether the backend will not take it as things are.
-        refusal: How it said so the last time; None while it takes it.
-        gone: Whether that is because the run is deleted or unknown, or the journal is too new.
-        unavailable: How the last try found that the backend cannot be used at all now, None when it could be.
-        tried_at: When it was tried last, by a clock that never jumps.
-        has_more: Whether there is more to ship, which waits for its next turn.
+        data: The tries to ship its records.
+        files: The tries to send its files.
+        has_more: Whether there are more records to ship, which wait for their next turn.
+        has_files: Whether there are files to send.
         done: Set when all of it is settled and the journal is deleted.
     """
 
@@ -118,66 +87,73 @@ class Shipment:
         self.run = run
         self.acked: int | None = 0 if fresh else None
         self.settled = 0
-        self.trouble = ""
-        self.refused = False
-        self.refusal: MlfoundryError | None = None
-        self.gone = False
         self.last = last
         self.done = threading.Event()
-        self.attempts = 0
+        self.data, self.files = Tries(backend.uri), Tries(backend.uri)
         self.is_awaited = False
-        self.tried_at = 0.0
-        self.unavailable: BackendUnavailable | None = None
-        self.has_more = False
+        self.has_more = self.has_files = False
         self._most_slots: int | None = None
-        self._is_told = False
         self._on_made = on_made
-        self._failures = 0
-        self.retry_at = 0.0
-        self._heard_at = time.monotonic()
+        self._heard_at = self._settled_at = time.monotonic()
 
     @property
     def pending(self) -> int:
         """Number of slots that the backend does not have."""
         return self.journal.tail - (self.acked or 0)
 
+    @property
+    def trouble(self) -> str:
+        """Why it is not all there, empty when all is well."""
+        return self.data.trouble or self.files.trouble
+
+    @property
+    def refused(self) -> bool:
+        """Whether the backend will not take it, or its files, as things are."""
+        return self.data.refused or self.files.refused
+
+    @property
+    def refusal(self) -> MlfoundryError | None:
+        """How the backend said so the last time; None while it takes all."""
+        return self.data.refusal or self.files.refusal
+
+    @property
+    def gone(self) -> bool:
+        """Whether that is because the run is deleted or unknown, or the journal is too new."""
+        return self.data.gone or self.files.gone
+
+    def refusals(self) -> Callable[[], bool]:
+        """Return what tells whether the backend has refused records or files once more since this call."""
+        tried = [(each, each.count) for each in (self.data, self.files)]
+        return lambda: any(each.refused and each.count > count for each, count in tried)
+
+    def hurry(self) -> None:
+        """Try all of it once more at the next turn, whatever was put off."""
+        self.data.retry_at = self.files.retry_at = 0.0
+        self.is_awaited = True
+
+    # -- records ---------------------------------------------------------------------------------
+
     def is_due(self, now: float) -> bool:
         """Return whether it is time to ship: samples of the machine alone can wait a little."""
-        if self.retry_at > now:
+        if self.data.retry_at > now:
             return False
         is_quiet = self.acked is not None and not self.last and self.journal.is_quiet(self.acked) and not self.has_more
-        return not is_quiet or self.is_awaited or now - self.tried_at >= QUIET_S
+        return not is_quiet or self.is_awaited or now - self.data.tried_at >= QUIET_S
 
     def ship(self) -> None:
         """Give the backend what is new; note what went wrong instead of raising it."""
-        self.unavailable, self.has_more = None, False
+        self.has_more = False
+        self.data.make(self._ship_from_where_it_stands)
+        self.is_awaited = False
+
+    def _ship_from_where_it_stands(self) -> None:
         try:
-            self.tried_at = time.monotonic()
             self._ship(last=self.last)
         except JournalGap as gap:
             # A store that stands lower than before lost its last commits, or another node answers: go on
             # from where it stands. The journal keeps all that is not settled.
             self.acked = gap.expected
-            self._failed(f"the store asks for slot {gap.expected}, not {gap.got}", delay_s=BACK_OFF_S[0])
-        except _REFUSALS as error:
-            self.refused, self.refusal = True, error
-            self.gone = isinstance(error, (RunDeleted, NotFound, JournalUnreadable))
-            self._failed(f"the store does not take it: {error}", delay_s=REFUSED_S)
-        except BackendUnavailable as error:
-            # A lock that another holds is about this run's project, a hash about one file; the backend can be used.
-            self.unavailable = None if isinstance(error, (StoreBusy, WrongHash)) else error
-            self._failed(str(error), delay_s=back_off_s(self._failures, error.retry_after_s))
-        except Exception as error:  # data is kept and tried again, whatever went wrong
-            _log.debug("shipping failed", exc_info=True)
-            self._failed(f"{type(error).__name__}: {error}", delay_s=back_off_s(self._failures))
-        else:
-            if self._is_told:
-                how = "takes it again" if self.refused else "is reachable again"
-                _log.warning("%s %s; shipping goes on.", self.backend.uri, how)
-            self.trouble, self.refused, self.refusal, self.gone = "", False, None, False
-            self._is_told, self._failures = False, 0
-        self.attempts += 1
-        self.is_awaited = False
+            raise
 
     def _ship(self, *, last: bool) -> None:
         """Ship what fits into a turn; with `last`, which was asked for before, nothing can come after it."""
@@ -189,27 +165,27 @@ class Shipment:
         if self.acked is None:
             self.acked = self.backend.acked(self.run, self.journal.journal_id)
         turn_ends = time.monotonic() + SLICE_S
-        while data := self.journal.read(self.acked)[0]:
-            self._send_some(self.run, data)
+        stop = self.journal.tail  # what is logged from here on waits for the next turn: few batches cost least
+        while self.acked < stop and (data := self.journal.read(self.acked)[0]):
+            self._send_some(self.run, data, stop)
             if time.monotonic() > turn_ends:
                 self.has_more = True
                 return
-        self.has_more = not self._send_files(self.run, turn_ends)
-        now = time.monotonic()
-        if self.has_more:
-            return
+        self._look_for_files()
         if last:
+            if self.has_files:
+                return
             if self.settled < self.acked or not self.acked:
                 self._send(self.run, b"", self.acked, settle=True)
             self.journal.close(settled=True)
             self.done.set()
-        elif now - self._heard_at > HEARTBEAT_S:
+        elif time.monotonic() - self._heard_at > HEARTBEAT_S:
             self._send(self.run, b"", self.acked, settle=False)
 
     def beat(self) -> None:
         """Let the backend hear of the run while something else takes long; for any thread, and raises nothing."""
         run, acked = self.run, self.acked
-        is_known = run is not None and acked is not None and not (self.last or self.refused or self.done.is_set())
+        is_known = run is not None and acked is not None and not (self.last or self.data.refused or self.done.is_set())
         if not is_known or time.monotonic() - self._heard_at <= HEARTBEAT_S:
             return
         assert run is not None
@@ -221,35 +197,22 @@ class Shipment:
         else:
             self._heard_at = time.monotonic()
 
-    def _send_files(self, run: RunKey, turn_ends: float) -> bool:
-        """Send the files that wait; return whether none is left when the turn ends."""
-        if self.journal.folder is None:
-            return True
-        spool = Spool(self.journal.folder)
-        for path, file in spool.waiting():
-            try:
-                with file.open("rb") as source:
-                    self.backend.put_artifact(run, path, source)
-            except TooLarge:  # a proxy's limit, which can be raised
-                raise
-            except InvalidInput as error:  # it can never be stored, and must not hold up the others
-                spool.set_aside(file, str(error))
-            else:
-                Spool.done(file)
-            if time.monotonic() > turn_ends:
-                return False
-        return True
+    def _send_some(self, run: RunKey, data: bytes, last: int) -> None:
+        """Send what comes next: all of `data`, or as much as the backend was found to take at once.
 
-    def _send_some(self, run: RunKey, data: bytes) -> None:
-        """Send what comes next: all of `data`, or as much as the backend was found to take at once."""
+        Args:
+            run: The run.
+            data: What comes next.
+            last: The slot that this turn is to reach.
+        """
         assert self.acked is not None
         start, journal_id = self.acked, self.journal.journal_id
         while True:
             most = self._most_slots or len(data) // slots.SLOT
             count = slots.whole_records(data, journal_id=journal_id, first=start, most=most)
             try:
-                # The first batch settles the run too, see `recovery`; later ones wait for the disk where it is of use.
-                settle = self.journal.needs_room or not self.settled
+                # The first batch settles the run too, see `recovery`.
+                settle = not self.settled or (self.journal.needs_room and self._is_worth_it(start + count, last))
                 self._send(run, data[: count * slots.SLOT], start + count, settle=settle)
             except TooLarge:
                 if count == slots.whole_records(data, journal_id=journal_id, first=start, most=1):
@@ -258,6 +221,10 @@ class Shipment:
             else:
                 return
 
+    def _is_worth_it(self, stop: int, last: int) -> bool:
+        """Return whether to wait for the disk now, for segments to go: once a turn, and each second of a long one."""
+        return stop >= last or time.monotonic() - self._settled_at > SETTLE_S
+
     def _send(self, run: RunKey, data: bytes, stop: int, *, settle: bool) -> None:
         assert self.acked is not None
         batch = Batch(run, self.journal.journal_id, self.acked, stop, data, self.journal.names, settle)
@@ -265,18 +232,51 @@ class Shipment:
         self.acked = max(answer.acked, stop)
         self._heard_at = time.monotonic()
         if answer.settled:
-            self.settled = answer.settled
+            self.settled, self._settled_at = answer.settled, time.monotonic()
             self.journal.acknowledge(answer.settled)
 
-    def put_off(self, trouble: str) -> None:
-        """Note that the backend cannot be reached, which another journal's shipment found out and has told."""
-        self.trouble = self.trouble or trouble
-        self.retry_at = 0.0  # it is tried with the others
+    # -- files -----------------------------------------------------------------------------------
 
-    def _failed(self, message: str, *, delay_s: float) -> None:
-        self._failures += 1
-        self.retry_at = time.monotonic() + delay_s
-        if not self._is_told:
-            self._is_told = True
-            _log.warning("Not stored yet, and tried again until it is: %s", message)
-        self.trouble = message
+    def has_files_due(self, now: float) -> bool:
+        """Return whether it is time to send files."""
+        return self.has_files and self.run is not None and self.files.retry_at <= now and not self.done.is_set()
+
+    def send_files(self, is_over: Callable[[], bool]) -> None:
+        """Give the backend the files that wait, as many as fit into a turn; note what went wrong.
+
+        For one thread at a time, which may be another than the one that ships.
+
+        Args:
+            is_over: Asked after each file whether to stop.
+        """
+        self.files.make(lambda: self._send_files(is_over))
+
+    def _send_files(self, is_over: Callable[[], bool]) -> None:
+        run, turn_ends = self.run, time.monotonic() + SLICE_S
+        assert run is not None
+        for path, file in self._waiting_files():
+            try:
+                with file.open("rb") as source:
+                    self.backend.put_artifact(run, path, source)
+            except TooLarge:  # a proxy's limit, which can be raised
+                raise
+            except InvalidInput as error:  # it can never be stored, and must not hold up the others
+                Spool(file.parent.parent).set_aside(file, str(error))
+            else:
+                Spool.done(file)
+            if time.monotonic() > turn_ends or is_over():
+                return
+        self.has_files = False
+
+    def _look_for_files(self) -> None:
+        try:
+            self.has_files = next(self._waiting_files(), None) is not None
+        except OSError:  # it cannot be told just now; whoever sends them says so
+            self.has_files = True
+        if not self.has_files:
+            self.files.is_over()
+
+    def _waiting_files(self) -> Iterator[tuple[str, Path]]:
+        """Yield (artifact path, file) of the files that wait, oldest first."""
+        folder = self.journal.folder
+        return iter(()) if folder is None else Spool(folder).waiting()

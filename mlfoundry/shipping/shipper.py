@@ -153,7 +153,8 @@ class Shipper:
         for lane in lanes:
             lane.wake()
         deadline = time.monotonic() + timeout_s
-        for thread in [*self._threads, *self._heard.values()]:
+        sending = [lane.sending for lane in lanes if lane.sending is not None]
+        for thread in [*self._threads, *sending, *self._heard.values()]:
             thread.join(max(0.0, deadline - time.monotonic()))
         for shipment in [shipment for lane in lanes for shipment in lane.shipments]:
             if not shipment.done.is_set():

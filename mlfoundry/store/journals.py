@@ -42,3 +42,11 @@ def advance(tx: Transaction, batch: Batch) -> bool:
     if held >= batch.stop:
         return False
     raise JournalGap(expected=held, got=batch.start)
+
+
+def forget(tx: Transaction, run: RunKey, journal_id: int) -> None:
+    """Forget a journal of a run: what still comes of it finds nothing to go on from."""
+    tx.run(
+        "DELETE FROM journal WHERE project_id = ? AND journal_id = ? AND run_id = ?",
+        (run.project_id, journal_id, bytes.fromhex(run.run_id)),
+    )

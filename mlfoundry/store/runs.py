@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from .. import names
 from ..errors import ProjectNotFound
@@ -411,13 +411,41 @@ def has_unheard(tx: Transaction, project_id: int, since_us: int) -> bool:
     return row is not None
 
 
-def give_up(tx: Transaction, project_id: int, since_us: int, *, error: str, now_us: int) -> None:
-    """End, as KILLED at the time of their last records, the running runs of which the store has not heard since."""
+def unheard(tx: Transaction, project_id: int, since_us: int) -> list[str]:
+    """Return the ids of the running runs of a project of which the store has not heard since."""
+    rows = tx.rows(
+        "SELECT run_id FROM run WHERE project_id = ? AND status = 'RUNNING' AND last_seen_at < ?",
+        (project_id, since_us),
+    )
+    return [bytes(blob).hex() for (blob,) in rows]
+
+
+def give_up(
+    tx: Transaction,
+    project_id: int,
+    since_us: int,
+    *,
+    error: str,
+    now_us: int,
+    only: Collection[str] | None = None,
+) -> None:
+    """End, as KILLED at the time of their last records, the running runs of which the store has not heard since.
+
+    Args:
+        tx: The transaction.
+        project_id: The project.
+        since_us: Since when.
+        error: What is said of them.
+        now_us: The clock.
+        only: Only these of them; all when None.
+    """
     found = tx.rows(
         "SELECT run_id, started_at FROM run WHERE project_id = ? AND status = 'RUNNING' AND last_seen_at < ?",
         (project_id, since_us),
     )
     for blob, started_at in found:
+        if only is not None and bytes(blob).hex() not in only:
+            continue
         row = tx.row("SELECT MAX(last_at) FROM series WHERE project_id = ? AND run_id = ?", (project_id, blob))
         last_at = started_at if row is None or row[0] is None else max(started_at, row[0])
         tx.run(

@@ -6,6 +6,7 @@ the other errors are said at each. All verbs may be called from several threads.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import BinaryIO, Protocol
 
 from ..records import (
@@ -133,6 +134,16 @@ class Backend(Protocol):
 
     def open_artifact(self, run: RunKey, path: str) -> BinaryIO:
         """Open a file for reading. Raises ArtifactNotFound."""
+
+    def end_unheard(self, kept: Collection[str]) -> int:
+        """End as lost the runs of the caller's projects of which nothing was heard for long; return how many.
+
+        Only where the store itself cannot tell: a server gives runs up by itself, see `lease`. Should the process of
+        one live after all, the first thing that arrives makes it run again.
+
+        Args:
+            kept: Ids of runs that are left alone, because what tells of their processes is still there.
+        """
 
     def close(self) -> None:
         """Release what is held; twice is a no-op."""

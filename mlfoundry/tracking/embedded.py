@@ -6,6 +6,7 @@ machine (0700). The name under which a client works is its own word: who can rea
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -164,6 +165,10 @@ class EmbeddedBackend:
     def open_artifact(self, run: RunKey, path: str) -> BinaryIO:
         """See `Backend`."""
         return self._rules.open_artifact(self.user, run, path)
+
+    def end_unheard(self, kept: Collection[str]) -> int:
+        """See `Backend`."""
+        return self._rules.end_unheard(self.user, kept) if self.database.is_made() else 0
 
     def close(self) -> None:
         """See `Backend`."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import documents, slots
 from ..documents import Refused
-from ..errors import InvalidInput
+from ..errors import InvalidInput, JournalReplaced
 from ..names import legal_key
 from ..records import Batch, RunKey, RunStatus
-from ..store import keys, runs
+from ..store import journals, keys, runs
 from ..store.database import Transaction
 from ..values import in_calendar
 
@@ -33,6 +33,7 @@ class Incoming:
         damaged: How many records could not be read, or name nothing.
         strange: How many points cannot be kept: of an illegal name or a time outside of the calendar.
         refused: Why documents are not taken.
+        journal_id: Of the journal that it is of.
     """
 
     columns: Mapping[str, Points]
@@ -40,6 +41,7 @@ class Incoming:
     damaged: int
     strange: int
     refused: Sequence[Refused]
+    journal_id: int
 
     @classmethod
     def unpack(cls, batch: Batch) -> Incoming:
@@ -63,16 +65,20 @@ class Incoming:
         columns, nameless = points.columns(decoded.rows, names)
         columns, strange = _sound_points(columns)
         damaged = sum(count for _, count in decoded.damage) + nameless
-        return cls(columns, sound, damaged, strange, refused)
+        return cls(columns, sound, damaged, strange, refused, batch.journal_id)
 
     def write(self, tx: Transaction, run: RunKey) -> None:
-        """Give it all to a run."""
+        """Give it all to a run.
+
+        Raises:
+            JournalReplaced: It belongs to a push that another has taken the place of.
+        """
         from ..store import points
 
         points.write(tx, run, self.columns)
         _note_names(tx, run, self.documents)
         for document in self.documents:
-            _apply(tx, run, document)
+            _apply(tx, run, document, self.journal_id)
         if self.damaged:
             runs.count_fact(tx, run, "tracker.damaged_records", self.damaged)
         if self.refused or self.strange:
@@ -82,7 +88,7 @@ class Incoming:
             runs.set_tags(tx, run, {"tracker.refused": text}, kind="fact")
 
 
-def _apply(tx: Transaction, run: RunKey, document: slots.Document) -> None:
+def _apply(tx: Transaction, run: RunKey, document: slots.Document, journal_id: int) -> None:
     content = document.content
     match content["kind"]:
         case "params":
@@ -93,6 +99,8 @@ def _apply(tx: Transaction, run: RunKey, document: slots.Document) -> None:
             runs.set_tags(tx, run, content["values"])
         case "facts" | "carried":
             runs.set_tags(tx, run, content["values"], kind="fact")
+        case "carrying":
+            _replace(tx, run, journal_id, content)
         case "description":
             runs.describe(tx, run, content["text"])
         case "lost":
@@ -106,6 +114,23 @@ def _apply(tx: Transaction, run: RunKey, document: slots.Document) -> None:
                 at_us=document.at_us,
                 elapsed_us=content.get("elapsed_us"),
             )
+
+
+def _replace(tx: Transaction, run: RunKey, journal_id: int, content: Mapping[str, Any]) -> None:
+    """Let the journal of a push take the place of that of the push before, which is forgotten.
+
+    So what is still on its way of a push that was broken off finds nothing to go on from, and its beginning finds
+    another in its place: it cannot bring once more what the new push brings.
+
+    Raises:
+        JournalReplaced: Another push has begun since this one looked.
+    """
+    held = runs.facts(tx, run).get(documents.CARRYING)
+    if held != content["before"]:
+        raise JournalReplaced
+    if held is not None:
+        journals.forget(tx, run, int(held[:16], 16))
+    runs.set_tags(tx, run, {documents.CARRYING: f"{journal_id:016x} {content['content']}"}, kind="fact")
 
 
 def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:

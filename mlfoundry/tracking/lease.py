@@ -7,7 +7,7 @@ record. Should its process have been cut off only, the first thing that arrives 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from ..records import LOST
@@ -16,6 +16,7 @@ from ..store.database import Database, Transaction
 from .attempts import done_again
 
 LEASE_S = 120.0
+UNHEARD_S = 600.0  # of a store without a lease
 
 Found = TypeVar("Found")
 
@@ -48,6 +49,18 @@ class Lease:
     def has_lost(self, tx: Transaction, project_id: int) -> bool:
         """Return whether a project has runs to be given up."""
         return self._lease_s is not None and runs.has_unheard(tx, project_id, self._since_us())
+
+    def unheard(self, tx: Transaction, project_id: int, kept: Collection[str]) -> list[str]:
+        """Return the running runs of a project, without some, of which nothing was heard for `UNHEARD_S`."""
+        found = runs.unheard(tx, project_id, self._now_us() - round(UNHEARD_S * 1e6))
+        return [run_id for run_id in found if run_id not in kept]
+
+    def end_unheard(self, project_id: int, some: Collection[str]) -> None:
+        """Give up those of some runs of which still nothing was heard."""
+        error = f"{LOST}its process is gone, and so is the journal of what it logged last"
+        with self._database.write() as tx:
+            since_us = self._now_us() - round(UNHEARD_S * 1e6)
+            runs.give_up(tx, project_id, since_us, error=error, now_us=self._now_us(), only=some)
 
     @done_again
     def end_lost(self, project_id: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
@@ -342,6 +342,17 @@ class TrackingService:
         """See `Backend.get_facts`."""
         with self._on_run(user, run, Permission.READ) as (tx, _):
             return runs.facts(tx, run)
+
+    @done_again
+    def end_unheard(self, user: str, kept: Collection[str]) -> int:
+        """See `Backend.end_unheard`."""
+        with self.database.read() as tx:
+            found = [project_id for project_id, _ in members.projects_of(tx, user)]
+            unheard = {project_id: self._lease.unheard(tx, project_id, kept) for project_id in found}
+        for project_id, some in unheard.items():
+            if some:
+                self._lease.end_unheard(project_id, some)
+        return sum(map(len, unheard.values()))
 
     # -- data ------------------------------------------------------------------------------------
 

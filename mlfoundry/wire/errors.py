@@ -10,6 +10,7 @@ from ..errors import (
     InvalidFilter,
     InvalidInput,
     JournalGap,
+    JournalReplaced,
     JournalUnreadable,
     LastAdmin,
     MlfoundryError,
@@ -34,6 +35,7 @@ _STATUSES: tuple[tuple[type[MlfoundryError], int], ...] = (
     (NotFound, 404),
     (LastAdmin, 409),
     (JournalGap, 409),
+    (JournalReplaced, 409),
     (ParamChanged, 409),
     (WrongHash, 409),
     (RunDeleted, 410),
@@ -84,7 +86,7 @@ def read_error(status: int, told: Any, retry_after_s: float | None) -> Mlfoundry
         return InvalidFilter(message, **place)
     kind = getattr(errors, str(code), None)
     if not isinstance(kind, type) or not issubclass(kind, MlfoundryError) or kind in (ParamChanged, JournalGap):
-        unsure = (JournalGap, ParamChanged, WrongHash, NotFound, RunDeleted, TooManyAttempts)
+        unsure = (JournalGap, JournalReplaced, ParamChanged, WrongHash, NotFound, RunDeleted, TooManyAttempts)
         known = {code: kind for kind, code in _STATUSES if kind not in unsure}
         kind = known.get(status, BackendUnavailable)
     if issubclass(kind, (BackendUnavailable, TooManyAttempts)):

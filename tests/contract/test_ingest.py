@@ -14,6 +14,7 @@ from mlfoundry import slots
 from mlfoundry.errors import (
     InvalidInput,
     JournalGap,
+    JournalReplaced,
     JournalUnreadable,
     MlfoundryError,
     PermissionDenied,
@@ -142,6 +143,67 @@ def test_a_journal_belongs_to_one_run(make_run, pen, backend):
     assert values(backend, second) == []
     assert backend.acked(second.key, journal.journal_id) == 0
     assert backend.acked(first.key, journal.journal_id) == 2
+
+
+def _pushing(pen, run, backend, content="c"):
+    """Return a pen whose journal takes the place of the push before."""
+    before = backend.get_facts(run.key).get("tracker.carrying")
+    return pen(run).document({"kind": "carrying", "before": before, "content": content})
+
+
+def test_what_is_still_on_its_way_of_a_push_is_not_taken_once_another_has_begun(run, pen, backend):
+    first, never_arrived = _pushing(pen, run, backend), _pushing(pen, run, backend)
+    first.send()
+    first.points("loss", [1.0, 2.0]).send()
+    late = first.points("loss", [3.0]).batch(first.sent, first.tail)
+    second = _pushing(pen, run, backend)
+    second.send()
+    second.points("loss", [3.0]).send()
+    with pytest.raises(JournalGap, match="up to slot 0"):
+        backend.ingest(late)
+    for beginning in (first.batch(0, first.tail), never_arrived.batch(0, never_arrived.tail)):
+        with pytest.raises(JournalReplaced, match="another push of it has begun meanwhile; push again when"):
+            backend.ingest(beginning)
+    assert backend.acked(run.key, first.journal_id) == 0
+    assert sorted(values(backend, run)) == [1.0, 2.0, 3.0]
+    assert backend.ingest(second.batch(0, 3)).acked == second.tail, "its own beginning may come twice"
+
+
+def test_of_pushes_that_begin_at_once_one_does(run, pen, backend):
+    _pushing(pen, run, backend).send()
+    pens = [_pushing(pen, run, backend, f"content {number}").points("loss", [float(number)]) for number in range(6)]
+
+    def begin(journal) -> bool:
+        try:
+            return journal.send().acked == journal.tail
+        except JournalReplaced:
+            return False
+
+    with ThreadPoolExecutor(6) as threads:
+        begun = list(threads.map(begin, pens))
+    assert begun.count(True) == 1
+    number = begun.index(True)
+    assert values(backend, run) == [float(number)]
+    assert backend.get_facts(run.key)["tracker.carrying"] == f"{pens[number].journal_id:016x} content {number}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"kind": "carrying", "before": 7, "content": "c"},
+        {"kind": "carrying", "before": None, "content": "c" * 1000},
+        {"kind": "carrying", "before": None},
+        {"kind": "carried", "values": {"tracker.carrying": "0000000000000007 c"}},
+        {"kind": "facts", "values": {"tracker.carrying": "0000000000000007 c"}},
+    ],
+)
+def test_which_push_carries_a_run_is_said_by_the_beginning_of_a_push_alone(run, pen, backend, content):
+    living = pen(run).points("loss", [1.0])
+    living.send()
+    pen(run).document(content).send()
+    assert "tracker.carrying" not in backend.get_facts(run.key)
+    assert backend.get_facts(run.key)["tracker.refused_records"] == "1"
+    assert backend.acked(run.key, living.journal_id) == 1
 
 
 def test_a_batch_for_a_run_that_is_not_there_is_refused(run, pen, backend):

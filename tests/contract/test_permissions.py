@@ -75,7 +75,7 @@ VERBS = {
     "list_artifacts": Verb(READ, RunNotFound, lambda b, p: b.list_artifacts(p.run)),
     "open_artifact": Verb(READ, RunNotFound, lambda b, p: b.open_artifact(p.run, "a.txt").close()),
 }
-FREE = {"list_projects", "on_behalf_of", "close"}
+FREE = {"list_projects", "on_behalf_of", "end_unheard", "close"}
 ROLES = {"ann": ADMIN, "ada": ADMIN, "wes": WRITE, "rob": READ, "rex": None, "sam": None}
 NAMED = {"ann": "owner", "ada": "ADMIN", "wes": "WRITE", "rob": "READ", "rex": "removed", "sam": "stranger"}
 

@@ -7,15 +7,20 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import pairwise
 
 import psycopg
 import pytest
 
 import mlfoundry
+from mlfoundry.errors import BackendUnavailable
+from mlfoundry.push import Pushed, push
 from mlfoundry.records import Permission, RunStatus
 from mlfoundry.store.postgres import PostgresDatabase
 from mlfoundry.tracking.accounts import AccountService
+from mlfoundry.tracking.http import HttpBackend
+from tests.contract.conftest import Pen
 from tests.faults import proxy as network
 from tests.faults.proxy import Proxy
 from tests.postgres import Cluster, free_port
@@ -317,3 +322,38 @@ def test_what_is_logged_after_a_right_was_withdrawn_is_kept_and_stored_when_it_c
         assert "takes it again" in logger.program.messages()
     assert logger.end()["left"] == 0
     assert_exactly_once(team, logger, told["logged"])
+
+
+def test_a_batch_of_a_broken_off_push_that_arrives_after_the_next_is_stored_once(
+    team: Team, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("mlfoundry.push.project.TRIES", 1)
+    monkeypatch.setenv("MLFOUNDRY_SYSTEM_METRICS", "0")
+
+    def push_it() -> Pushed:
+        with closing(HttpBackend(team.proxy.address, team.keys["ann"])) as there:
+            return push(here.backend, here.get_project("p"), there)
+
+    def fate(method: str, path: str) -> str:
+        nonlocal asked
+        asked += method == "POST" and "/journals/" in path
+        return network.PASS if asked < 2 else network.GHOST if asked == 2 else network.RESET
+
+    team.proxy.delay_s = 1e6  # until it is healed
+    with mlfoundry.get_client(tmp_path / "here", user="ann") as here:
+        run = here.create_run("p", "pushed")
+        run.end()
+        push_it()
+        late = Pen(here.backend, here.get_run(run.run_id).record.key, secrets.randbits(62))  # of another process
+        late.points("value", [float(value) for value in range(1000)]).send()
+        asked, team.proxy.choose = 0, fate
+        with pytest.raises(BackendUnavailable):
+            push_it()
+        assert asked >= 2
+        team.proxy.choose = lambda method, path: network.PASS
+        assert (push_it().runs, team.proxy.seen["POST", network.GHOST]) == (1, 1)
+        team.proxy.close()  # once the late batch has arrived
+        values = here.get_run(run.run_id).get_metrics("value")["value"].values.tolist()
+    assert len(values) == 1000
+    with team.client() as client:
+        assert client.get_run(run.run_id).get_metrics("value")["value"].values.tolist() == values

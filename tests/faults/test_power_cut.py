@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import mlfoundry
-from mlfoundry.shipping import recovery
+from mlfoundry.shipping import recovery, shipper
+from mlfoundry.tracking import lease
 
 LOGGING = """
 import os, sys, mlfoundry
@@ -92,8 +93,6 @@ def test_a_run_that_had_been_settled_is_not_made_again_after_a_power_cut(client,
     run.end()
     monkeypatch.setattr("mlfoundry.shipping.recovery.FORGETTABLE_S", -1.0)
     _restarted(monkeypatch)
-    from mlfoundry.shipping import shipper
-
     shipper.stop(10.0)
     assert client.sync(5.0) == 0
     assert client.list_projects() == []
@@ -112,3 +111,65 @@ def test_the_first_batch_of_a_run_settles_it(client, monkeypatch):
             run.flush()
     assert settled[0] is True
     assert not all(settled)
+
+
+@pytest.fixture
+def without_journal(home):
+    """``without_journal()`` is the id of a run whose row is on the disk, and whose journal is not."""
+
+    def cut():
+        program = subprocess.run([sys.executable, "-c", LOGGING], stdout=subprocess.PIPE, text=True, check=False)
+        assert program.returncode == 9
+        shutil.rmtree(home / "journals")
+        return program.stdout.split()[0]
+
+    return cut
+
+
+def test_a_run_without_a_journal_ends_as_lost_once_nothing_is_heard_of_it_for_long(
+    without_journal, client, home, monkeypatch
+):
+    run_id = without_journal()
+    assert client.get_run(run_id).status == "RUNNING", "a process may yet live that could make no journal"
+    assert client.sync(10.0) == 0
+    assert client.get_run(run_id).status == "RUNNING"
+    monkeypatch.setattr(lease, "UNHEARD_S", 0.0)
+    with mlfoundry.get_client(home, user="ann") as another:
+        run = another.get_run(run_id)
+        assert (run.status, run.record.is_lost, run.ended_at) == ("KILLED", True, run.started_at)
+        assert run.record.error == "Lost: its process is gone, and so is the journal of what it logged last"
+        assert [each.status for each in another.list_runs("demo")] == ["KILLED"]
+
+
+def test_a_process_that_lives_ends_lost_runs_of_others_and_not_those_that_have_a_journal(
+    without_journal, client, home, monkeypatch
+):
+    monkeypatch.setattr(lease, "UNHEARD_S", 0.0)
+    lost = without_journal()
+    with client.create_run("demo", "living", log_system_metrics=False, capture=False) as run:
+        run.flush()
+        assert client.sync(10.0) == 0
+        assert client.backend.get_run(lost).is_lost
+        assert client.backend.get_run(run.run_id).status == "RUNNING"
+        parked = home / "journals" / "parked"
+        parked.mkdir(mode=0o700)
+        (parked / f"{'ab' * 16}.{7:016x}").mkdir()
+        kept = []
+        monkeypatch.setattr(type(client.backend), "end_unheard", lambda self, ids: kept.append(set(ids)) or 0)
+        assert recovery.end_unheard(client.backend, client.settings.journal_roots()) == 0
+        assert kept[-1] == {run.run_id, "ab" * 16}
+
+
+def test_a_run_that_was_taken_for_lost_runs_again_with_what_its_process_logs_next(client, monkeypatch):
+    run = client.create_run("demo", "slept", log_system_metrics=False, capture=False)
+    run.log_metrics({"loss": 1.0})
+    run.flush()
+    monkeypatch.setattr(lease, "UNHEARD_S", 0.0)
+    assert client.backend.end_unheard(()) == 1
+    monkeypatch.undo()
+    assert client.backend.get_run(run.run_id).is_lost
+    run.log_metrics({"loss": 0.5})
+    run.flush()
+    assert (client.backend.get_run(run.run_id).status, client.backend.get_run(run.run_id).error) == ("RUNNING", "")
+    run.end()
+    assert client.get_run(run.run_id).status == "FINISHED"

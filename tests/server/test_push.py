@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 import mlfoundry
 from mlfoundry.cli import main
 from mlfoundry.client import Client
+from mlfoundry.documents import CARRYING
 from mlfoundry.push import push
 from mlfoundry.push.edits import PUSHED
 from mlfoundry.records import LOST, Acknowledgement, Batch, NewRun, RunChanges, RunKey, RunQuery, SeriesQuery
@@ -117,7 +118,7 @@ def _all_of(backend: Backend, run: Any) -> dict[str, Any]:
         "is_deleted": run.deleted_at is not None,
         "params": {param: param_text(param, value) for param, value in run.params.items()},
         "tags": dict(run.tags),
-        "facts": {name: text for name, text in backend.get_facts(run.key).items() if name != PUSHED},
+        "facts": {name: text for name, text in backend.get_facts(run.key).items() if name not in (PUSHED, CARRYING)},
         "points": {
             each.name: (each.count, each.steps.tobytes(), each.times.tobytes(), each.values.tobytes())
             for each in series

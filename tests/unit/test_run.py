@@ -33,7 +33,8 @@ from mlfoundry.errors import (
     RunReadOnly,
 )
 from mlfoundry.runs.run import Run
-from mlfoundry.shipping import shipment, shipper
+from mlfoundry.shipping import shipper, tries
+from mlfoundry.shipping.shipment import Shipment
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 
@@ -500,7 +501,7 @@ def test_a_thread_that_is_inside_of_a_log_call_when_the_run_ends_is_refused_or_s
 ):
     handle = client.join_run(run.run_id) if is_member else run
     late, told = handle._log, []  # as another thread has just looked it up
-    send_files = shipment.Shipment._send_files
+    look = Shipment._look_for_files
 
     def last_moment(self, *args):
         if self.last and self.journal is handle._journal and not told:
@@ -509,9 +510,9 @@ def test_a_thread_that_is_inside_of_a_log_call_when_the_run_ends_is_refused_or_s
                 told.append("accepted")
             except RunEnded:
                 told.append("refused")
-        return send_files(self, *args)
+        return look(self, *args)
 
-    monkeypatch.setattr(shipment.Shipment, "_send_files", last_moment)
+    monkeypatch.setattr(Shipment, "_look_for_files", last_moment)
     handle.end()
     run.end()
     assert told == ["refused"]
@@ -582,7 +583,7 @@ def test_health_tells_what_was_accepted_and_what_is_still_on_its_way(client, run
 
 
 def test_health_tells_when_the_store_refuses(client, run, monkeypatch):
-    monkeypatch.setattr(shipment, "REFUSED_S", 0.01)
+    monkeypatch.setattr(tries, "REFUSED_S", 0.01)
     away(client, PermissionDenied("ask bob for WRITE"))
     run.log_metrics({"a": 1.0})
     assert not run.flush(timeout_s=0.1)

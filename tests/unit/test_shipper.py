@@ -26,8 +26,9 @@ from mlfoundry.journal.spool import Spool
 from mlfoundry.records import Acknowledgement, NewRun, RunKey, RunRecord, RunStatus
 from mlfoundry.shipping import recovery
 from mlfoundry.shipping import shipper as shippers
-from mlfoundry.shipping.shipment import BACK_OFF_S, HEARTBEAT_S, REFUSED_S, SLICE_S, Shipment
+from mlfoundry.shipping.shipment import HEARTBEAT_S, SETTLE_S, SLICE_S, Shipment
 from mlfoundry.shipping.shipper import Shipper
+from mlfoundry.shipping.tries import BACK_OFF_S, REFUSED_S
 
 RUN = "ab" * 16
 KEY = RunKey(7, RUN)
@@ -77,6 +78,9 @@ class Store:
         held = len(self.data) // 32
         return Acknowledgement(held, held if batch.settle else 0)
 
+    def end_unheard(self, kept):
+        return 0
+
     def steps(self, journal):
         return [
             int(s) for rows in slots.decode(self.data, journal_id=journal.journal_id, first=0).rows for s in rows.steps
@@ -107,7 +111,8 @@ def store():
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(sys.modules["mlfoundry.shipping.shipment"], "time", clock)
+    for module in ("shipment", "tries"):
+        monkeypatch.setattr(sys.modules[f"mlfoundry.shipping.{module}"], "time", clock)
     return clock
 
 
@@ -203,6 +208,49 @@ def test_the_store_is_asked_to_settle_the_first_batch_and_then_only_when_a_file_
     assert [settle for _, _, settle in store.batches] == [False]
 
 
+def test_what_is_logged_while_it_ships_waits_for_its_next_turn(shipment, journal, store):
+    took = store.ingest
+
+    def busily(batch):
+        journal.log({"a": 0.0}, None)
+        return took(batch)
+
+    store.ingest = busily
+    for step in range(3):
+        journal.log({"a": 0.0}, None)
+        before = len(store.batches)
+        shipment.ship()
+        assert len(store.batches) == before + 1
+        assert store.steps(journal) == list(range(2 * step + 1))
+        assert not shipment.has_more
+
+
+def test_of_a_turn_with_several_files_the_last_batch_is_settled(clock, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(chain, "SEGMENT_SLOTS", (32,))
+    journal = Journal(tmp_path / "journals", {"run_id": RUN, "role": "owner"})
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    journal.log({"a": 0.0}, None)
+    shipment.ship()
+    took, pause_s = store.ingest, 0.0
+
+    def ingest(batch):
+        clock.now += pause_s
+        return took(batch)
+
+    store.ingest = ingest
+    settles = []
+    for pause_s in (0.0, SETTLE_S * 0.6):  # noqa: B007  a closure's
+        while len(list(journal.folder.glob("*.seg"))) < 5:
+            journal.log({"a": 0.0}, None)
+        store.calls.clear()
+        shipment.ship()
+        settles.append([settle for _, _, settle in store.batches])
+        assert len(list(journal.folder.glob("*.seg"))) == 1
+    assert settles[0] == [False] * (len(settles[0]) - 1) + [True]
+    assert settles[1] == [False, False, True, False, True], "each second of a turn that takes long"
+    journal.close(settled=True)
+
+
 def test_the_last_shipment_is_settled_deleted_and_done(shipment, journal, store):
     journal.log({"a": 0.0}, None)
     folder = journal.folder
@@ -248,7 +296,7 @@ def test_failures_back_off_up_to_a_limit_and_a_success_forgets_them(clock, journ
     delays = []
     for _ in range(12):
         shipment.ship()
-        delays.append(shipment.retry_at - clock.now)
+        delays.append(shipment.data.retry_at - clock.now)
         assert (shipment.trouble, shipment.refused) == ("no route", False)
     least, most = BACK_OFF_S
     expected = [min(most, least * 2**i) for i in range(12)]
@@ -261,7 +309,7 @@ def test_failures_back_off_up_to_a_limit_and_a_success_forgets_them(clock, journ
     journal.log({"a": 0.0}, None)
     store.errors = [StoreBusy("busy")]
     shipment.ship()
-    assert shipment.retry_at - clock.now <= 1.3 * least
+    assert shipment.data.retry_at - clock.now <= 1.3 * least
 
 
 def test_a_store_that_is_away_for_days_is_still_tried_again(clock, journal, store):
@@ -270,7 +318,7 @@ def test_a_store_that_is_away_for_days_is_still_tried_again(clock, journal, stor
     store.error = BackendUnavailable("no route")
     for _ in range(3000):
         shipment.ship()
-    assert shipment.retry_at - clock.now <= 1.3 * BACK_OFF_S[1]
+    assert shipment.data.retry_at - clock.now <= 1.3 * BACK_OFF_S[1]
     store.error = None
     shipment.ship()
     assert store.steps(journal) == [0]
@@ -280,7 +328,7 @@ def test_the_wait_that_the_store_asks_for_is_honoured(clock, shipment, journal, 
     journal.log({"a": 0.0}, None)
     store.errors = [BackendUnavailable("slow down", retry_after_s=17.0)]
     shipment.ship()
-    assert 17.0 <= shipment.retry_at - clock.now <= 18.0  # not all clients at once, and never earlier
+    assert 17.0 <= shipment.data.retry_at - clock.now <= 18.0  # not all clients at once, and never earlier
 
 
 @pytest.mark.parametrize(
@@ -300,7 +348,7 @@ def test_a_refusal_is_not_hammered_and_heals_when_it_is_lifted(clock, journal, s
     store.error = error
     for _ in range(3):
         shipment.ship()
-        assert (shipment.refused, shipment.gone, shipment.retry_at) == (True, gone, clock.now + REFUSED_S)
+        assert (shipment.refused, shipment.gone, shipment.data.retry_at) == (True, gone, clock.now + REFUSED_S)
     assert shipment.trouble == f"the store does not take it: {error}"
     store.error = None
     shipment.ship()
@@ -402,9 +450,9 @@ def test_waiting_does_not_hammer_a_store_that_refuses(shipper, shipment, journal
     shipper.add(shipment)
     journal.log({"a": 0.0}, None)
     assert shipper.wait(lambda: shipment.refused, 10)
-    count = shipment.attempts
+    count = shipment.data.count
     assert not shipper.wait(lambda: shipment.pending == 0, 0.2)
-    assert shipment.attempts <= count + 2
+    assert shipment.data.count <= count + 2
 
 
 def test_what_is_done_is_taken_off_the_table(shipper, shipment, journal, store):
@@ -514,7 +562,7 @@ def test_a_backend_that_does_not_answer_holds_up_no_other_and_no_flush_of_it(
 
 
 def test_one_try_finds_out_for_all_that_a_backend_is_away_and_when_it_is_back(shipper, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("mlfoundry.shipping.shipment.BACK_OFF_S", (30.0, 30.0))
+    monkeypatch.setattr("mlfoundry.shipping.tries.BACK_OFF_S", (30.0, 30.0))
     away = Elsewhere()
     away.error = BackendUnavailable("no route")
     journals = [another_journal(tmp_path, number) for number in range(5)]
@@ -541,7 +589,7 @@ def test_what_a_dead_process_left_is_not_read_again_while_its_backend_is_away(sh
     left.close(settled=False)
     reads, take = [], recovery.take
     monkeypatch.setattr(recovery, "take", lambda folder: (reads.append(folder), take(folder))[1])
-    monkeypatch.setattr("mlfoundry.shipping.shipment.BACK_OFF_S", (0.01, 0.01))
+    monkeypatch.setattr("mlfoundry.shipping.tries.BACK_OFF_S", (0.01, 0.01))
     monkeypatch.setattr(shippers, "SWEEP_S", 0.01)
     shipper.watch(away, [tmp_path / "journals"])
     away.wait_for(lambda: True)
@@ -618,34 +666,120 @@ def test_after_each_file_others_have_their_turn(clock, journal, store):
         spool_of(journal).put(f"file-{number}", io.BytesIO(b"x"))
     shipment = Shipment(journal, store, NEW, run=KEY, fresh=True, last=True)
     for number in range(3):
-        assert not shipment.done.is_set()
         shipment.ship()
+        assert not shipment.done.is_set()
+        assert shipment.has_files_due(clock.now)
+        shipment.send_files(lambda: False)
         assert [path for path, _ in stored] == [f"file-{n}" for n in range(number + 1)]
     shipment.ship()
     assert shipment.done.is_set()
 
 
-def test_while_a_large_file_is_on_its_way_all_runs_are_heard_of(shipper, store, tmp_path, monkeypatch):
+def test_between_two_files_it_stops_when_the_process_does(journal, store):
+    store.put_artifact = lambda _run, path, _source: store._called("put_artifact", path)
+    for number in range(3):
+        spool_of(journal).put(f"file-{number}", io.BytesIO(b"x"))
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    shipment.ship()
+    shipment.send_files(lambda: True)
+    assert store.calls[-1] == ("put_artifact", "file-0")
+    assert spool_of(journal).size()[0] == 2
+
+
+def test_a_large_file_on_its_way_holds_up_no_records_and_an_end_waits_for_it(shipper, store, tmp_path):
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def put_artifact(_run, _path, _source):
+        arrived.set()
+        assert go_on.wait(20)
+
+    store.put_artifact = put_artifact
+    ingest = store.ingest
+    store.ingest = lambda batch: (
+        ingest(batch) if batch.journal_id == sending.journal_id else Acknowledgement(batch.stop, 0)
+    )
+    sending, other = another_journal(tmp_path, 1), another_journal(tmp_path, 2)
+    spool_of(sending).put("weights", io.BytesIO(b"x"))
+    shipments = [Shipment(each, store, NEW, run=KEY, fresh=True) for each in (sending, other)]
+    for each in shipments:
+        shipper.add(each)
+    assert arrived.wait(20)
+    for journal, shipment in zip((sending, other), shipments, strict=True):
+        journal.log({"a": 2.0}, None)
+        assert shipper.wait(lambda shipment=shipment: not shipment.pending, 10)
+        assert not shipment.trouble
+    shipments[0].last = True
+    assert not shipper.wait(shipments[0].done.is_set, 1.2)
+    assert not go_on.is_set()
+    go_on.set()
+    assert shipper.wait(shipments[0].done.is_set, 10)
+    other.close(settled=True)
+
+
+def test_a_file_that_is_not_taken_is_trouble_of_its_own_and_is_tried_again(clock, journal, store):
+    told = []
+
+    def put_artifact(_run, _path, _source):
+        if told:
+            raise told.pop()
+
+    store.put_artifact = put_artifact
+    spool_of(journal).put("weights", io.BytesIO(b"x"))
+    journal.log({"a": 1.0}, None)
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    is_refused_again = shipment.refusals()
+    assert not is_refused_again()
+    for error, message in (
+        (BackendUnavailable("no route"), "no route"),
+        (PermissionDenied("ask bob"), "the store does not take it: ask bob"),
+    ):
+        shipment.ship()
+        assert shipment.has_files_due(clock.now)
+        told.append(error)
+        shipment.send_files(lambda: False)
+        assert (shipment.trouble, shipment.data.trouble, shipment.pending) == (message, "", 0)
+        assert not shipment.has_files_due(clock.now)
+        clock.now += REFUSED_S + 1
+    assert (is_refused_again(), shipment.refusals()(), shipment.refused, shipment.refusal) == (True, False, True, error)
+    shipment.send_files(lambda: False)
+    assert (shipment.trouble, shipment.refused, shipment.refusal, shipment.has_files) == ("", False, None, False)
+
+
+def test_trouble_with_a_file_is_over_when_no_file_waits_any_more(journal, store):
+    store.put_artifact = lambda *_: store._called("put_artifact")
+    spool_of(journal).put("weights", io.BytesIO(b"x"))
+    shipment = Shipment(journal, store, NEW, run=KEY, fresh=True)
+    shipment.ship()
+    store.error = BackendUnavailable("no route")
+    shipment.send_files(lambda: False)
+    store.error = None
+    assert shipment.trouble == "no route"
+    for _, file in spool_of(journal).waiting():
+        Spool.done(file)
+    shipment.ship()
+    assert (shipment.trouble, shipment.has_files) == ("", False)
+
+
+def test_while_a_slow_batch_is_on_its_way_all_runs_are_heard_of(shipper, store, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["mlfoundry.shipping.shipment"], "HEARTBEAT_S", 0.05)
     monkeypatch.setattr(sys.modules["mlfoundry.shipping.lane"], "HEARTBEAT_S", 0.05)
     monkeypatch.setattr(sys.modules["mlfoundry.shipping.lane"], "BEATS_EVERY_S", 0.01)
     arrived, go_on = threading.Event(), threading.Event()
-    heard = []
+    heard, is_slow = [], threading.Event()
     took = store.ingest
 
     def ingest(batch):
         with store._changed:
             heard.append((batch.journal_id, len(batch.data), arrived.is_set() and not go_on.is_set()))
             store._changed.notify_all()
-        if batch.journal_id == sending.journal_id:
-            return took(batch)
-        return Acknowledgement(batch.stop, 0)
+        if batch.journal_id != sending.journal_id:
+            return Acknowledgement(batch.stop, 0)
+        if batch.data and is_slow.is_set():
+            arrived.set()
+            assert go_on.wait(20)
+        return took(batch)
 
-    def put_artifact(_run, _path, _source):
-        arrived.set()
-        assert go_on.wait(20)
-
-    store.ingest, store.put_artifact = ingest, put_artifact
+    store.ingest = ingest
     journals = [Journal(tmp_path / name, {"run_id": RUN, "role": "owner"}) for name in ("sending", "silent")]
     sending = journals[0]
     for each in journals:
@@ -655,7 +789,7 @@ def test_while_a_large_file_is_on_its_way_all_runs_are_heard_of(shipper, store, 
     for each in shipments:
         shipper.add(each)
     shipper.wait(lambda: not any(each.pending for each in shipments), 10)
-    spool_of(sending).put("weights", io.BytesIO(b"x"))
+    is_slow.set()
     sending.log({"a": 2.0}, None)
     assert arrived.wait(20)
     beats = {(each.journal_id, 0, True) for each in journals}
@@ -726,7 +860,7 @@ def test_a_record_that_no_request_can_hold_is_kept_and_said_and_not_tried_all_th
     assert shipment.refused
     assert not shipment.gone
     assert "a proxy takes no request of this size" in shipment.trouble
-    assert shipment.retry_at == clock.now + REFUSED_S
+    assert shipment.data.retry_at == clock.now + REFUSED_S
     assert shipment.pending > 100
     assert store.steps(journal) == [0]
     store.most = 1 << 20  # somebody has raised the limit
