@@ -32,3 +32,8 @@ class BasePath:
                 path = self._path + path
             scope = {**scope, "root_path": self._path, "path": path}
         await self._app(scope, receive, send)
+
+
+def path_below(scope: Message) -> str:
+    """Return the path of a request as the routes have it, without the base."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
