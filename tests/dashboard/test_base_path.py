@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -12,7 +13,10 @@ from playwright.sync_api import Browser, expect
 
 import mlfoundry
 from mlfoundry.cli import main
+from mlfoundry.errors import InvalidSetting
 from mlfoundry.records import RunKey
+from mlfoundry.server.app import create_app, require_base
+from mlfoundry.store.artifacts import ArtifactFolder
 from mlfoundry.wire import frames
 from mlfoundry.wire.requests import new_run_json
 from tests.browser.conftest import watched_pages
@@ -99,3 +103,25 @@ def test_what_is_no_path_is_refused_with_what_to_give(base: str) -> None:
     told = CliRunner().invoke(main, ["server", "--database", "runs.db", "--base-path", base])
     assert told.exit_code == 2
     assert "is no path; give one like /mlfoundry" in told.output
+
+
+def test_a_base_that_begins_as_an_address_of_the_server_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    place = tmp_path / "runs.db"
+    for base in ("/api", "/api/v1", "/dashboard", "/static", "/p", "/r/x", "/login", "/favicon.ico", "/healthz"):
+        told = CliRunner().invoke(main, ["server", "--database", str(place), "--base-path", base])
+        assert told.exit_code == 1, told.output
+        assert f"the base path is '{base}', and the server's own addresses begin with it" in told.output
+        assert "like /mlfoundry" in told.output
+    assert not place.exists()
+
+
+def test_every_route_is_one_that_a_base_may_not_begin_as(below: Site, tmp_path: Path) -> None:
+    firsts = {route.path.split("/")[1] for route in below.app.routes} - {""}  # type: ignore[attr-defined]
+    assert {"api", "p", "r", "static", "login"} <= firsts
+    for first in firsts:
+        with pytest.raises(InvalidSetting, match="begin with it"):
+            require_base(f"/{first}/below")
+        with pytest.raises(InvalidSetting, match="begin with it"):
+            create_app(below.database, ArtifactFolder(tmp_path), base_path=f"/{first}")
+        require_base(f"/tools/{first}")
+        require_base(f"/{first}s-own")
