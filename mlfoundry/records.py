@@ -353,7 +353,7 @@ class SeriesQuery:
         names: Metrics, None for all of them (without system metrics unless `system`).
         system: With `names` None: system metrics instead of logged ones; None for both, logged ones first.
         max_points: At most so many points a series, chosen so that first, last, least and greatest
-            of each bucket are among them; None for all points.
+            of each bucket are among them; None for all points. Not together with `since` or `most`.
         since: Number of points of a series that the reader has already; those are left out.
         most: At most so many points of each series: the next that arrived after those; None for all.
     """
