@@ -386,7 +386,7 @@ def _looked_at(
 
 def _journal_problem(found: Diagnosis, standing: str, why: Hindrance | None, journals: list[PendingJournal]) -> None:
     size = displays.size(sum(journal.size_bytes for journal in journals))
-    what = f"{_count(len(journals), 'journal')} ({size})"
+    what = f"{output.counted(len(journals), 'journal')} ({size})"
     runs = ", ".join(sorted({journal.run for journal in journals})[:5])
     if standing == "parked":
         reason = why.reason if why else "nothing is in the way of storing it any more"
@@ -397,7 +397,3 @@ def _journal_problem(found: Diagnosis, standing: str, why: Hindrance | None, jou
     else:
         whose = "living processes" if standing == "living" else "processes that are gone"
         found.problem(f"{what} of {whose} cannot be stored: {why.reason} ({runs})", why.whole_remedy())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"

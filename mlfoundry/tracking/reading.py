@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import InvalidInput, TooLarge
-from ..records import Series, SeriesQuery
+from ..records import LEAST_POINTS, Series, SeriesQuery
 from ..store import series
 from ..store.database import Transaction
 
-LEAST_POINTS = 4  # first, last, least and greatest
 SERIES_LIMIT = 10_000
 
 
