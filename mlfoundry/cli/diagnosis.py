@@ -293,18 +293,14 @@ def _size(folder: Path) -> int:
 
 def _check(found: Diagnosis, database: Database, bar: output.Progress) -> None:
     """Let SQLite check its file, then read every series of every run."""
-    from ..records import RunKey
-    from ..store import points
+    from ..store import points, runs
 
     remedy = "Restore a backup of the store, or export what can be read: mlfoundry export PROJECT --to FOLDER"
     try:
         for wrong in database.check():
             found.problem(f"SQLite finds the file damaged: {wrong}", remedy)
         with database.read() as tx:
-            # All runs of all users: a check of the bytes goes by no permission.
-            keys = [
-                RunKey(project_id, run_id.hex()) for project_id, run_id in tx.rows("SELECT project_id, run_id FROM run")
-            ]
+            keys = runs.homes(tx)
         bar.length = len(keys)
         for key in keys:
             for wrong in _verified(database, key, points.verify):
