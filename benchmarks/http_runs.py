@@ -235,7 +235,7 @@ def run_page(work: Workplace) -> Figures:
             backend.ingest(of_points(writing, 50, size, values, first_step=start))
         query = SeriesQuery(run, names, max_points=1000)
         found = backend.read_series(query)
-        new = SeriesQuery(run, names, max_points=1000, since=dict.fromkeys(names, rows - 10))
+        new = SeriesQuery(run, names, since=dict.fromkeys(names, rows - 10))
         return {
             "overview": median_ms(lambda: backend.read_series(query)),
             "answer_kb": len(frames.points_frame(found)) / 1000,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -59,8 +60,8 @@ def log_in(host: str, key: str) -> Login:
     key = key.strip()
     if not key.startswith("mlf_") or not key.isascii() or not key.isprintable() or " " in key:
         raise NotAuthenticated("this is no API key: one begins with mlf_. Nothing was sent and nothing is kept.")
-    caller = People(backend := HttpBackend(host, key)).whoami()
-    backend.close()
+    with closing(HttpBackend(host, key)) as backend:
+        caller = People(backend).whoami()
     kept().keep(host, api_key=key, user=caller.user)
     return Login(host, caller.user, caller.is_admin, caller.key.expires_at if caller.key is not None else None)
 

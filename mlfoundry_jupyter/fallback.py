@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mlfoundry import displays
 from mlfoundry.displays import Html
+from mlfoundry.names import SYSTEM_PREFIX
 from mlfoundry.panels import frames
 from mlfoundry.records import RunRecord, RunStatus, Series
 from mlfoundry.system_metrics import catalogue
@@ -278,7 +279,7 @@ def _summary(values: NDArray[np.float64], unit: str) -> str:
 
 def _short_name(name: str) -> str:
     """Return what tells a series from the others of its chart: ``gpu 1``, ``sent``."""
-    *parents, last = name.removeprefix("system/").split("/")
+    *parents, last = name.removeprefix(SYSTEM_PREFIX).split("/")
     numbered = [f"{before} {number}" for before, number in pairwise(parents) if number.isdecimal()]
     return "".join(numbered) or re.sub(r"_(bytes|bytes_per_s|percent)$", "", last).replace("_", " ")
 

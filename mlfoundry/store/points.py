@@ -27,6 +27,7 @@ from .keys import key_id
 MERGE_PIECES = 64
 SEAL_FROM = 1024
 _BLOCK = 200  # rows of one statement
+_STRETCH = 256 * SEALED  # points that are held at once to be thinned: 25 MB, and copies
 
 
 def columns(rows: Iterable[Rows], names: Mapping[int, Sequence[str]]) -> tuple[dict[str, Points], int]:
@@ -203,9 +204,12 @@ def compact(tx: Transaction, run: RunKey) -> None:
 
 
 def read(
-    tx: Transaction, run: RunKey, name: str, *, max_points: int | None, since: int, most: int | None = None
+    tx: Transaction, run: RunKey, name: str, *, max_points: int | None = None, since: int = 0, most: int | None = None
 ) -> Series:
-    """Return the points of one metric after the first `since`, `most` of them; an unknown metric has none."""
+    """Return the points of one metric after the first `since`, `most` of them; an unknown metric has none.
+
+    With `max_points`, which is about all of them, no more memory is taken than for a stretch of them and the answer.
+    """
     where = (run.project_id, bytes.fromhex(run.run_id), key_id(name))
     found = tx.row(
         "SELECT n FROM series WHERE project_id = ? AND run_id = ? AND system = ? AND key_id = ?",
@@ -215,22 +219,28 @@ def read(
     wanted = count - since
     if wanted <= 0:
         return Series(name, *chunks.join([]), count)
-    coarse = (
-        max_points is not None
-        and most is None
-        and not since
-        and wanted / (chunks.SEALED // chunks.OVERVIEW_STRETCHES) >= max_points / 16
-    )
-    if coarse:
-        points = _overviews(tx, where)
+    if max_points is not None:
+        points = _thinned(tx, where, count, max_points)
     elif most is None:
         points = _points(tx, where, since)
     else:
         points = chunks.cut(_points(tx, where, since, min(count, since + most)), 0, most)
-    points = chunks.in_order(points)
-    if max_points is not None:
-        points = chunks.thin(points, max(1, max_points // 4))
-    return Series(name, *points, count)
+    return Series(name, *chunks.in_order(points), count)
+
+
+def _thinned(tx: Transaction, where: tuple[int, bytes, int], count: int, max_points: int) -> Points:
+    """Return at most so many points of a series, of stretches of it that are thinned themselves where it is long."""
+    buckets = max(1, max_points // 4)
+    if count / (chunks.SEALED // chunks.OVERVIEW_STRETCHES) >= max_points / 16:
+        return chunks.thin(chunks.in_order(_overviews(tx, where)), buckets)
+    parts = []
+    for start in range(0, count, _STRETCH):
+        size = min(_STRETCH, count - start)
+        points = chunks.in_order(chunks.cut(_points(tx, where, start, start + size), 0, size))
+        if size < count:  # twice its share, so that buckets which begin elsewhere in the end still find their least
+            points = chunks.thin(points, math.ceil(2 * buckets * size / count))
+        parts.append(points)
+    return chunks.thin(chunks.in_order(chunks.join(parts)), buckets)
 
 
 def read_new(tx: Transaction, run: RunKey, counts: Mapping[str, int], since: Mapping[str, int]) -> list[Series]:

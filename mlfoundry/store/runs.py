@@ -125,6 +125,13 @@ def home(tx: Transaction, run_id: str) -> RunKey | None:
     return None if row is None else RunKey(row[0], run_id)
 
 
+def homes(tx: Transaction) -> list[RunKey]:
+    """Return all runs of all projects, for what is no user's question, such as a check of the bytes."""
+    return [
+        RunKey(project_id, run_id.hex()) for project_id, run_id in tx.rows("SELECT project_id, run_id FROM run_home")
+    ]
+
+
 def by_name(tx: Transaction, project_id: int, name: str) -> RunKey | None:
     """Return the run of a name that is not deleted, None when there is none."""
     row = tx.row("SELECT run_id FROM run WHERE project_id = ? AND name = ? AND deleted_at IS NULL", (project_id, name))
@@ -391,6 +398,14 @@ def seen(tx: Transaction, run: RunKey, now_us: int) -> bool:
             (now_us, *where),
         )
     return changed > 0
+
+
+def last_seen_us(tx: Transaction, run: RunKey) -> int | None:
+    """Return when the store last heard of a run, None when there is no such run."""
+    row = tx.row(
+        "SELECT last_seen_at FROM run WHERE project_id = ? AND run_id = ?", (run.project_id, bytes.fromhex(run.run_id))
+    )
+    return None if row is None else int(row[0])
 
 
 def lock(tx: Transaction, run: RunKey) -> bool:

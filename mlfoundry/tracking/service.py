@@ -104,16 +104,14 @@ class TrackingService:
 
     def list_projects(self, user: str) -> list[ProjectRecord]:
         """See `Backend.list_projects`."""
-        with self.database.read() as tx:
-            found = [projects.describe(tx, *each) for each in members.projects_of(tx, user)]
-            open_ones = [each.project_id for each in found if each is not None and each.running_count]
-            lost = [project_id for project_id in open_ones if self._lease.has_lost(tx, project_id)]
-        if lost:
-            for project_id in lost:
-                self._lease.end_lost(project_id)
-            return self.list_projects(user)
+
+        def read(tx: Transaction) -> tuple[list[int], list[ProjectRecord]]:
+            described = (projects.describe(tx, *each) for each in members.projects_of(tx, user))
+            found = [project for project in described if project is not None]
+            return [project.project_id for project in found if project.running_count], found
+
         return sorted(
-            (project for project in found if project is not None),
+            self._lease.look_through(read),
             key=lambda project: (project.last_run_at or project.created_at, project.name),
             reverse=True,
         )

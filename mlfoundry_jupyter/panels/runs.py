@@ -12,6 +12,7 @@ import mlfoundry
 from mlfoundry import Client, StoredRun
 from mlfoundry.displays import Html
 from mlfoundry.errors import InvalidInput, MlfoundryError
+from mlfoundry.names import SYSTEM_PREFIX
 from mlfoundry.panels import frames
 from mlfoundry.records import Permission, ProjectRecord, SeriesQuery
 from mlfoundry.results import Comparison
@@ -180,8 +181,8 @@ class RunsPanel(Panel):
             key = self._listing.run(run_id).record.key
             query = SeriesQuery(key, tuple(names) if names else None, max_points=max_points or MAX_POINTS)
             every = self.client.backend.read_series(query)
-            logged = [series for series in every if not series.name.startswith("system/")]
-            system = [series for series in every if series.name.startswith("system/")]
+            logged = [series for series in every if not series.name.startswith(SYSTEM_PREFIX)]
+            system = [series for series in every if series.name.startswith(SYSTEM_PREFIX)]
             found.append(frames.whole_points(run_id, logged, system))
         return None, found
 

@@ -89,7 +89,7 @@ def test_04_the_best_names_its_rule_and_never_a_failed_run_silently(open_page: O
 def test_04_the_best_of_more_runs_than_come_at_once_is_asked_for(
     open_page: Opener, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlfoundry.server.dashboard.listing.WHOLE_MOST", 20)
+    monkeypatch.setattr("mlfoundry.panels.runs_table.WHOLE_MOST", 20)
     page = open_page(site.digits)
     best = page.locator(".mlf-best")
     expect(best).to_contain_text("best: cnn-53 lowest last val_loss 0.0931 of 53 finished runs")

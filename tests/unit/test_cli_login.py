@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 import mlfoundry
 from mlfoundry import login
 from mlfoundry.cli import main
+from mlfoundry.tracking.http import HttpBackend
 from tests.server.processes import PROGRAM, environment
 from tests.servers import Servers, TeamServer, on_sqlite
 
@@ -88,6 +89,24 @@ def test_a_key_that_the_server_does_not_take_is_not_kept(server: TeamServer, cli
         assert told in cli("login", server.address, text=wrong + "\n", code=4).stderr
     assert "standard input holds no key" in cli("login", server.address, text="\n", code=1).stderr
     assert not _credentials(home).exists()
+
+
+def test_a_connection_is_closed_also_when_the_request_on_it_failed(
+    server: TeamServer, cli: Cli, ann: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[HttpBackend] = []
+    closed: list[HttpBackend] = []
+    begin, close = HttpBackend.__init__, HttpBackend.close
+    monkeypatch.setattr(
+        HttpBackend, "__init__", lambda self, *given, **more: (made.append(self), begin(self, *given, **more))[1]
+    )
+    monkeypatch.setattr(HttpBackend, "close", lambda self: (closed.append(self), close(self))[1])
+    wrong = "mlf_" + "0" * 36
+    cli("login", server.address, text=f"{wrong}\n", code=4)
+    assert closed == made
+    cli("doctor", code=1, MLFOUNDRY_API_KEY=wrong)
+    assert set(closed) == set(made)
+    assert len(made) > 1
 
 
 def test_a_failed_login_leaves_the_earlier_one(server: TeamServer, cli: Cli, ann: str) -> None:

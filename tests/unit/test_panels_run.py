@@ -1,5 +1,6 @@
 """The panel of a run, without a browser: what it sends, answers and displays, and when it stops."""
 
+import asyncio
 import json
 import os
 import threading
@@ -10,9 +11,11 @@ import pytest
 
 import mlfoundry
 from mlfoundry_jupyter.panels import RunPanel
+from mlfoundry_jupyter.panels import feed as feeds
 from mlfoundry_jupyter.panels.asset import asset, compressed
 from mlfoundry_jupyter.panels.feed import feed
 from mlfoundry_jupyter.panels.panel import Panel
+from tests.servers import on_sqlite
 from tests.unit import panel_wire
 from tests.unit.panel_wire import wait_for
 from tests.unit.test_panels_frames import read
@@ -157,6 +160,45 @@ def test_the_last_picture_is_left_by_a_cell_as_well_for_what_a_thread_displays_m
     assert [text.partition(" ")[0] for text in left] == ["✓", "✓"]
     feed()._cell_has_ended(None)
     assert len(left) == 2
+
+
+def test_the_end_of_a_cell_does_not_wait_for_a_server_that_does_not_answer(wire, servers, home, monkeypatch):
+    left, asked, goes_on = [], threading.Event(), threading.Event()
+    monkeypatch.setattr(feeds, "SETTLE_S", 0.2)
+    monkeypatch.setattr("IPython.display.update_display", lambda bundle, **_: left.append(bundle["text/plain"]))
+    server = on_sqlite(servers, home / "server")
+    with mlfoundry.get_client(server.address, api_key=server.key("ann")) as client:
+        run = client.create_run("demo", "svm", log_system_metrics=False, capture=False)
+        run.flush()
+        panel = RunPanel(run.run_id, client)
+        panel._display_ids = ["here"]
+        inner = servers._apps[server.name]
+
+        async def hangs(scope, receive, send):
+            asked.set()
+            while not goes_on.is_set():
+                await asyncio.sleep(0.01)
+            await inner(scope, receive, send)
+
+        servers._apps[server.name] = hangs
+        took_s = []
+        for _ in range(3):
+            began = time.monotonic()
+            feed()._cell_has_ended(None)
+            took_s.append(time.monotonic() - began)
+        assert asked.is_set()
+        assert took_s[0] >= 0.2
+        assert max(took_s[1:]) < 0.2  # nothing is expected of it any more
+        assert left == []
+        goes_on.set()
+        wait_for(lambda: left)
+        wait_for(lambda: feed()._awaited.settled.is_set() and not feed()._cell_ends)
+        servers._apps[server.name] = inner
+        run.end()
+        monkeypatch.setattr(feeds, "SETTLE_S", 20.0)
+        feed()._cell_has_ended(None)
+        assert [text.partition(" ")[0] for text in left] == ["●", "✓"]
+    server.close()
 
 
 def is_open(panel):

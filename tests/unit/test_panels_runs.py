@@ -3,6 +3,7 @@
 import pytest
 
 import mlfoundry
+from mlfoundry.panels import runs_table
 from mlfoundry_jupyter.panels import CollaboratorsPanel, ProjectsPanel, RunsPanel
 from mlfoundry_jupyter.panels import listing as listings
 from tests.unit import panel_wire
@@ -54,7 +55,7 @@ def test_the_first_screen_comes_before_the_rest(wire, client, runs, monkeypatch)
 
 
 def test_of_more_runs_than_a_page_holds_the_rest_is_fetched_by_place(wire, client, runs, monkeypatch):
-    monkeypatch.setattr(listings, "MOST", 2)
+    monkeypatch.setattr(runs_table, "WHOLE_MOST", 2)
     panel = RunsPanel("demo", client)
     panel.pulse(0.0)
     header, _ = wire.frames(panel)[0]
@@ -92,6 +93,17 @@ def test_a_new_run_and_what_a_running_one_logs_are_sent_alone(wire, client, runs
     panel.pulse(40.0)
     last = table(wire.messages(panel, "frame")[-1][1][0])
     assert [(row["name"], row["status"]) for row in last] == [("live", "FINISHED")]
+
+
+def test_a_running_run_whose_last_value_is_nan_is_sent_once(wire, client, runs):
+    live = make(client, "live", end=False, loss=float("nan"))
+    panel = RunsPanel("demo", client)
+    panel.pulse(0.0)
+    assert names(wire, panel) == [["live", "c", "b", "a"]]
+    wire.forget()
+    panel.pulse(10.0)
+    assert wire.sent == []
+    live.end()
 
 
 def test_runs_that_somebody_else_deleted_are_missed(wire, client, runs):

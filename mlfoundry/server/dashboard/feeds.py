@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from ...errors import InvalidInput
-from ...panels import frames
+from ...names import SYSTEM_PREFIX
+from ...panels import frames, runs_table
 from ...records import Permission, RunQuery, SeriesQuery
 from ...wire import records as wire
 from ..context import Caller, Has, Run, answer, no_content, room
@@ -18,17 +19,17 @@ from ..policy import Needs, needs
 from . import sources
 from .bundle import bundle, message
 from .following import Following, few_points
-from .listing import WHOLE_MOST, Listing
+from .listing import Listing
 
 router = room("dashboard", "/dashboard")
 PROJECT = "/projects/{project_id}"
 RUN = "/projects/{project_id}/runs/{run_id}"
 PIECE = 2000
-COMPARED_MOST = 200
+ASKED_MOST = 200  # runs of one question
 CURVES_MOST = 20_000
 
 Places = Annotated[int, Query(ge=0, lt=1 << 40)]
-Many = Annotated[int, Query(ge=1, le=WHOLE_MOST)]
+Many = Annotated[int, Query(ge=1, le=runs_table.WHOLE_MOST)]
 
 
 class Changes(BaseModel):
@@ -106,7 +107,7 @@ def search(has: Has, caller: Caller, project_id: ProjectId, filter: str = "") ->
     listing = Listing(has.tracking, caller.user, project_id)
     first = has.tracking.search_runs(caller.user, RunQuery(project_id, filter, limit=1, params=(), metrics=(), tags=()))
     told: dict[str, Any] = {"hints": list(first.hints)}
-    if listing.is_paged:
+    if runs_table.is_paged(listing.project):
         told |= {"runs": [], "total": has.tracking.count_runs(caller.user, project_id, filter)}
     else:
         told["runs"] = listing.matching(filter)
@@ -130,8 +131,8 @@ def series(has: Has, caller: Caller, project_id: ProjectId, body: Wanted) -> Res
     for record in found:
         query = SeriesQuery(record.key, names, max_points=min(body.max_points or most, most))
         every = has.tracking.read_series(caller.user, query)
-        logged = [each for each in every if not each.name.startswith("system/")]
-        system = [each for each in every if each.name.startswith("system/")]
+        logged = [each for each in every if not each.name.startswith(SYSTEM_PREFIX)]
+        system = [each for each in every if each.name.startswith(SYSTEM_PREFIX)]
         parts.append(frames.whole_points(record.key.run_id, logged, system))
     return bundle(parts)
 
@@ -209,6 +210,6 @@ def keys(has: Has, caller: Caller) -> Response:
 
 
 def _few(runs: list[str]) -> list[str]:
-    if len(runs) > COMPARED_MOST:
-        raise InvalidInput(f"{len(runs)} runs are too many at once; select at most {COMPARED_MOST}")
+    if len(runs) > ASKED_MOST:
+        raise InvalidInput(f"{len(runs)} runs are too many at once; select at most {ASKED_MOST}")
     return runs

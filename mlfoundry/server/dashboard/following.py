@@ -9,8 +9,7 @@ from typing import Any
 
 from ...names import SYSTEM_PREFIX
 from ...panels import frames
-from ...records import Permission, RunKey, RunRecord, Series, SeriesQuery
-from ...tracking.reading import LEAST_POINTS
+from ...records import LEAST_POINTS, Permission, RunKey, RunRecord, Series, SeriesQuery
 from ...tracking.service import TrackingService
 from .bundle import message
 
