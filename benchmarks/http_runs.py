@@ -43,6 +43,7 @@ def fill(uri: str, runs: int, *, user: str = team.USER) -> None:
     with database.write() as tx:
         keys.note(tx, first, "metric", [f"metric-{number}" for number in VALUES])
         keys.note(tx, first, "param", [f"param-{number}" for number in VALUES])
+        tx.run("UPDATE project SET runs = ? WHERE project_id = ?", (runs, first.project_id))
         tx.run("ANALYZE")  # as PostgreSQL does by itself within a minute
     database.close()
 

@@ -134,10 +134,12 @@ def legal_path(path: object) -> str:
 
 
 def numbered(name: str, number: int) -> str:
-    """Return ``name-2`` for 2, and so on: what a run is called whose name is taken.
+    """Return ``name-2`` for 2, and so on: what a run is called whose name is taken; for 1 the name itself.
 
     The suffix counts within the 128 characters of a name: a long name is cut to make room.
     """
+    if number == 1:
+        return name
     suffix = f"-{number}"
     return name[: NAME_LIMIT - len(suffix)] + suffix
 
