@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import NotFound
+from ...names import is_run_id
 from ...panels import frames
 from ...records import ProjectRecord, RunQuery, RunRecord
 from ...tracking.rights import no_run
@@ -55,7 +56,8 @@ class Listing:
         }
         found.update((record.key.run_id, record) for record in self._search("", limit=NEWEST))
         gone = []
-        for run_id in [each for each in running[:FOLLOWED_MOST] if each not in found]:
+        asked = [each for each in running[:FOLLOWED_MOST] if is_run_id(each)]  # anything else is no run of a page
+        for run_id in [each for each in asked if each not in found]:
             try:
                 record = self._tracking.get_run(self._user, run_id)
             except NotFound:
