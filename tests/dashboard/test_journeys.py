@@ -103,14 +103,14 @@ def test_a_run_of_more_metrics_than_a_page_holds_says_so_and_where_the_others_ar
         "There are charts of the first 3 of 5 metrics, by name. Details has the latest values of all; "
         'run.get_metrics("NAME") reads the points of any.'
     )
-    log.points("b", [0.25], first_step=2, gap_us=1_000_000).points("c0", [0.75], gap_us=1_000_000)
+    log.points("b", [0.25], first_step=2, gap_us=1_000_000).points("zeta", [0.75], gap_us=1_000_000)
     log.end("FINISHED", 3_000_000).send()
     expect(page.locator(".mlf-run-header")).to_contain_text("finished")
     expect(rest).to_contain_text("the first 3 of 6 metrics")
     page.get_by_role("tab", name="Details").click()
     table = page.get_by_role("tabpanel", name="Details").locator("section", has_text="least").get_by_role("row")
     expect(table).to_have_count(1 + 6)
-    expect(table.filter(has_text="c0")).to_contain_text("0.75")
+    expect(table.filter(has_text="zeta")).to_contain_text("0.75")
     expect(page.locator(".mlf-run-header")).to_contain_text("b0.25")
 
 

@@ -128,7 +128,9 @@ class Following:
         # A page has the latest values of the series that it holds from their points.
         adds = bool(known.order) and not self.has_ended
         if adds:
-            record = replace(record, metrics={n: m for n, m in record.metrics.items() if n not in shown.counts})
+            record = replace(
+                record, metrics={name: record.metrics[name] for name in record.metrics if name not in shown.counts}
+            )
         snapshot = frames.run_snapshot(
             record,
             self.facts,
