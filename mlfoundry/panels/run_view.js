@@ -87,6 +87,7 @@ class RunView {
       settings: () => this._settings("metrics"),
       empty: line,
       shownAtFirst: firstMetrics,
+      points: this._points,
     });
     const none = element(
       "div",
@@ -100,6 +101,7 @@ class RunView {
       settings: () => this._settings("system"),
       empty: none,
       shownAtFirst: firstSystem,
+      points: this._points,
     });
     this._cells = new CellsTab();
     this._about = new AboutTab(this._source, this._points);

@@ -18,7 +18,7 @@ from ..fields import ProjectId
 from ..policy import Needs, needs
 from . import sources
 from .bundle import bundle, message
-from .following import Following, few_points
+from .following import SERIES_MOST, Following, Known, few_points
 from .listing import Listing
 
 router = room("dashboard", "/dashboard")
@@ -27,6 +27,7 @@ RUN = "/projects/{project_id}/runs/{run_id}"
 PIECE = 2000
 ASKED_MOST = 200  # runs of one question
 CURVES_MOST = 20_000
+HELD_MOST = 2 * SERIES_MOST
 
 Places = Annotated[int, Query(ge=0, lt=1 << 40)]
 Many = Annotated[int, Query(ge=1, le=runs_table.WHOLE_MOST)]
@@ -49,13 +50,28 @@ class Wanted(BaseModel):
     max_points: int | None = None
 
 
-class Known(BaseModel):
-    """What a page of a run knows: a mark, the names of its series in its order, and how many points it has of each."""
+class Held(BaseModel):
+    """What a page of a run holds, see `Known`; counts as [count, how often it stands there]."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     seen: str = ""
+    order: str = ""
+    counts: list[list[int]] = []
     names: list[str] = []
-    counts: list[int] = []
+
+    def known(self) -> Known:
+        """Return it once it is known to be possible."""
+        for pair in self.counts:
+            if len(pair) != 2 or not 0 <= pair[0] < 1 << 63 or not 1 <= pair[1] <= HELD_MOST:
+                raise InvalidInput(
+                    f"{pair} is no [count, how often] with a count of points and 1 to {HELD_MOST:,} times"
+                )
+        series = sum(times for _, times in self.counts)
+        if series > HELD_MOST:
+            raise InvalidInput(f"counts of {series:,} series; a page holds at most {HELD_MOST:,}")
+        if self.names and len(set(self.names)) != series:
+            raise InvalidInput(f"{len(self.names)} names and {series} counts; give one count for each name, once")
+        return Known(self.seen, self.order, [(count, times) for count, times in self.counts], self.names)
 
 
 @router.get("/projects", include_in_schema=False)
@@ -167,12 +183,9 @@ def people(has: Has, caller: Caller, project_id: ProjectId) -> Response:
 
 @router.post(RUN + "/news", include_in_schema=False)
 @needs(Needs.READ)
-def news(has: Has, caller: Caller, run: Run, body: Known) -> Response:
+def news(has: Has, caller: Caller, run: Run, body: Held) -> Response:
     """Give what a page does not know of a run yet."""
-    if len(body.names) != len(body.counts) or len(set(body.names)) != len(body.names):
-        raise InvalidInput(f"{len(body.names)} names and {len(body.counts)} counts; give one count for each name, once")
-    known = list(zip(body.names, body.counts, strict=True))
-    return bundle(Following(has.tracking, caller.user, run).news(body.seen, known))
+    return bundle(Following(has.tracking, caller.user, run).news(body.known()))
 
 
 @router.get(RUN + "/code", include_in_schema=False)
