@@ -20,6 +20,8 @@ MAX_POINTS = 1000
 FIRST_WHOLE_S = 1.0
 WHOLE_TIMES = 4
 LOOK_S = 2.0
+LOOK_OWN_S = 5.0  # at a run of this process, of which nothing has changed: its end and its cells' ends are told anyhow
+HEALTH_LOOK_S = 2.0
 HEALTH_S = 5.0
 
 Message = tuple[dict[str, Any], tuple[bytes, ...]]
@@ -44,22 +46,29 @@ class Following:
         self._places: dict[str, int] = {}
         self._counts: dict[str, int] = {}
         self._began_s: float | None = None
-        self._whole_at_s = self._look_at_s = self._health_at_s = 0.0
+        self._whole_at_s = self._look_at_s = self._health_look_at_s = self._health_at_s = 0.0
         self._told: tuple[Any, ...] = ()
         self._told_health: tuple[Any, ...] = ()
 
     # -- messages --------------------------------------------------------------------------------
 
-    def new(self, now_s: float) -> list[Message]:
-        """Return what is new since the last call, and a whole frame whenever one is due."""
+    def new(self, now_s: float, *, looks: bool = False) -> list[Message]:
+        """Return what is new since the last call, and a whole frame whenever one is due.
+
+        Args:
+            now_s: The time, of a clock that never jumps.
+            looks: Whether to look at once at what else the run is than points.
+        """
         if self._began_s is None:
             self._began_s = now_s
         messages: list[Message] = []
-        if now_s >= self._look_at_s or self._local_has_ended():
-            self._look_at_s = now_s + LOOK_S
+        if looks or now_s >= self._look_at_s or self._local_has_ended():
             self.look()
             messages += self._snapshot()
-        messages += self._health(now_s)
+            self._look_at_s = now_s + (LOOK_S if messages or not isinstance(self.run, Run) else LOOK_OWN_S)
+        if looks or now_s >= self._health_look_at_s or self.has_ended:
+            self._health_look_at_s = now_s + HEALTH_LOOK_S
+            messages += self._health(now_s)
         is_whole_due = now_s >= self._whole_at_s
         delta = None if is_whole_due or self.has_ended else self._new_points()
         if delta is None:

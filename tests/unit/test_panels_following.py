@@ -133,8 +133,12 @@ def test_the_run_is_told_again_only_when_more_than_its_values_has_changed(run):
     assert "run" not in kinds(following.new(3.0))
     run.set_tags({"stage": "tuned"})
     run.flush()
-    told = [content for content, _ in following.new(6.0) if content["kind"] == "run"]
+    assert "run" not in kinds(following.new(6.0))  # nothing had changed, so it is looked at again after a while
+    told = [content for content, _ in following.new(8.0) if content["kind"] == "run"]
     assert told[0]["run"]["tags"] == {"stage": "tuned"}
+    run.set_tags({"stage": "done"})
+    run.flush()
+    assert kinds(following.new(8.5, looks=True))[0] == "run"
 
 
 def test_a_run_of_another_handle_is_followed_without_a_health_of_its_own(client, run):
