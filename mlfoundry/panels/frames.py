@@ -55,17 +55,18 @@ def frame(header: Mapping[str, Any], columns: Sequence[Column]) -> bytes:
     return b"".join([struct.pack("<I", len(text)), text, *parts])
 
 
-def whole_points(run_id: str, logged: Sequence[Series], system: Sequence[Series]) -> bytes:
+def whole_points(run_id: str, logged: Sequence[Series], system: Sequence[Series], *, left_out: int = 0) -> bytes:
     """Return all that a run has measured so far, or an overview of it.
 
     Args:
         run_id: The run.
         logged: Its metrics.
         system: Its system metrics.
+        left_out: How many more metrics it has than these.
     """
     heads = [_series_head(series, is_system=False) for series in logged]
     heads += [_series_head(series, is_system=True) for series in system]
-    header = {"kind": "points", "run": run_id, "whole": True, "series": heads}
+    header = {"kind": "points", "run": run_id, "whole": True, "series": heads, "left_out": left_out}
     return frame(header, _point_columns([*logged, *system]))
 
 

@@ -129,24 +129,27 @@ function costOf(cell) {
 
 /** The inside of the tabs Metrics and System. `kind` is "metrics" or "system". */
 export class ChartsTab {
-  constructor(kind, source, { charts, settings, empty, shownAtFirst }) {
+  constructor(kind, source, { charts, settings, empty, shownAtFirst, note = () => "" }) {
     this._kind = kind;
     this._source = source;
     this._chartsOf = charts;
     this._settingsOf = settings;
     this._shownAtFirst = shownAtFirst;
+    this._noteOf = note;
     this._key = "";
     this._chooser = new ChartChooser(`choose ${kind === "system" ? "system charts" : "metrics"}`, (keys) =>
       this._choose(keys),
     );
     this._message = element("div", { class: "mlf-error", role: "alert", hidden: true });
     this._empty = element("div", { class: "mlf-empty" }, empty);
+    this._note = element("div", { class: "mlf-note mlf-charts-note", role: "note", hidden: true });
     this._place = element("div", { class: "mlf-charts-place" });
     this.node = element(
       "div",
       { class: "mlf-charts-tab" },
       this._chooser.node,
       this._message,
+      this._note,
       this._empty,
       this._place,
     );
@@ -168,6 +171,8 @@ export class ChartsTab {
       { ...settings, now: 0 },
     ]);
     this._empty.hidden = all.length > 0 || !isSettled;
+    setText(this._note, this._noteOf());
+    this._note.hidden = !this._note.textContent;
     this._chooser.update(all, shown);
     if (key === this._key) {
       this._view.touch();

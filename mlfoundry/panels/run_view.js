@@ -87,6 +87,7 @@ class RunView {
       settings: () => this._settings("metrics"),
       empty: line,
       shownAtFirst: firstMetrics,
+      note: () => this._fewOfMany(),
     });
     const none = element(
       "div",
@@ -116,6 +117,14 @@ class RunView {
       tabs.map(([name, title, tab]) => ({ name, title, content: tab.node })),
       (name) => this._selectTab(name),
     );
+  }
+
+  _fewOfMany() {
+    const { leftOut } = this._points;
+    if (!leftOut) return "";
+    const shown = this._points.all().filter((series) => !series.system).length;
+    const which = `the first ${figure(shown)} of ${figure(shown + leftOut)} metrics, by name`;
+    return `Charts are of ${which}. Details has the values of all; run.get_metrics("NAME") reads the points of any.`;
   }
 
   _selectTab(name) {

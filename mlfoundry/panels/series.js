@@ -104,6 +104,7 @@ export class RunPoints {
     this._order = [];
     this.version = 0;
     this.shape = 0;
+    this.leftOut = 0;
   }
 
   /** When the newest point was logged, in seconds since 1970; -Infinity without one. */
@@ -124,7 +125,8 @@ export class RunPoints {
    * Take a decoded `points` frame.
    *
    * Returns "taken", or "missing" when points lie between what is here and what came: then nothing of that series
-   * was taken, and a whole frame is needed. `shape` counts how often a series was added, `version` every change.
+   * was taken, and a whole frame is needed. `shape` counts how often a series was added, `version` every change;
+   * `leftOut` says how many more metrics the run has than are sent.
    */
   take(header, columns) {
     this.version += 1;
@@ -133,6 +135,7 @@ export class RunPoints {
 
   _takeWhole(header, columns) {
     let start = 0;
+    this.leftOut = header.left_out ?? 0;
     this._order = header.series.map((told) => {
       const known = this._byName.get(key(told.name, told.system));
       const series = known ?? new Series(told);

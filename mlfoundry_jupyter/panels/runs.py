@@ -13,12 +13,12 @@ from mlfoundry import Client, StoredRun
 from mlfoundry.displays import Html
 from mlfoundry.errors import InvalidInput, MlfoundryError
 from mlfoundry.panels import frames
+from mlfoundry.panels.limits import MAX_POINTS
 from mlfoundry.records import Permission, ProjectRecord, SeriesQuery
 from mlfoundry.results import Comparison
 
 from .. import list_pictures
 from .feed import feed
-from .following import MAX_POINTS
 from .listing import Listing
 from .panel import Answer, Panel, Picture
 

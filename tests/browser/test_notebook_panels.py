@@ -242,9 +242,7 @@ def test_a_cell_that_is_executed_again_and_again_leaves_one_panel(lab, page):
     assert page.locator(".mlf-run .js-plotly-plot").count() == 1
 
 
-def test_a_page_that_is_loaded_again_lets_former_panels_go_and_another_window_keeps_its_own(
-    lab, new_page
-):
+def test_a_page_that_is_loaded_again_lets_former_panels_go_and_another_window_keeps_its_own(lab, new_page):
     cell = "panel = RunPanel(run)\npanel.show()"
     lab.write("windows.ipynb", [SETUP + "run = client.create_run('windows', 'svm', capture=False)", cell, COUNT])
     first, second = new_page(), new_page()

@@ -164,6 +164,15 @@ def test_what_the_tracker_takes_of_a_short_run_is_told_in_seconds_and_of_a_long_
     expect(run.page.locator(".mlf-run-health")).to_contain_text("tracker 140 ms of CPU")
 
 
+def test_where_not_all_metrics_are_sent_it_is_said_how_many_there_are_and_where_the_rest_is(run):
+    run.show("{book: new Logbook()}")
+    expect(run.page.locator(".mlf-charts-note").first).to_be_hidden()
+    run.get("(source.send(book.whole(Infinity, 7300)), null)")
+    note = run.page.locator(".mlf-charts-note").first
+    expect(note).to_contain_text("Charts are of the first 2 of 7,302 metrics, by name.")
+    expect(note).to_contain_text('Details has the values of all; run.get_metrics("NAME") reads the points of any.')
+
+
 def test_the_state_of_the_tracker_stands_below_and_trouble_is_red(run):
     run.show(drawn=None)
     expect(run.page.locator(".mlf-run-health")).to_contain_text("all stored · nothing refused · tracker 0.2 % CPU")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from mlfoundry.errors import TooLarge
+from mlfoundry.panels import limits
 from mlfoundry.records import RunKey, SeriesQuery
-from mlfoundry.server.dashboard import feeds, following
+from mlfoundry.server.dashboard import feeds
 from mlfoundry.server.dashboard.following import Following
 from mlfoundry.server.routes import data
 from mlfoundry.tracking import http
@@ -98,8 +99,8 @@ def test_a_page_of_a_run_shows_so_many_series_and_points_and_no_more(
     server: TeamServer, run: RunKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules: TrackingService = server.app.state.services.tracking
-    monkeypatch.setattr(following, "SERIES_MOST", 3)
-    monkeypatch.setattr(following, "POINTS_MOST", 60)
+    monkeypatch.setattr(limits, "SERIES_MOST", 3)
+    monkeypatch.setattr(limits, "POINTS_MOST", 60)
     asked: list[Any] = []
     read = rules.read_series
 
@@ -113,6 +114,7 @@ def test_a_page_of_a_run_shows_so_many_series_and_points_and_no_more(
     page.news("", [])
     assert [names for names, _ in asked] == [("a", "b", "c"), ()]
     assert sum(count for _, count in asked) <= 60
+    assert b'"left_out":2' in page.whole_points()
     known = [(name, POINTS) for name in "abc"]
     asked.clear()
     assert page._new_points(known) == b""
@@ -130,7 +132,7 @@ def test_a_page_of_a_run_shows_so_many_series_and_points_and_no_more(
 def test_curves_of_many_runs_are_coarser_and_too_many_are_refused(
     server: TeamServer, run: RunKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "POINTS_MOST", 200)
+    monkeypatch.setattr(limits, "POINTS_MOST", 200)
     monkeypatch.setattr(feeds, "CURVES_MOST", 15)
     place = f"/dashboard/projects/{run.project_id}/series"
     fine = ask(server, "POST", place, server.key("ann"), json={"runs": [run.run_id] * 3})

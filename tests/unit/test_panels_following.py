@@ -211,3 +211,17 @@ def test_an_update_of_many_metrics_is_small_and_asks_the_store_few_questions(run
     assert kinds(messages) == ["frame"]
     assert total_bytes(messages) <= 1500
     assert len(asked) <= 8, asked
+
+
+def test_of_more_metrics_than_a_page_is_sent_the_first_are_and_how_many_are_left_out_is_told(run, monkeypatch):
+    monkeypatch.setattr("mlfoundry.panels.limits.SERIES_MOST", 3)
+    log(run, 0, **dict.fromkeys("edcba", 0.5))
+    following = Following(run)
+    ((header, _),) = frames(following.new(0.0))
+    assert [each["name"] for each in header["series"]] == ["a", "b", "c"]
+    assert header["left_out"] == 2
+    log(run, 1, **dict.fromkeys("fedcba", 0.25))
+    ((header, columns),) = frames(following.new(0.5))
+    assert (header["whole"], columns["index"].tolist()) == (False, [0, 1, 2])
+    ((header, _),) = frames(following.whole())
+    assert header["left_out"] == 3

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from ...errors import InvalidInput
-from ...panels import frames
+from ...panels import frames, limits
 from ...records import Permission, RunQuery, SeriesQuery
 from ...wire import records as wire
 from ..context import Caller, Has, Run, answer, no_content, room
@@ -17,7 +17,7 @@ from ..fields import ProjectId
 from ..policy import Needs, needs
 from . import sources
 from .bundle import bundle, message
-from .following import Following, few_points
+from .following import Following
 from .listing import WHOLE_MOST, Listing
 
 router = room("dashboard", "/dashboard")
@@ -126,7 +126,7 @@ def series(has: Has, caller: Caller, project_id: ProjectId, body: Wanted) -> Res
             f"these {len(found):,} runs have {count:,} curves; at most {CURVES_MOST:,} are shown at once. Choose fewer "
             "runs, or name the metrics."
         )
-    most = few_points(count)
+    most = limits.few_points(count)
     for record in found:
         query = SeriesQuery(record.key, names, max_points=min(body.max_points or most, most))
         every = has.tracking.read_series(caller.user, query)

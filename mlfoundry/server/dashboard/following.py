@@ -8,22 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...names import SYSTEM_PREFIX
-from ...panels import frames
+from ...panels import frames, limits
 from ...records import Permission, RunKey, RunRecord, RunStatus, Series, SeriesQuery
-from ...tracking.reading import LEAST_POINTS
 from ...tracking.service import TrackingService
 from .bundle import message
 
-MAX_POINTS = 1000
-SERIES_MOST = 5000  # of a run, the first by name; whoever logs more looks at tables
-POINTS_MOST = 2_000_000  # of one answer: 48 MB
-
 Known = Sequence[tuple[str, int]]
-
-
-def few_points(series: int) -> int:
-    """Return how many points each of so many series may have in one answer."""
-    return max(LEAST_POINTS, min(MAX_POINTS, POINTS_MOST // max(1, series)))
 
 
 class Following:
@@ -80,19 +70,22 @@ class Following:
 
     def whole_points(self) -> bytes:
         """Return all that the run has measured, or an overview of it."""
-        logged, system = self._shown(self._tracking.count_points(self._user, self.record.key))
-        points = few_points(len(logged) + len(system))
+        held = self._tracking.count_points(self._user, self.record.key)
+        logged, system = self._shown(held)
+        points = limits.few_points(len(logged) + len(system))
+        every = sum(not name.startswith(SYSTEM_PREFIX) for name in held)
         return frames.whole_points(
             self.record.key.run_id,
             self._read(names=logged, max_points=points),
             self._read(names=system, max_points=points),
+            left_out=every - len(logged),
         )
 
     def _shown(self, counts: Mapping[str, int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the names of the logged and of the system metrics that a page holds."""
         logged = [name for name in counts if not name.startswith(SYSTEM_PREFIX)]
         system = [name for name in counts if name.startswith(SYSTEM_PREFIX)]
-        return tuple(logged[:SERIES_MOST]), tuple(system[:SERIES_MOST])
+        return tuple(logged[: limits.SERIES_MOST]), tuple(system[: limits.SERIES_MOST])
 
     def _new_points(self, known: Known) -> bytes | None:
         """Return the points that came since, empty without any; None when all must be read again."""
@@ -103,7 +96,8 @@ class Following:
         if not places.keys() >= set(shown) or any(held[name] < counts[name] for name in shown):
             return None
         grown = tuple(name for name in shown if held[name] > counts[name])
-        if sum(held[name] - counts[name] for name in grown) > min(POINTS_MOST, MAX_POINTS * max(1, len(shown))):
+        most = min(limits.POINTS_MOST, limits.MAX_POINTS * max(1, len(shown)))
+        if sum(held[name] - counts[name] for name in grown) > most:
             return None  # somebody logs so fast that an overview is shorter
         if not grown:
             return b""
