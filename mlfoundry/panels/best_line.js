@@ -4,6 +4,7 @@ import { button, element, replace } from "./dom.js";
 import { figure } from "./numbers.js";
 import { askBestRun, bestRun, defaultRule, ruleText } from "./best.js";
 import { rankedMetrics, direction } from "./columns.js";
+import { cutInTheMiddle } from "./table_cells.js";
 
 const FATES = { FAILED: "failed", KILLED: "was killed", RUNNING: "still runs" };
 
@@ -105,8 +106,9 @@ export class BestLine {
 
   _link(row) {
     const { runs, onReveal } = this.options;
-    const name = element("bdi", { class: "mlf-cut-name" }, runs.value(row, "name") ?? "");
-    return button(name, () => onReveal(runs.id(row)), { class: "mlf-link", title: runs.value(row, "name") });
+    const name = runs.value(row, "name") ?? "";
+    const shown = element("span", { class: "mlf-cut" }, cutInTheMiddle(name));
+    return button(shown, () => onReveal(runs.id(row)), { class: "mlf-link", title: name });
   }
 
   _toggle() {

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from mlfoundry.errors import TooLarge
+from mlfoundry.panels import limits
 from mlfoundry.records import RunKey, SeriesQuery
-from mlfoundry.server.dashboard import feeds, following
+from mlfoundry.server.dashboard import feeds
 from mlfoundry.server.dashboard.following import Following, Known
 from mlfoundry.server.routes import data
 from mlfoundry.tracking import http
@@ -101,8 +102,8 @@ def test_a_client_gets_overviews_of_many_metrics_in_pieces(backend: Any, run: Ru
 def asked(server: TeamServer, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The names that are read while three series and sixty points are the most of a page, with how many points came."""
     rules: TrackingService = server.app.state.services.tracking
-    monkeypatch.setattr(following, "SERIES_MOST", 3)
-    monkeypatch.setattr(following, "POINTS_MOST", 60)
+    monkeypatch.setattr(limits, "SERIES_MOST", 3)
+    monkeypatch.setattr(limits, "POINTS_MOST", 60)
     seen: list[Any] = []
     read = rules.read_series
 
@@ -154,7 +155,7 @@ def test_a_page_of_a_run_is_told_the_points_of_a_new_series_and_not_again_those_
     server: TeamServer, run: RunKey, asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules: TrackingService = server.app.state.services.tracking
-    monkeypatch.setattr(following, "SERIES_MOST", 10)
+    monkeypatch.setattr(limits, "SERIES_MOST", 10)
     state, points = headers(Following(rules, "ann", run).news())
     grow(rules, run, "aa", 20, journal_id=9)
     asked.clear()
@@ -191,7 +192,7 @@ def test_what_a_page_asks_of_a_run_is_as_long_as_what_is_new(server: TeamServer,
 def test_curves_of_many_runs_are_coarser_and_too_many_are_refused(
     server: TeamServer, run: RunKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "POINTS_MOST", 200)
+    monkeypatch.setattr(limits, "POINTS_MOST", 200)
     monkeypatch.setattr(feeds, "CURVES_MOST", 15)
     place = f"/dashboard/projects/{run.project_id}/series"
     fine = ask(server, "POST", place, server.key("ann"), json={"runs": [run.run_id] * 3})

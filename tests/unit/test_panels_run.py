@@ -114,7 +114,7 @@ def test_a_page_that_was_loaded_again_gets_all(wire, run):
     assert wire.frames(panel)[0][0]["whole"]
 
 
-def test_nothing_is_sent_while_nobody_looks_and_all_when_somebody_looks_again(wire, run):
+def test_nothing_is_sent_while_nobody_looks_and_what_is_new_when_somebody_looks_again(wire, run):
     panel = RunPanel(run)
     panel.pulse(0.0)
     wire.hear(panel, kind="visible", page="p", **{"is": False})
@@ -123,8 +123,22 @@ def test_nothing_is_sent_while_nobody_looks_and_all_when_somebody_looks_again(wi
     run.flush()
     panel.pulse(5.0)
     assert wire.sent == []
+    now_s = time.monotonic()
+    panel._following._whole_at_s = now_s + 60
     wire.hear(panel, kind="visible", page="p", **{"is": True})
-    assert wire.frames(panel)[-1][1]["values"].tolist() == [0.5, 0.25]
+    header, columns = wire.frames(panel)[-1]
+    assert (header["whole"], columns["since"].tolist(), columns["values"].tolist()) == (False, [1], [0.25])
+
+
+def test_the_end_of_a_cell_tells_what_has_changed_at_once(wire, run):
+    panel = RunPanel(run)
+    panel._display_ids = ["here"]
+    panel.pulse(time.monotonic())
+    wire.forget()
+    run.set_tags({"stage": "tuned"})
+    run.flush()
+    panel.settle()
+    assert wire.messages(panel, "run")[-1][0]["run"]["tags"] == {"stage": "tuned"}
 
 
 def test_one_page_that_looks_is_enough(wire, run):

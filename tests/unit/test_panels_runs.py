@@ -67,6 +67,20 @@ def test_of_more_runs_than_a_page_holds_the_rest_is_fetched_by_place(wire, clien
     assert [row["name"] for row in rows] == ["c", "a"]
 
 
+@pytest.mark.parametrize(("away_s", "told"), [(20.0, [["d"]]), (600.0, [["d", "c", "b", "a"]])])
+def test_who_looks_again_gets_what_has_changed_and_after_long_everything(wire, client, runs, away_s, told):
+    panel = RunsPanel("demo", client)
+    panel.pulse(0.0)
+    wire.hear(panel, kind="visible", page="p", **{"is": False})
+    wire.forget()
+    make(client, "d", loss=0.4)
+    panel.pulse(10.0)
+    assert wire.sent == []
+    panel._unseen_since_s -= away_s
+    wire.hear(panel, kind="visible", page="p", **{"is": True})
+    assert names(wire, panel) == told
+
+
 def test_nothing_is_sent_while_nothing_changes(wire, client, runs):
     panel = RunsPanel("demo", client)
     panel.pulse(0.0)

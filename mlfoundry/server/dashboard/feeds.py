@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from ...errors import InvalidInput
 from ...names import SYSTEM_PREFIX
-from ...panels import frames, runs_table
+from ...panels import frames, limits, runs_table
 from ...records import Permission, RunQuery, SeriesQuery
 from ...wire import records as wire
 from ..context import Caller, Has, Run, answer, no_content, room
@@ -18,7 +18,7 @@ from ..fields import ProjectId
 from ..policy import Needs, needs
 from . import sources
 from .bundle import bundle, message
-from .following import SERIES_MOST, Following, Known, few_points
+from .following import Following, Known
 from .listing import Listing
 
 router = room("dashboard", "/dashboard")
@@ -27,7 +27,7 @@ RUN = "/projects/{project_id}/runs/{run_id}"
 PIECE = 2000
 ASKED_MOST = 200  # runs of one question
 CURVES_MOST = 20_000
-HELD_MOST = 2 * SERIES_MOST
+HELD_MOST = 2 * limits.SERIES_MOST
 
 Places = Annotated[int, Query(ge=0, lt=1 << 40)]
 Many = Annotated[int, Query(ge=1, le=runs_table.WHOLE_MOST)]
@@ -143,7 +143,7 @@ def series(has: Has, caller: Caller, project_id: ProjectId, body: Wanted) -> Res
             f"these {len(found):,} runs have {count:,} curves; at most {CURVES_MOST:,} are shown at once. Choose fewer "
             "runs, or name the metrics."
         )
-    most = few_points(count)
+    most = limits.few_points(count)
     for record in found:
         query = SeriesQuery(record.key, names, max_points=min(body.max_points or most, most))
         every = has.tracking.read_series(caller.user, query)

@@ -16,14 +16,10 @@ from typing import Any
 import numpy as np
 
 from ...names import SYSTEM_PREFIX
-from ...panels import frames
-from ...records import LEAST_POINTS, Permission, RunKey, RunRecord, Series, SeriesQuery
+from ...panels import frames, limits
+from ...records import Permission, RunKey, RunRecord, Series, SeriesQuery
 from ...tracking.service import TrackingService
 from .bundle import message
-
-MAX_POINTS = 1000
-SERIES_MOST = 5000  # of a kind, the first by name; a page says how many there are besides
-POINTS_MOST = 2_000_000  # of one answer: 48 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +46,6 @@ class Known:
 NOTHING = Known()
 
 
-def few_points(series: int) -> int:
-    """Return how many points each of so many series may have in one answer."""
-    return max(LEAST_POINTS, min(MAX_POINTS, POINTS_MOST // max(1, series)))
-
-
 class _Shown:
     """The series of a run that a page holds, of all that it has.
 
@@ -70,9 +61,9 @@ class _Shown:
         for name in held:
             kinds[name.startswith(SYSTEM_PREFIX)].append(name)
         logged, system = kinds
-        self.is_whole = max(len(logged), len(system)) <= SERIES_MOST
-        self.logged = min(len(logged), SERIES_MOST)
-        self.names = (*logged[:SERIES_MOST], *system[:SERIES_MOST])
+        self.is_whole = max(len(logged), len(system)) <= limits.SERIES_MOST
+        self.logged = min(len(logged), limits.SERIES_MOST)
+        self.names = (*logged[: limits.SERIES_MOST], *system[: limits.SERIES_MOST])
         self.counts = {name: held[name] for name in self.names}
         total = {"logged": len(logged), "system": len(system)}
         self.told = {"order": _short(repr((self.names, total))), "total": total}
@@ -156,7 +147,7 @@ class Following:
             return [self._whole(shown)]
         grown = tuple(name for name in shown.names if shown.counts[name] > known[name])
         came = sum(shown.counts[name] - known[name] for name in grown)
-        if came > min(POINTS_MOST, MAX_POINTS * max(1, len(shown.names))):
+        if came > min(limits.POINTS_MOST, limits.MAX_POINTS * max(1, len(shown.names))):
             return [self._whole(shown)]  # somebody logs so fast that an overview is shorter
         if not grown:
             return []
@@ -171,7 +162,7 @@ class Following:
 
     def _overviews(self, shown: _Shown, names: tuple[str, ...]) -> dict[str, Series]:
         """Return some series by name, each with as many points as it may have beside all others."""
-        found = self._read(names=names, max_points=few_points(len(shown.names))) if names else []
+        found = self._read(names=names, max_points=limits.few_points(len(shown.names))) if names else []
         return {each.name: each for each in found}
 
     def _series_frame(self, shown: _Shown, found: Mapping[str, Series], told: Mapping[str, Any]) -> bytes:
