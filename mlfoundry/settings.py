@@ -33,7 +33,7 @@ SETTINGS: dict[str, tuple[str, object, str]] = {
     "host": (
         "MLFOUNDRY_HOST",
         None,
-        "The https://… of a server; the one that `mlfoundry login` kept when not set, else home.",
+        "Address of a server, https:// if it does not say; the one that `mlfoundry login` kept if not set, else home.",
     ),
     "api_key": ("MLFOUNDRY_API_KEY", None, "Key for a server; the one that `mlfoundry login` kept when not set."),
     "user": ("MLFOUNDRY_USER", None, "Name to work under in the embedded store; the login name when not set."),

@@ -92,7 +92,8 @@ def _target(host: str | None) -> Client:
     from ..login import host_to_log_in_to
     from ..settings import resolve
 
-    return Client(resolve(tracking_uri=host_to_log_in_to(host)))
+    known = host_to_log_in_to(host, source="--to", how="log in with mlfoundry login HOST, or name one with --to, like")
+    return Client(resolve(tracking_uri=known))
 
 
 def _place(name: str | None) -> tuple[str | None, str | None]:

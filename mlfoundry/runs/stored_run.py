@@ -125,7 +125,11 @@ class StoredRun:
     # -- what was logged -------------------------------------------------------------------------
 
     def get_params(self) -> dict[str, Any]:
-        """Return the params, typed as they were logged."""
+        """Return the params.
+
+        None, bools, ints, floats and text come back as they were logged; numbers of numpy, torch and the like as the
+        Python number of that value; lists as lists, and so do tuples, arrays and tensors. Anything else is its text.
+        """
         return dict(self._fresh().params)
 
     def get_tags(self) -> dict[str, str]:
