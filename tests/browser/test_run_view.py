@@ -171,8 +171,6 @@ def test_where_not_all_metrics_are_sent_it_is_said_how_many_there_are_and_where_
     note = run.page.locator(".mlf-charts-rest").first
     expect(note).to_contain_text("There are charts of the first 2 of 7,302 metrics, by name.")
     expect(note).to_contain_text('latest values of all; run.get_metrics("NAME") reads the points of any.')
-        'Details has the latest values of all; run.get_metrics("NAME") reads the points of any.'
-    )
 
 
 def test_the_state_of_the_tracker_stands_below_and_trouble_is_red(run):
