@@ -28,6 +28,7 @@ SYNC_S = 0.8
 SWEEP_S = 5.0
 # What begins beside a program that makes a run (imports above all) takes the interpreter from it for 5 ms at a time.
 BEGIN_LATER_S = 0.02
+LATE_PAUSE_S = 0.05
 
 _log = logging.getLogger("mlfoundry")
 
@@ -42,6 +43,7 @@ class Shipper:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._later: list[Callable[[], object]] = []
+        self._is_late = False  # no thread can begin any more
         self._syncing_s = 0.0
         self._heard: dict[str, threading.Thread] = {}
 
@@ -68,7 +70,7 @@ class Shipper:
         if backend.uri not in self._lanes:
             lane = Lane(backend.uri, self._changed, self._stopping, pause_s=SHIP_S, sweep_s=SWEEP_S)
             self._lanes[backend.uri] = lane
-            self._later.append(lambda: self._start("mlfoundry-shipper", lane.run))
+            self._later.append(lambda: self._start_lane(lane))
             self._wanted.set()
         return self._lanes[backend.uri]
 
@@ -88,13 +90,22 @@ class Shipper:
             if not self._threads and not self._stopping.is_set():
                 self._start("mlfoundry-disk", self._disk)
 
-    def _start(self, name: str, body: Callable[[], None]) -> None:
+    def _start_lane(self, lane: Lane) -> None:
+        lane.has_thread = self._start("mlfoundry-shipper", lane.run)
+
+    def _start(self, name: str, body: Callable[[], None]) -> bool:
+        """Begin a thread; return whether that could be done."""
         thread = threading.Thread(target=body, name=name, daemon=True)
         self._threads.append(thread)
         try:
             thread.start()
-        except RuntimeError:  # the interpreter is ending; the next process ships what is here
+        except RuntimeError:  # the interpreter is ending: whoever waits for what is shipped ships it
             self._threads.remove(thread)
+            with self._changed:
+                self._is_late = True
+                self._changed.notify_all()
+            return False
+        return True
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -113,14 +124,22 @@ class Shipper:
         with self._changed:
             lanes = self._lanes_of(backend)
             swept = [lane.hurry(sweep=sweep) for lane in lanes]
-            while not until() or not all(is_over() for is_over in swept):
+        while True:
+            with self._changed:
+                if until() and all(is_over() for is_over in swept):
+                    return True
                 left = deadline - time.monotonic()
-                if left <= 0 or not self._threads:
+                if left <= 0 or not (self._threads or self._is_late):
                     return until()
                 for lane in lanes:
                     lane.wake()
-                self._changed.wait(min(left, 0.5))
-        return True
+                idle = [lane for lane in lanes if not lane.has_thread] if self._is_late else []
+                if not idle:
+                    self._changed.wait(min(left, 0.5))
+            for lane in idle:  # a turn that a server holds up may take longer than `timeout_s`
+                lane.turn()
+            if idle and not until():
+                time.sleep(min(left, LATE_PAUSE_S))
 
     def _lanes_of(self, backend: Backend | None) -> list[Lane]:
         lanes = list(self._lanes.values())  # other threads add theirs meanwhile

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import io
 import json
 import math
 import os
@@ -472,6 +473,32 @@ def test_the_status_of_a_stored_run_is_that_of_now(client, run):
     assert stored.status is RunStatus.RUNNING
     run.end("FAILED")
     assert stored.status is RunStatus.FAILED
+
+
+@pytest.mark.parametrize("begins", [0, 1])
+def test_a_run_is_stored_at_its_end_also_where_no_thread_begins_any_more(client, begins, monkeypatch):
+    """As at the end of a program from Python 3.12 on, where that ends before the threads have begun."""
+    start = threading.Thread.start
+
+    def begin(thread):
+        nonlocal begins
+        if not begins:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        begins -= 1
+        start(thread)
+
+    shipper.stop()
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    run = client.create_run("iris", "late", log_system_metrics=False, capture=False)
+    run.log_metrics({"a": 1.0})
+    run._uploads._keep("late.txt", io.BytesIO(b"text"))
+    run.end()
+    monkeypatch.undo()
+    stored = client.get_run(run.run_id)
+    assert stored.record.status is RunStatus.FINISHED
+    assert values(stored, "a") == [1.0]
+    assert [each.path for each in stored.list_artifacts()] == ["late.txt"]
+    shipper.stop()
 
 
 # -- the same run from elsewhere -----------------------------------------------------------------
