@@ -14,7 +14,7 @@ import itertools
 import os
 import struct
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import time_ns
 from typing import Any
@@ -44,6 +44,7 @@ class Journal(Chain):
     Args:
         root: Folder that holds the journals; made (0700) when missing. None keeps all in memory.
         origin: Where the run belongs, as plain JSON; restated in each segment. See `recovery`.
+        others: See `Chain`.
 
     Attributes:
         origin: As given; `become_child` changes its role.
@@ -51,7 +52,7 @@ class Journal(Chain):
         accepted: Number of points taken, without those of system metrics.
     """
 
-    def __init__(self, root: Path | None, origin: dict[str, Any]) -> None:
+    def __init__(self, root: Path | None, origin: dict[str, Any], others: Sequence[Path] = ()) -> None:
         self.origin = origin
         self._metrics = KeySpace(legal_metric_key)
         self._system = KeySpace(lambda name: legal_key("system metric", name))
@@ -60,7 +61,7 @@ class Journal(Chain):
         self.names: dict[int, tuple[str, ...]] = {}
         self.accepted = 0
         self._quiet_from = self._quiet_until = 0  # the stretch of samples at the journal's end
-        super().__init__(root, origin["run_id"])
+        super().__init__(root, origin["run_id"], others)
         _journals.add(self)
 
     def become_child(self) -> None:

@@ -68,10 +68,12 @@ def join(client: Client, record: RunRecord) -> Run:
 
 
 def _journal(client: Client, new: NewRun, role: str) -> Journal:
-    root = folders.make_one_of(client.settings.journal_roots())
+    roots = client.settings.journal_roots()
+    root = folders.make_one_of(roots)
     backend = client.backend
     origin = recovery.origin(new, user=backend.user_if_known, uri=backend.uri, role=role, pid=os.getpid())
-    return Journal(root, origin)
+    others = [] if root is None else roots[roots.index(root) + 1 :]  # should the disk of the first be full
+    return Journal(root, origin, others)
 
 
 def _opened(client: Client, record: RunRecord, journal: Journal, new: NewRun, *, owns_end: bool, made: bool) -> Run:

@@ -256,6 +256,7 @@ class Shipment:
         assert run is not None
         for path, file in self._waiting_files():
             try:
+                Spool.require_unchanged(file)
                 with file.open("rb") as source:
                     self.backend.put_artifact(run, path, source)
             except TooLarge:  # a proxy's limit, which can be raised
