@@ -271,10 +271,12 @@ class Acknowledgement:
     Attributes:
         acked: Slot up to which it is committed.
         settled: Slot up to which it would survive a power cut of the store's machine.
+        kept: Names of params of the batch that the run has with another value, which it keeps.
     """
 
     acked: int
     settled: int
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,7 @@ class Acknowledgement(Acked):
     """The same after a batch, and up to which slot even a loss of power takes nothing away."""
 
     settled: Count
+    kept: Annotated[list[str], Field(description="Params that the run has with another value, which it keeps.")] = []
 
 
 class Held(Told):

@@ -231,6 +231,15 @@ class Shipment:
         answer = self.backend.ingest(batch)
         self.acked = max(answer.acked, stop)
         self._heard_at = time.monotonic()
+        if answer.kept:
+            names = ", ".join(sorted(answer.kept))
+            _log.warning(
+                "Logged to %s/%s by another process with another value before, which stays, because params do not "
+                "change during a run: %s. Log yours under another name, or as a tag.",
+                self.new.project_name,
+                self.new.run_name,
+                names,
+            )
         if answer.settled:
             self.settled, self._settled_at = answer.settled, time.monotonic()
             self.journal.acknowledge(answer.settled)

@@ -67,8 +67,8 @@ class Incoming:
         damaged = sum(count for _, count in decoded.damage) + nameless
         return cls(columns, sound, damaged, strange, refused, batch.journal_id)
 
-    def write(self, tx: Transaction, run: RunKey) -> None:
-        """Give it all to a run.
+    def write(self, tx: Transaction, run: RunKey) -> list[str]:
+        """Give it all to a run; return the names of params that it has with another value, which it keeps.
 
         Raises:
             JournalReplaced: It belongs to a push that another has taken the place of.
@@ -77,8 +77,9 @@ class Incoming:
 
         points.write(tx, run, self.columns)
         _note_names(tx, run, self.documents)
-        for document in self.documents:
-            _apply(tx, run, document, self.journal_id)
+        kept = [name for document in self.documents for name in _apply(tx, run, document, self.journal_id)]
+        if kept:
+            runs.count_fact(tx, run, "tracker.params_kept", len(kept))
         if self.damaged:
             runs.count_fact(tx, run, "tracker.damaged_records", self.damaged)
         if self.refused or self.strange:
@@ -86,15 +87,16 @@ class Incoming:
         if self.refused:
             text = documents.refusals(runs.facts(tx, run).get("tracker.refused", ""), self.refused)
             runs.set_tags(tx, run, {"tracker.refused": text}, kind="fact")
+        return kept
 
 
-def _apply(tx: Transaction, run: RunKey, document: slots.Document, journal_id: int) -> None:
+def _apply(tx: Transaction, run: RunKey, document: slots.Document, journal_id: int) -> list[str]:
+    """Give a document to a run; return the names of params that keep the value that they had."""
     content = document.content
     match content["kind"]:
         case "params":
             params = {name: (type_, text) for name, (type_, text) in content["values"].items()}
-            if kept := runs.set_params(tx, run, params):
-                runs.count_fact(tx, run, "tracker.params_kept", len(kept))
+            return runs.set_params(tx, run, params)
         case "tags":
             runs.set_tags(tx, run, content["values"])
         case "facts" | "carried":
@@ -114,6 +116,7 @@ def _apply(tx: Transaction, run: RunKey, document: slots.Document, journal_id: i
                 at_us=document.at_us,
                 elapsed_us=content.get("elapsed_us"),
             )
+    return []
 
 
 def _replace(tx: Transaction, run: RunKey, journal_id: int, content: Mapping[str, Any]) -> None:

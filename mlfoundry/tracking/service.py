@@ -382,12 +382,13 @@ class TrackingService:
             if not runs.seen(tx, run, self._now_us()):
                 rights.require_open(tx, user, run)  # deleted a moment ago: says so
                 raise rights.no_run(run.run_id, user)
+            kept: list[str] = []
             if journals.advance(tx, batch):
-                incoming.write(tx, run)
+                kept = incoming.write(tx, run)
                 held = batch.stop
             else:
                 held = journals.acked(tx, run, batch.journal_id)
-        return Acknowledgement(acked=held, settled=held if batch.settle else 0)
+        return Acknowledgement(acked=held, settled=held if batch.settle else 0, kept=tuple(kept))
 
     def acked(self, user: str, run: RunKey, journal_id: int) -> int:
         """See `Backend.acked`."""

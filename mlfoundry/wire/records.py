@@ -152,10 +152,12 @@ def read_artifact(told: Json) -> ArtifactRecord:
 
 def acknowledgement_json(answer: Acknowledgement) -> Json:
     """Return an acknowledgement as JSON."""
-    return {"acked": answer.acked, "settled": answer.settled}
+    told: Json = {"acked": answer.acked, "settled": answer.settled}
+    return {**told, "kept": list(answer.kept)} if answer.kept else told
 
 
 def read_acknowledgement(told: Json) -> Acknowledgement:
     """Return an acknowledgement from JSON."""
     with reading("acknowledgement"):
-        return Acknowledgement(whole("acked", told), whole("settled", told))
+        kept = tuple(str(name) for name in told.get("kept", ()))
+        return Acknowledgement(whole("acked", told), whole("settled", told), kept)

@@ -81,7 +81,8 @@ def test_a_run_with_a_tag_that_is_not_legal_is_not_made(backend, wish, tags):
 
 def test_the_first_value_of_a_param_stays_and_the_others_are_counted(run, pen, backend):
     pen(run).params(lr=("float", "0.1"), depth=("int", "3")).send()
-    pen(run).params(lr=("float", "0.2"), depth=("int", "3"), name=("str", "svm")).send()
+    told = pen(run).params(lr=("float", "0.2"), depth=("int", "3"), name=("str", "svm")).send()
+    assert told.kept == ("lr",)
     assert backend.get_run(run.key.run_id).params == {"lr": 0.1, "depth": 3, "name": "svm"}
     assert backend.get_facts(run.key)["tracker.params_kept"] == "1"
 

@@ -546,6 +546,18 @@ def test_a_thread_that_is_inside_of_a_log_call_when_the_run_ends_is_refused_or_s
     assert client.get_run(run.run_id).get_metrics() == {}
 
 
+def test_a_param_that_another_handle_logged_with_another_value_is_warned_of_and_stays(client, run, caplog):
+    with client.join_run(run.run_id) as joined:
+        run.log_params({"lr": 0.1, "same": 1})
+        run.flush()
+        joined.log_params({"lr": 0.2, "same": 1})
+        joined.flush()
+    (message,) = [each for each in caplog.messages if "another value" in each]
+    assert message.startswith("Logged to iris/svm by another process with another value before, which stays")
+    assert message.endswith(": lr. Log yours under another name, or as a tag.")
+    assert run.get_params() == {"lr": 0.1, "same": 1}
+
+
 def test_a_run_can_be_joined_by_its_full_name(client, run):
     with client.join_run("ann/iris/svm") as joined:
         assert joined.run_id == run.run_id
