@@ -135,7 +135,7 @@ class Run(StoredRun):
         """Log params: what the run was asked to do. They do not change; the same value again is fine.
 
         Args:
-            params: A mapping or an ``argparse.Namespace``; nested ones are joined with dots.
+            params: A mapping, an ``argparse.Namespace`` or a dataclass's instance; nested ones are joined with dots.
 
         Raises:
             ParamChanged: A param has another value already; nothing of the call is recorded.
