@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 from . import references, values
 from . import settings as configuration
@@ -17,10 +18,11 @@ from .errors import (
     MlfoundryError,
     NotAuthenticated,
     RunEnded,
+    shown,
 )
 from .names import legal_name, random_name
 from .query.parser import parse_filter, parse_order
-from .records import NewRun, Permission, ProjectRecord, RunQuery, RunRecord
+from .records import PAGE_LIMIT, NewRun, Permission, ProjectRecord, RunQuery, RunRecord
 from .results import CollaboratorList, Comparison, ProjectList, RunList
 from .runs import beginning
 from .runs.run import Run
@@ -206,8 +208,11 @@ class Client:
 
         Raises:
             InvalidFilter: At once, with the place in the filter that is not understood.
+            InvalidInput: The page size is out of range.
             ProjectNotFound: There is no such project that this user may see.
         """
+        if not isinstance(page_size, SupportsIndex) or not 1 <= operator.index(page_size) <= PAGE_LIMIT:
+            raise InvalidInput(f"page_size is {shown(page_size)}; a page has 1 to {PAGE_LIMIT:,} runs")
         terms = _names(order_by) or ()
         parse_filter(filter)
         parse_order(terms)
@@ -219,7 +224,7 @@ class Client:
                     project.project_id,
                     filter,
                     terms,
-                    page_size,
+                    operator.index(page_size),
                     cursor,
                     view,
                     _names(params),
@@ -238,9 +243,17 @@ class Client:
 
         Args:
             runs: Runs, ids or ``owner/project/run``; at least one.
+
+        Raises:
+            InvalidInput: None is given, or something else than runs.
+            RunNotFound: One is not there, or this user may not see it.
         """
-        if isinstance(runs, str):
+        if isinstance(runs, str | StoredRun):
             runs = [runs]
+        if not isinstance(runs, Iterable):
+            raise InvalidInput(
+                f"compare_runs takes a list of runs, of their ids or of owner/project/run, not {shown(runs)}"
+            )
         found = [self.get_run(run) for run in runs]
         if not found:
             raise InvalidInput("compare_runs needs at least one run")

@@ -30,6 +30,7 @@ class RunStatus(enum.StrEnum):
 
 
 LOST = "Lost: "
+PAGE_LIMIT = 10_000  # of runs
 """How the error of a run begins that was given up, since nothing was heard of its process any more."""
 
 

@@ -278,6 +278,9 @@ def seconds(name: str, value: Any, source: str = "") -> float:
 
 
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}(/|$)")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+# A name as servers have it: three parts or more, the last of letters, or four numbers. Folders are like `runs.db`.
+_HOST = re.compile(rf"({_LABEL}\.){{2,}}[A-Za-z]{{2,}}(/|$)|([0-9]{{1,3}}\.){{3}}[0-9]{{1,3}}(/|$)")
 
 
 def _folder(uri: str, source: str = "tracking_uri") -> Path:
@@ -286,7 +289,7 @@ def _folder(uri: str, source: str = "tracking_uri") -> Path:
         if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
             raise InvalidSetting(f"{source} is {uri!r}; give a path, file:///path or the https:// address of a server")
         return Path(unquote(parts.path))
-    if _HOST_AND_PORT.match(uri) and not Path(uri).exists():
+    if (_HOST_AND_PORT.match(uri) or _HOST.match(uri)) and not Path(uri).exists():
         raise InvalidSetting(f"{source} is {uri!r}; write http://{uri} for a server, or ./{uri} for a folder")
     return _absolute(uri, source)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 SLOT = 32
 POINT = struct.Struct("<Iqqd")
+CHECKED_POINT = struct.Struct("<IIqqd")
 HEADER = struct.Struct("<IIIqq")
 HIGH = 0x8000_0000
 ROW, ROW_WITH_STEPS, DOCUMENT = HIGH | 1, HIGH | 2, HIGH | 3

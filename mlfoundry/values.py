@@ -13,6 +13,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -133,7 +134,7 @@ def flatten(params: object, kind: str = "param") -> dict[str, Any]:
     """Return nested mappings as one level, keys joined with dots, in their order.
 
     Args:
-        params: A mapping or an ``argparse.Namespace``; values may be mappings or Namespaces again.
+        params: A mapping, an ``argparse.Namespace`` or a dataclass's instance; so may values be again.
         kind: ``"param"`` or ``"tag"``, for messages.
 
     Raises:
@@ -155,9 +156,13 @@ def _leaves(value: object, kind: str, path: tuple[str, ...]) -> Iterator[tuple[s
     """Yield the dotted name and the value of each leaf of nested mappings."""
     if isinstance(value, argparse.Namespace):
         value = vars(value)
+    elif is_dataclass(value) and not isinstance(value, type | Mapping):
+        value = {each.name: getattr(value, each.name) for each in fields(value) if hasattr(value, each.name)}
     if not isinstance(value, Mapping):
         if not path:
-            raise InvalidValue(f"{kind}s must be a mapping or an argparse.Namespace, not {shown(value)}")
+            raise InvalidValue(
+                f"{kind}s must be a mapping, an argparse.Namespace or a dataclass's instance, not {shown(value)}"
+            )
         yield ".".join(path), value
         return
     if len(path) > 20:

@@ -33,6 +33,7 @@ SET_LIMIT = 1_000
 DOCUMENT_LIMIT = 2 * 1024 * 1024
 
 pack_point = slots.POINT.pack
+pack_slot = slots.CHECKED_POINT.pack
 
 
 class Journal(Chain):
@@ -93,36 +94,39 @@ class Journal(Chain):
                 if metrics:
                     self._row(self._metrics, metrics, step, at_us)
                 return
-            for name, value in metrics.items():  # the one; written out here, because a call costs as much as it does
-                if type(value) is not float:
-                    value = number(name, value)  # noqa: PLW2901
-                key = self._keys.get(name)
-                if key is None:
-                    if step is not None:
-                        step = step_number(step)  # before the key is defined
-                    key = self._define_key(self._metrics, name)
-                while True:
-                    if key.holder is not None:
-                        key.holder.release()
-                    own = key.next if step is None else step
-                    tail = self.tail
-                    if tail >= self._limit:
-                        if not self._make_room(1, 1):
-                            return
-                        continue
-                    try:
-                        body = pack_point(key.number, own, at_us, value)
-                    except struct.error:
-                        raise _beyond(name, step) from None
-                    data = crc32(body, (self._seed + tail) & 0xFFFF_FFFF).to_bytes(4, "little") + body
-                    if tail == self.tail and tail < self._limit:  # from here to the last store: no call, see `chain`
-                        offset = self._shift + tail * 32
-                        self._map[offset : offset + 32] = data
-                        self.tail = tail + 1
-                        self.accepted += 1
-                        if own >= key.next:
-                            key.next = own + 1
+            # The one metric is written out here, because a call costs as much as it does.
+            (name,) = metrics
+            value = metrics[name]
+            if type(value) is not float:
+                value = number(name, value)
+            key = self._keys.get(name)
+            if key is None:
+                if step is not None:
+                    step = step_number(step)  # before the key is defined
+                key = self._define_key(self._metrics, name)
+            key_number = key.number
+            while True:
+                if key.holder is not None:
+                    key.holder.release()
+                own = key.next if step is None else step
+                tail = self.tail
+                if tail >= self._limit:
+                    if not self._make_room(1, 1):
                         return
+                    continue
+                try:
+                    check = crc32(pack_point(key_number, own, at_us, value), (self._seed + tail) & 0xFFFF_FFFF)
+                    data = pack_slot(check, key_number, own, at_us, value)
+                except struct.error:
+                    raise _beyond(name, step) from None
+                if tail == self.tail and tail < self._limit:  # from here to the last store: no call, see `chain`
+                    offset = self._shift + tail * 32
+                    self._map[offset : offset + 32] = data
+                    self.tail = tail + 1
+                    self.accepted += 1
+                    if own >= key.next:
+                        key.next = own + 1
+                    return
 
     def log_system(self, metrics: Mapping[str, float]) -> None:
         """Record a sample of system metrics; the keys begin with ``system/``."""

@@ -135,8 +135,8 @@ class Run(StoredRun):
         """Log params: what the run was asked to do. They do not change; the same value again is fine.
 
         Args:
-            params: A mapping or an ``argparse.Namespace``; nested ones are joined with dots. What comes back of each
-                value is told by `StoredRun.get_params`.
+            params: A mapping, an ``argparse.Namespace`` or a dataclass's instance; nested ones are joined with dots.
+                What comes back of each value is told by `StoredRun.get_params`.
 
         Raises:
             ParamChanged: A param has another value already; nothing of the call is recorded.

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import forks
 from ..errors import BackendUnavailable, StoreBusy
 from ..file_systems import NETWORK_FILE_SYSTEMS, file_system
-from . import schema
+from . import blank, schema
 
 if TYPE_CHECKING:
     import apsw
@@ -193,12 +193,15 @@ class Database:
         """Open the one connection that writes; make the file, and bring its tables up to date."""
         import apsw
 
-        if not self.path.exists():
+        mode = "DELETE" if file_system(self.path.parent) in NETWORK_FILE_SYSTEMS else "WAL"
+        if not self.path.exists() and not (mode == "WAL" and blank.make(self.path, _fill)):
             self._make()
+        with suppress(OSError):  # gone meanwhile: opening it says so
+            if self.path.stat().st_nlink > 1:
+                blank.clear(self.path)
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
         _agree(connection)
         schema.refuse_newer(_patiently(lambda: _version(connection)))  # before anything of it is touched
-        mode = "DELETE" if file_system(self.path.parent) in NETWORK_FILE_SYSTEMS else "WAL"
         connection.execute("PRAGMA synchronous = NORMAL")
         _patiently(lambda: connection.execute(f"PRAGMA journal_mode = {mode}"))
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
@@ -210,11 +213,7 @@ class Database:
         """Make an empty file: SQLite would do so with the umask; its -wal and -shm take over the file's mode."""
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)  # else a power cut could take the file with all that was settled in it
-        finally:
-            os.close(folder)
+        blank.sync_folder(self.path.parent)  # else a power cut could take the file with all that was settled in it
 
     def _open_reader(self) -> apsw.Connection:
         """Open a connection that reads, also where nothing can be written beside the file."""
@@ -283,6 +282,12 @@ class Database:
             with suppress(FileNotFoundError):
                 total += Path(f"{self.path}{suffix}").stat().st_size
         return total
+
+
+def _fill(connection: apsw.Connection) -> None:
+    """Make the tables of a new store."""
+    _agree(connection)
+    migrate(connection)
 
 
 def migrate(connection: apsw.Connection, upto: int | None = None) -> None:

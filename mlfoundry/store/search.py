@@ -28,13 +28,12 @@ from ..query.tree import (
     find_attribute,
     format_filter,
 )
-from ..records import RunPage, RunQuery, RunRows
+from ..records import PAGE_LIMIT, RunPage, RunQuery, RunRows
 from . import hints, keys, ordering, runs
 from .database import Row, Transaction
 from .ordering import Compiled, Source, Stretch, Term
 from .projects import Project
 
-PAGE_LIMIT = 10_000
 FEW = 5_000  # runs that a statement names
 NAMED = 20_000  # … for all comparisons of a filter
 INDEXED_TEXT = 64  # characters, as in the migration

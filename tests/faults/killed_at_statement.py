@@ -1,8 +1,12 @@
-"""Open a store for the first time and log to a run; be killed at the given SQL statement. Arguments: store, number."""
+"""Open a store for the first time and log to a run; be killed at the given SQL statement or before the given file call.
+
+Arguments: store, number, and "calls" to count the calls on the new store's file instead of statements.
+"""
 
 import os
 import signal
 import sys
+from typing import Any
 
 import apsw
 
@@ -19,7 +23,20 @@ def count(*_: object) -> bool:
     return True
 
 
-apsw.connection_hooks.append(lambda connection: connection.set_exec_trace(count))
+class Counting:
+    """The module ``os``, of which each function counts."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(os, name)
+        return (lambda *words, **given: count() and found(*words, **given)) if callable(found) else found
+
+
+if sys.argv[3:] == ["calls"]:
+    from mlfoundry.store import blank
+
+    blank.os = Counting()
+else:
+    apsw.connection_hooks.append(lambda connection: connection.set_exec_trace(count))
 run = mlfoundry.get_client(sys.argv[1], user="ann").create_run("p", "x", log_system_metrics=False, capture=False)
 run.log_metrics({"a": 1.0})
 print("accepted", flush=True)

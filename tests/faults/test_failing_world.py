@@ -377,14 +377,14 @@ def test_what_is_logged_while_the_last_batch_is_on_its_way_is_stored(client, mon
     run.log_metrics({"a": 1.0})
     run.flush()
     between, go_on = threading.Event(), threading.Event()
-    real = shipment.Shipment._send_files
+    real = shipment.Shipment._look_for_files
 
-    def send_files(shipment, key, turn_ends):
+    def look_for_files(shipment):
         between.set()
         assert go_on.wait(20)
-        return real(shipment, key, turn_ends)
+        real(shipment)
 
-    monkeypatch.setattr(shipment.Shipment, "_send_files", send_files)
+    monkeypatch.setattr(shipment.Shipment, "_look_for_files", look_for_files)
     assert between.wait(20)
     run.log_metrics({"late": 2.0})
     ending = threading.Thread(target=run.end)

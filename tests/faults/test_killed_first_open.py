@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 
+import apsw
 import pytest
 
 from mlfoundry.records import RunStatus
+from mlfoundry.store import schema
 
 
 @pytest.fixture
@@ -50,3 +52,28 @@ def test_a_store_whose_maker_was_killed_at_any_statement_opens_and_holds_what_wa
     # How often the shipper commits is not the same each time: the last of them may not be reached.
     assert set(codes) <= {0, -signal.SIGKILL}
     assert codes.count(-signal.SIGKILL) >= 0.8 * len(codes)
+
+
+def test_a_store_whose_maker_was_killed_before_any_call_on_its_file_is_whole_or_not_there(start, look, store):
+    program = start("killed_at_statement.py", store, 10_000, "calls")
+    told = lines_of(program)
+    assert program.exit_code() == 0, program.messages()
+    calls = 10_000 - int(told[-1].split()[1])
+    assert calls >= 8, "open, write, fsync, close and link, then open, fsync and close for the folder"
+    for number in range(1, calls + 1):
+        place = store.with_name(f"store-{number}")
+        program = start("killed_at_statement.py", place, number, "calls")
+        assert (lines_of(program), program.exit_code()) == ([], -signal.SIGKILL)
+        file = place / "mlfoundry.db"
+        if file.exists():
+            connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
+            assert connection.pragma("user_version") == schema.newest_version()
+            assert connection.pragma("journal_mode") == "wal"
+            connection.close()
+        seen = look(place)
+        assert seen.left == 0
+        seen.client.create_run("q", "after", log_system_metrics=False, capture=False).end()
+        assert seen.run("after", "q").status is RunStatus.FINISHED
+        seen.check()
+        assert [each.name for each in place.glob(".*")] == []
+        assert file.stat().st_mode & 0o777 == 0o600

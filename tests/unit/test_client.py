@@ -365,8 +365,10 @@ def test_a_filter_that_cannot_be_read_is_an_error_at_once(client, ended):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"page_size": 0}, "a page has 1 to 10,000 runs"),
-        ({"page_size": 10_001}, "a page has 1 to 10,000 runs"),
+        ({"page_size": 0}, "page_size is 0 (int); a page has 1 to 10,000 runs"),
+        ({"page_size": 10_001}, "page_size is 10001 (int); a page has 1 to 10,000 runs"),
+        ({"page_size": None}, "page_size is None (NoneType); a page has 1 to 10,000 runs"),
+        ({"page_size": 2.0}, "page_size is 2.0 (float); a page has 1 to 10,000 runs"),
         ({"view": "every"}, "view is 'every' (str); give one of active, deleted, all"),
     ],
 )
@@ -393,6 +395,9 @@ def test_runs_are_compared_as_handles_ids_and_names(client, ended):
     assert comparison.metrics == {"acc": [None, None, 0.9], "loss": [0.5, 0.5, None]}
     with pytest.raises(InvalidInput, match="compare_runs needs at least one run"):
         client.compare_runs([])
+    with pytest.raises(InvalidInput, match=r"takes a list of runs, of their ids or of owner/project/run, not None"):
+        client.compare_runs(None)
+    assert [run.run_name for run in client.compare_runs(a).runs] == ["a"]
 
 
 # -- projects ------------------------------------------------------------------------------------

@@ -315,7 +315,9 @@ def test_a_file_where_the_store_is_to_be_is_refused_and_named(tmp_path, monkeypa
     assert thesis.read_text() == "years"
 
 
-@pytest.mark.parametrize("text", ["localhost:5000", "127.0.0.1:8080", "runs.example.org:443/x"])
+@pytest.mark.parametrize(
+    "text", ["localhost:5000", "127.0.0.1:8080", "runs.example.org:443/x", "runs.example.org", "10.0.0.7/x", "a-b.c.de"]
+)
 def test_an_address_without_its_scheme_is_no_folder(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidSetting, match=f"write http://{text} for a server, or ./{text} for a folder"):
@@ -323,6 +325,25 @@ def test_an_address_without_its_scheme_is_no_folder(tmp_path, monkeypatch, text)
     assert settings.resolve(tracking_uri=f"./{text}").folder == tmp_path / text
     (tmp_path / text).mkdir(parents=True)
     assert settings.resolve(tracking_uri=text).folder == tmp_path / text, "a folder that is there is one"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "runs",
+        "runs.db",
+        "my.folder",
+        "v1.2.3",
+        "2026.11.28",
+        "/srv/runs.example.org",
+        "a..b.c",
+        "-x.y.zz",
+        "runs/a.b.c",
+    ],
+)
+def test_a_folder_that_is_named_like_folders_are_is_no_address(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    assert settings.resolve(tracking_uri=text).folder == tmp_path / text
 
 
 @pytest.mark.parametrize("name", ["tracking_uri", "home", "api_key"])

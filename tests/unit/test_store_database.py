@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import apsw
 import pytest
 
 from mlfoundry.errors import BackendUnavailable
 from mlfoundry.records import Batch, NewRun
+from mlfoundry.store import blank
 from mlfoundry.store import database as module
 from mlfoundry.store.database import Database
 from mlfoundry.tracking.embedded import EmbeddedBackend
@@ -160,3 +162,61 @@ def test_settling_what_is_held_already_forces_it_to_the_disk_all_the_same(tmp_pa
         # SQLite forces the log to the disk with a commit that writes; one that writes nothing forces nothing.
         assert log.stat().st_size > before
     backend.close()
+
+
+# -- a new store -----------------------------------------------------------------------------------
+
+
+def test_a_new_file_is_private_in_wal_mode_and_has_no_other_beside_it(database, tmp_path):
+    assert count(database) == 0
+    assert database.describe()["journal mode"] == "wal"
+    assert database.path.stat().st_mode & 0o777 == 0o600
+    assert database.path.stat().st_nlink == 1
+    assert {each.name for each in tmp_path.iterdir()} <= {"store.db", "store.db-wal", "store.db-shm"}
+    assert database.check() == []
+
+
+def test_where_a_file_can_have_no_second_name_it_is_made_all_the_same(database, monkeypatch):
+    def link(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(blank.os, "link", link)
+    add(database, 1)
+    assert (count(database), database.describe()["journal mode"]) == (1, "wal")
+    assert list(database.path.parent.glob(".*")) == []
+
+
+def test_on_a_network_file_system_it_is_made_with_a_rollback_journal(database, monkeypatch):
+    monkeypatch.setattr(module, "file_system", lambda _: "nfs4")
+    add(database, 1)
+    assert (count(database), database.describe()["journal mode"]) == (1, "delete")
+
+
+def test_of_many_who_make_it_at_once_each_gets_the_same(tmp_path):
+    path = tmp_path / "store.db"
+    databases = [Database(path) for _ in range(8)]
+    start = threading.Barrier(len(databases))
+
+    def first(number):
+        start.wait()
+        add(databases[number], number)
+
+    with ThreadPoolExecutor(len(databases)) as threads:
+        list(threads.map(first, range(len(databases))))
+    assert [count(each) for each in databases] == [len(databases)] * len(databases)
+    for each in databases:
+        each.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["store.db"]
+
+
+def test_one_who_is_late_does_not_take_the_place_of_a_store_that_is_there(database, tmp_path):
+    add(database, 1)
+    assert blank.make(database.path, lambda _: None)
+    assert count(database) == 1
+    left = tmp_path / f".{database.path.name}.0123456789abcdef.new"
+    left.hardlink_to(database.path)  # its maker was killed before it took that name away
+    again = Database(database.path)
+    add(again, 2)
+    again.close()
+    assert not left.exists()
+    assert count(database) == 2

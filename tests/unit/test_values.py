@@ -1,6 +1,7 @@
 """What a metric, param, tag or time may be: tables of good and bad input, and the messages of the bad ones."""
 
 import argparse
+import dataclasses
 import enum
 import math
 import struct
@@ -279,6 +280,33 @@ def test_nested_mappings_and_namespaces_become_one_level_in_their_order():
     assert list(values.flatten({"b": 1, "a": {"z": 2, "y": 3}})) == ["b", "a.z", "a.y"]
 
 
+@dataclasses.dataclass
+class Optimizer:
+    name: str = "adam"
+    betas: tuple[float, float] = (0.9, 0.999)
+    state: object = dataclasses.field(init=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Config:
+    lr: float
+    optimizer: Optimizer
+    extra: dict[str, object]
+
+
+def test_dataclasses_become_one_level_also_inside_of_others():
+    config = Config(0.1, Optimizer(), {"empty": dataclasses.make_dataclass("Empty", [])(), "inner": Optimizer("sgd")})
+    assert values.flatten(config) == {
+        "lr": 0.1,
+        "optimizer.name": "adam",
+        "optimizer.betas": (0.9, 0.999),
+        "extra.empty": "{}",
+        "extra.inner.name": "sgd",
+        "extra.inner.betas": (0.9, 0.999),
+    }
+    assert values.flatten({"kind": Optimizer}) == {"kind": Optimizer}, "a class is a value"
+
+
 def test_an_empty_mapping_inside_is_a_value_and_outside_is_nothing():
     assert values.flatten({"a": {}, "b": {"c": {}}}) == {"a": {}, "b.c": {}}
     assert values.flatten({}) == {}
@@ -298,8 +326,17 @@ def test_names_that_are_twins_after_joining_are_refused(params):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ([("a", 1)], InvalidValue, "params must be a mapping or an argparse.Namespace, not [('a', 1)] (list)"),
-        (None, InvalidValue, "params must be a mapping or an argparse.Namespace, not None (NoneType)"),
+        (
+            [("a", 1)],
+            InvalidValue,
+            "params must be a mapping, an argparse.Namespace or a dataclass's instance, not [('a', 1)] (list)",
+        ),
+        (
+            None,
+            InvalidValue,
+            "params must be a mapping, an argparse.Namespace or a dataclass's instance, not None (NoneType)",
+        ),
+        (Optimizer, InvalidValue, "a dataclass's instance, not <class 'tests.unit.test_values.Optimizer'> (type)"),
         ({1: 2}, InvalidValue, "param key must be a string, not 1 (int)"),
         ({"a": {None: 2}}, InvalidValue, "param key must be a string, not None (NoneType)"),
         ({"": 1}, InvalidName, "param key '' (str) shows nothing. Give at least one visible character."),
@@ -478,7 +515,7 @@ def test_tags_are_text_and_none_is_kept_as_the_wish_to_remove():
     [
         ({"a": "\0"}, "tag 'a' holds a NUL character"),
         ({"a": Broken()}, "tag 'a' got a Broken whose text cannot be had (no text)"),
-        (["a"], "tags must be a mapping or an argparse.Namespace, not ['a'] (list)"),
+        (["a"], "tags must be a mapping, an argparse.Namespace or a dataclass's instance, not ['a'] (list)"),
         ({"a": {"b": 1}, "a.b": 1}, "tag 'a.b' is given twice"),
     ],
 )
