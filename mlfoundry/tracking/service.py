@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from ..errors import (
     BackendUnavailable,
@@ -50,9 +50,6 @@ from .files import RunFiles
 from .incoming import Incoming
 from .lease import Lease
 from .reading import read_series, require_possible
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger("mlfoundry")
 

@@ -24,7 +24,6 @@ from .listing import Listing
 from .panel import Answer, Panel, Picture
 
 LOOK_S = 2.0
-AGAIN_S = 3.0
 PAGE = 200
 MOST_RUNS = 200
 
