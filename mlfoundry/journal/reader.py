@@ -2,8 +2,8 @@
 
 `adopt` takes the lock that a dead owner no longer holds; the `LeftJournal` it gives reads exactly
 the records that check, says what it had to skip, and never adds to them on the disk: what recovery has
-to add (that the run was killed) is appended in memory, the same bytes at the same slot each time, so a recovery
-that dies half-way is simply done again.
+to add (that the run was killed) is appended in memory, behind all that the store holds, so a recovery that dies
+half-way is simply done again.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ export function defaultRule(runs) {
 }
 
 /** Keys that hold a metric's last value, or its extreme over all steps where the source sent that. */
-export function ruleKey(runs, { metric, of, isLess }) {
+function ruleKey(runs, { metric, of, isLess }) {
   const extreme = `${isLess ? "min" : "max"}(metrics.${metric})`;
   return of === "any step" && runs.keys().includes(extreme) ? extreme : `metrics.${metric}`;
 }

@@ -4,7 +4,7 @@
 export const LIGHT = ["#0065b5", "#d16106", "#008669", "#ad418a", "#855105", "#5d43c0", "#1b91ad", "#781e3d"];
 export const DARK = ["#5fadec", "#fa9857", "#31cea5", "#f18ec4", "#e5c247", "#a98bff", "#59cde7", "#e88186"];
 /** How lines are dashed once every hue is taken. */
-export const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
 const PLACES = LIGHT.length * DASHES.length;
 
 /** The colour and dash of a place in the palette. */

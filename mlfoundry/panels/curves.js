@@ -2,7 +2,7 @@
 // Numbers only; no DOM, no plotly.
 
 /** Places of a series' points in the order of their x; null where they already stand so. */
-export function orderBy(points, x) {
+function orderBy(points, x) {
   const rises = x === "step" ? points.stepsRise : points.timesRise;
   if (rises !== false) return null;
   const xs = x === "step" ? points.steps : points.times;

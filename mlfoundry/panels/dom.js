@@ -168,12 +168,6 @@ export function codeToCopy(code) {
   return element("div", { class: "mlf-code" }, element("code", {}, code), copyButton("copy", code));
 }
 
-/** A place that screen readers listen to; call `say` with what happened. */
-export function announcer() {
-  const node = element("div", { class: "mlf-sr", role: "status", "aria-live": "polite" });
-  return { node, say: (text) => setText(node, text) };
-}
-
 /**
  * Tabs and their panels: `tabs` is a list of {name, title, content}; content is a node.
  * `onSelect(name)` hears every change. Returns {node, select, selected, setTitle}.

@@ -6,7 +6,7 @@ import { scale } from "./numbers.js";
 import { extent, ordered, smoothed, thinned } from "./curves.js";
 
 /** Narrowest that a chart gets while there is another beside it, in pixels. */
-export const NARROWEST = 320;
+const NARROWEST = 320;
 /** Most lines of a chart that have a colour of their own; the rest are grey. */
 export const COLOURED = 10;
 const MOST_COLUMNS = 3;
@@ -144,7 +144,7 @@ function holds(range, data) {
 }
 
 /** A place on the time axis as plotly wants it: milliseconds that read as the viewer's clock. */
-export function toAxis(x, isTime) {
+function toAxis(x, isTime) {
   return isTime ? Math.round((x - new Date(x * 1000).getTimezoneOffset() * 60) * 1000) : x;
 }
 
@@ -156,7 +156,7 @@ export function fromAxis(x, isTime) {
 }
 
 /** The dress of a curve: colour, width, dash. */
-export function lookOf(curve, theme) {
+function lookOf(curve, theme) {
   const look = curve.isGrey ? { color: theme.rest, dash: "solid" } : lineLook(curve.line.place ?? 0, theme.dark);
   return { ...look, width: curve.isFaint ? 1 : 1.6, opacity: curve.isFaint ? 0.35 : 1 };
 }

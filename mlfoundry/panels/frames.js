@@ -34,11 +34,3 @@ function aligned(frame) {
     : new Uint8Array(frame);
   return bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
 }
-
-/** The value of a column at a row; undefined where there is none. `told` is the column's part of the header. */
-export function valueAt(told, columns, row) {
-  const value = columns[told.name][row];
-  if (told.dict) return value === 0 ? undefined : told.dict[value];
-  if (told.has && !columns[told.has][row]) return undefined;
-  return value;
-}

@@ -217,7 +217,7 @@ function changeOf(before, last) {
 }
 
 /** CPU, memory and GPUs of a run now, as one line. */
-export function useOf(points) {
+function useOf(points) {
   const last = (name) => points.get(`system/${name}`, true)?.last;
   const parts = [];
   const cpu = last("process/cpu_percent") ?? last("cpu/percent");

@@ -9,7 +9,7 @@ import { onKey } from "./table_keys.js";
 import { drawCell, emptyCell } from "./table_cells.js";
 import { listenToPointer } from "./table_pointer.js";
 
-export const ROW_HEIGHT = 28;
+const ROW_HEIGHT = 28;
 const CARD_HEIGHT = 44;
 const HEAD_HEIGHT = 30;
 const CHECK_WIDTH = 30;

@@ -44,7 +44,7 @@ export function wholeText(value, column, isData) {
 }
 
 /** The exception's type out of `ValueError: text`. */
-export function errorType(error) {
+function errorType(error) {
   return /^[^\s:]{1,60}(?=:|$)/.exec(error ?? "")?.[0] ?? (error ? "error" : "");
 }
 

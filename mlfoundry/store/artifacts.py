@@ -21,7 +21,10 @@ class ArtifactStore(Protocol):
     """
 
     def put(self, project_id: int, source: BinaryIO) -> tuple[str, int]:
-        """Store what `source` gives; return its SHA-256 in hex and its size. Nobody ever sees a part of it."""
+        """Store what `source` gives; return its SHA-256 in hex and its size. Nobody ever sees a part of it.
+
+        Bytes that are there already count as written now.
+        """
 
     def open(self, project_id: int, sha256: str, start: int = 0) -> BinaryIO:
         """Open stored bytes for reading, from the byte `start` on."""

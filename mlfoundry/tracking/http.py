@@ -1,7 +1,7 @@
 """The backend on a server: every verb is one request, and every failure one of our errors.
 
-All verbs may be tried again, and `connection` does so once when it breaks before the answer: runs and batches have
-ids of their own, and the others say what shall be, not what to change.
+Each may be tried again, and `connection` does so once when it breaks before the answer: runs and batches have ids of
+their own, and the others say what shall be, not what to change. What makes users and keys (see `people`) is sent once.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from ..errors import (
     BackendUnavailable,
@@ -51,9 +51,6 @@ from .guesses import Guesses
 from .incoming import Incoming
 from .lease import Lease
 from .reading import read_series, require_possible
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger("mlfoundry")
 

@@ -1,7 +1,8 @@
 """Removing bytes that no run names any more: of files that were replaced, of uploads that were given up.
 
-Safe beside servers that work: bytes that came or were looked for a moment ago are left alone, and bytes are removed
-while nobody can name them (see `RunFiles.name`, which looks for them once more when it may).
+Safe beside servers that work: bytes that came a moment ago are left alone, and bytes are removed while nobody can name
+them. Who was told that they are there and then names them is refused, because `RunFiles.name` looks for them once more
+when it may name them, and sends them again.
 """
 
 from __future__ import annotations

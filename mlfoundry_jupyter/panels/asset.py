@@ -96,11 +96,6 @@ class Asset(anywidget.AnyWidget):
         if isinstance(content, dict) and content.get("ask") == "asset":
             self.send({"kind": "asset"}, [compressed()])
 
-    def wait_until_sent(self, timeout_s: float) -> bool:
-        """Wait until the content is on its way; tell whether it is."""
-        self._sending.join(timeout_s)
-        return not self._sending.is_alive()
-
 
 _lock = threading.Lock()
 _asset: Asset | None = None

@@ -389,7 +389,12 @@ with client.create_run("demo", "bad", capture=False) as run:
 
 DECODE = """
 async ([address, text]) => {
-    const { decode, valueAt } = await import(address);
+    const { decode } = await import(address);
+    const valueAt = (told, columns, row) => {
+        const value = columns[told.name][row];
+        if (told.dict) return value === 0 ? undefined : told.dict[value];
+        return told.has && !columns[told.has][row] ? undefined : value;
+    };
     const { header, columns } = decode(Uint8Array.from(atob(text), each => each.charCodeAt(0)));
     const rows = [];
     const count = Math.max(...header.columns.map(each => each.length));

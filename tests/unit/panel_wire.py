@@ -67,7 +67,8 @@ def wire(monkeypatch):
     yield wire
     feeds.feed().stop()
     if assets._asset is not None:
-        assert assets._asset.wait_until_sent(WAIT_S)
+        assets._asset._sending.join(WAIT_S)
+        assert assets._asset.is_sent
         assets._asset.close()
     import ipywidgets
 

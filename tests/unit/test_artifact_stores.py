@@ -80,6 +80,22 @@ def test_bytes_come_back_under_their_hash(store, size):
     assert everything(store) == [f"{PROJECT}/{sha256_of(data)[:2]}/{sha256_of(data)}"]
 
 
+def test_bytes_that_a_sweep_takes_while_they_are_put_once_more_are_there_afterwards(store, monkeypatch):
+    for data in (b"", b"of long ago"):
+        sha256, size = store.put(PROJECT, io.BytesIO(data))
+        is_whole = store.is_whole
+
+        def is_whole_and_then_swept(*asked, of=sha256, look=is_whole):
+            found = look(*asked)
+            store.remove(PROJECT, of)
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "is_whole", is_whole_and_then_swept)
+            store.put(PROJECT, io.BytesIO(data))
+        assert store.is_whole(PROJECT, sha256, size)
+
+
 def test_a_source_that_cannot_be_read_twice_is_stored_as_well(store):
     class Pipe(io.BytesIO):
         def seekable(self):

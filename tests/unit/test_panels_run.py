@@ -301,7 +301,7 @@ def test_a_closed_panel_is_still_a_picture_and_hears_nothing(wire, run):
 def test_the_state_that_a_notebook_could_save_is_small(wire, run):
     panel = RunPanel(run)
     panel.pulse(0.0)
-    assert asset().wait_until_sent(20)
+    wait_for(lambda: asset().is_sent)
     states = [data["state"] for _, kind, data, _ in wire.sent if kind == "comm_open"]
     assert len(json.dumps(states)) < 50_000
 
@@ -309,7 +309,7 @@ def test_the_state_that_a_notebook_could_save_is_small(wire, run):
 def test_the_asset_is_sent_once_for_all_panels_and_again_when_a_page_asks(wire, run):
     first, second = RunPanel(run), RunPanel(run)
     assert first._asset_id == second._asset_id == asset().model_id
-    assert asset().wait_until_sent(20)
+    wait_for(lambda: asset().is_sent)
     sent = [data["content"] for owner, _, data, _ in wire.sent if owner == asset().model_id and "content" in data]
     assert sent == [{"kind": "asset"}]
     asset()._handle_msg({"content": {"data": {"method": "custom", "content": {"ask": "asset"}}}, "buffers": []})

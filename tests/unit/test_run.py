@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pickle
+import re
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -98,8 +99,7 @@ def journal_state(run):
 
 
 def test_a_run_knows_who_it_is_and_where_it_belongs(run):
-    assert len(run.run_id) == 32
-    assert int(run.run_id, 16) >= 0
+    assert re.fullmatch("[0-9a-f]{32}", run.run_id)
     assert (run.run_name, run.project_name, run.owner, run.fqn) == ("svm", "iris", "ann", "ann/iris/svm")
     assert run.status is RunStatus.RUNNING
     assert run.started_at.utcoffset() == timedelta(0)

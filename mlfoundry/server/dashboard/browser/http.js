@@ -39,7 +39,7 @@ async function failure(response) {
 }
 
 /** The frames of an answer; each stands after its length. */
-export function framesOf(buffer) {
+function framesOf(buffer) {
   const view = new DataView(buffer);
   const found = [];
   for (let place = 0; place < buffer.byteLength; ) {

@@ -66,7 +66,7 @@ const comparison = {};
 const same = (told) => told;
 
 /** The words of a comparison. */
-export const compareForms = {
+const compareForms = {
   base: part("baseline", same, same),
   params: part("differing", (told) => (told === "all" ? false : undefined), (value) => (value === false ? "all" : "")),
   value: part("which", (told) => Object.keys(SIDES).find((side) => SIDES[side] === told), (value) => SIDES[value] ?? ""),
