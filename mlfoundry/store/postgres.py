@@ -48,7 +48,7 @@ class PostgresTransaction:
     def __init__(
         self, connection: psycopg.Connection[Row], *, writes: bool = False, holding: int | None = None
     ) -> None:
-        self._connection = connection
+        self._cursor = connection.cursor()  # one for all: what a statement gives is read before the next
         self._writes = writes
         self._held = set() if holding is None else {holding}
 
@@ -100,7 +100,7 @@ class PostgresTransaction:
 
     def _execute(self, sql: str, values: Sequence[Any]) -> psycopg.Cursor[Row]:
         # Bytes would travel as twice as many hex digits if the answer were text.
-        return self._connection.execute(_for_postgres(sql), values, binary=True)
+        return self._cursor.execute(_for_postgres(sql), values, binary=True)
 
 
 class _Looks:

@@ -69,30 +69,32 @@ def seen_by(tx: Transaction, project_id: int, user: str) -> tuple[Project, Permi
 
 def lock_for_run(
     tx: Transaction, project_id: int, owner: str, name: str, user: str, level: Permission
-) -> Project | None:
-    """Do as `lock` and `count_run`, and return the project, when it has this owner and name and the user this level.
+) -> tuple[Project, int] | None:
+    """Do as `lock` and `count_run` when a project has this owner and name and the user this level.
 
-    Otherwise return None, and then nobody waits.
+    Returns:
+        The project, and how often it or its runs' names have changed; None otherwise, and then nobody waits.
     """
     row = tx.row(
         f"UPDATE project SET {_CHANGED}, runs = runs + 1 WHERE project_id = ? AND owner = ? AND name = ? "
         "AND EXISTS (SELECT 1 FROM member m WHERE m.project_id = project.project_id AND m.user_id = ? "
-        "AND m.permission >= ?) RETURNING project_id, owner, name, created_at, changes - runs_at",
+        "AND m.permission >= ?) RETURNING project_id, owner, name, created_at, changes, runs_at",
         (project_id, owner, name, user, int(level)),
     )
     if row is None:
         return None
-    if row[4]:  # an older version made runs here
+    *_, changes, runs_at = row
+    if runs_at != changes:  # an older version made runs here
         tx.run(
             "UPDATE project SET runs_at = changes, runs = 1 + (SELECT COUNT(*) FROM run WHERE run.project_id = ?) "
             "WHERE project_id = ?",
             (project_id, project_id),
         )
-    return Project(row[0], row[1], row[2], utc(row[3]))
+    return Project(row[0], row[1], row[2], utc(row[3])), changes
 
 
 def lock(tx: Transaction, project_id: int) -> bool:
-    """Make others who change the project, or make or rename its runs, wait for this transaction.
+    """Make others who change the project, or the names of its runs, wait for this transaction.
 
     Returns:
         False when there is no such project any more.

@@ -17,13 +17,13 @@ COLUMNS = (
     "run_id, name, status, created_by, started_at, ended_at, last_seen_at, description, error, deleted_at, project_id"
 )
 _BLOCK = 5000  # run ids in one statement
-_FIRST_BEYOND = 6  # suffixes below it have no gap
+FIRST_BEYOND = 6  # suffixes below it have no gap
 _SOUGHT_AT_ONCE = 8  # names
 _STATUS = {status.value: status for status in RunStatus}  # asking the enum costs ten times as much
 
 
 def make(
-    tx: Transaction, project: Project, new: NewRun, user: str, now_us: int, *, is_repeated: bool = False
+    tx: Transaction, project: Project, new: NewRun, user: str, now_us: int, *, first: str | None
 ) -> RunRecord | None:
     """Make a run that runs, under a free name; the same run again is a no-op.
 
@@ -33,7 +33,7 @@ def make(
         new: The run.
         user: Who makes it.
         now_us: The clock.
-        is_repeated: Whether the wished name is likely to be taken, so that it is looked up before it is tried.
+        first: The name to try before any is looked up; None when the wish is taken, as far as one knows.
 
     Returns:
         The run; None when its id is that of a run of another project.
@@ -48,7 +48,7 @@ def make(
         projects.count_run(tx, project.project_id, -1)
         return get(tx, project, new.run_id) if home(tx, new.run_id) == run else None
     rest = ("RUNNING", user, new.started_at_us, None, now_us, new.description, "", None, run.project_id)
-    names_to_try = _wishes(tx, run.project_id, new.run_name, is_tried=not is_repeated)
+    names_to_try = _wishes(tx, run.project_id, new.run_name, first)
     row = next(row for name in names_to_try if _insert(tx, row := (blob, name, *rest)))
     set_tags(tx, run, new.tags)
     tags = {name: str(text) for name, text in sorted(new.tags.items())}
@@ -69,33 +69,33 @@ def free_name(tx: Transaction, project_id: int, wish: str) -> str:
     """Return the wish, or with a suffix that is free; others who ask wait for this transaction."""
     if not projects.lock(tx, project_id):
         raise ProjectNotFound(f"the project of {wish!r} was deleted just now")
-    return next(name for name in _wishes(tx, project_id, wish) if by_name(tx, project_id, name) is None)
+    return next(name for name in _wishes(tx, project_id, wish, wish) if by_name(tx, project_id, name) is None)
 
 
-def _wishes(tx: Transaction, project_id: int, wish: str, *, is_tried: bool = True) -> Iterator[str]:
+def _wishes(tx: Transaction, project_id: int, wish: str, first: str | None) -> Iterator[str]:
     """Give the names to try for a run, the last of which is free: the wish, and what comes next where that is taken.
 
-    The wish is tried before anything is looked up, or looked up first.
+    A `first` one is given before anything is looked up.
 
     A gap among the first suffixes is filled. Beyond them all may have been taken in turn, by as many runs of one name:
     what follows the project's latest run is tried, and then sought by halving.
     """
-    if is_tried:
-        yield wish
-    few = range(2 if is_tried else 1, _FIRST_BEYOND)
+    if first is not None:
+        yield first
+    few = range(2 if first == wish else 1, FIRST_BEYOND)
     latest = "(SELECT name FROM run WHERE project_id = ? ORDER BY started_at DESC, run_id DESC LIMIT 1)"
     *used, name = _used(tx, project_id, wish, few, also=latest)
     if (gap := _first_unused(few, used)) is not None:
         yield names.numbered(wish, gap)
     number = None if name is None else names.number_of(name, wish)
-    if number is not None and number >= _FIRST_BEYOND:
+    if number is not None and number >= FIRST_BEYOND:
         yield names.numbered(wish, number + 1)
     yield _sought(tx, project_id, wish)
 
 
 def _sought(tx: Transaction, project_id: int, wish: str) -> str:
     """Return a name that is free, whose number is one more than that of a name that is taken."""
-    low, high = _FIRST_BEYOND - 1, 0
+    low, high = FIRST_BEYOND - 1, 0
     numbers: Sequence[int] = [8**power for power in range(1, 7)]
     while high - low != 1:
         found = _first_unused(numbers, _used(tx, project_id, wish, numbers))

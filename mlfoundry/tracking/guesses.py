@@ -5,6 +5,9 @@ A guess may be wrong by the time it is used. The statement that uses it says so,
 
 from __future__ import annotations
 
+from .. import names
+from ..store.runs import FIRST_BEYOND
+
 LIMIT = 10_000
 
 
@@ -18,20 +21,35 @@ class Guesses:
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._projects: dict[tuple[str, str], int] = {}
-        self._names: set[tuple[int, str]] = set()
+        self._names: dict[tuple[int, str], tuple[int | None, int]] = {}
 
     def project_id(self, owner: str, name: str) -> int | None:
         """Return which project has a name; None when nothing is known."""
         return self._projects.get((owner, name))
 
-    def is_taken(self, project_id: int | None, run_name: str) -> bool:
-        """Return whether a project has a run of a name."""
-        return (project_id, run_name) in self._names
+    def first_name(self, project_id: int, wish: str, changes: int | None) -> str | None:
+        """Return which name to try first for a run; None when the wish is taken, and what comes next is not known.
 
-    def note(self, project_id: int, owner: str, name: str, run_name: str) -> None:
-        """Note a project, and a name that a run of it has now."""
-        for known in (self._projects, self._names):
-            if len(known) >= self._limit:
-                known.clear()
+        Args:
+            project_id: The project.
+            wish: The wished name.
+            changes: How often the project has changed, this making of a run included; None when that is not known.
+        """
+        known = self._names.get((project_id, wish))
+        if known is None:
+            return wish
+        at, number = known  # nothing has changed since, and there was no gap before that number
+        is_next = at is not None and changes == at + 1 and number >= FIRST_BEYOND
+        return names.numbered(wish, number + 1) if is_next else None
+
+    def note_project(self, owner: str, name: str, project_id: int) -> None:
+        """Note a project."""
+        if len(self._projects) >= self._limit:
+            self._projects.clear()
         self._projects[owner, name] = project_id
-        self._names.add((project_id, run_name))
+
+    def note_name(self, project_id: int, wish: str, given: str, changes: int | None) -> None:
+        """Note which name was given for a wish when a project had changed so often."""
+        if len(self._names) >= self._limit:
+            self._names.clear()
+        self._names[project_id, wish] = changes, names.number_of(given, wish) or 1

@@ -243,24 +243,29 @@ class TrackingService:
             raise InvalidInput(f"started_at_us is {new.started_at_us}, outside of the years 1 to 9999")
         guess = self._guesses.project_id(owner, project_name)
         with self.database.write(settle=self._settles, holding=guess) as tx:
-            project = self._locked_for_run(tx, user, owner, project_name, guess)
-            is_repeated = self._guesses.is_taken(project.project_id, name)
-            new = replace(new, run_name=name, tags=tags)
-            record = runs.make(tx, project, new, user, self._now_us(), is_repeated=is_repeated)
+            project, changes = self._locked_for_run(tx, user, owner, project_name, guess)
+            first = self._guesses.first_name(project.project_id, name, changes)
+            record = runs.make(tx, project, replace(new, run_name=name, tags=tags), user, self._now_us(), first=first)
             if record is None:
                 raise InvalidInput(f"run id {new.run_id} is taken by a run of another project")
-        self._guesses.note(project.project_id, owner, project_name, name)
+        self._guesses.note_project(owner, project_name, project.project_id)
+        self._guesses.note_name(project.project_id, name, record.run_name, changes)
         return record
 
-    def _locked_for_run(self, tx: Transaction, user: str, owner: str, name: str, guess: int | None) -> Project:
-        """Return a project that is locked and counts a run that the caller may make; it is made when it may be."""
+    def _locked_for_run(
+        self, tx: Transaction, user: str, owner: str, name: str, guess: int | None
+    ) -> tuple[Project, int | None]:
+        """Return a project that is locked and counts a run that the caller may make; it is made when it may be.
+
+        And how often it has changed, when that is known.
+        """
         # The rights are held before the project is locked, as by whoever changes rights.
         wanted = (owner, name, user, Permission.WRITE)
-        project = None if guess is None else projects.lock_for_run(tx, guess, *wanted)
-        if project is None and (project_id := projects.find(tx, owner, name)) is not None:
-            project = projects.lock_for_run(tx, project_id, *wanted)
-        if project is not None:
-            return project
+        found = None if guess is None else projects.lock_for_run(tx, guess, *wanted)
+        if found is None and (project_id := projects.find(tx, owner, name)) is not None:
+            found = projects.lock_for_run(tx, project_id, *wanted)
+        if found is not None:
+            return found
         if owner == user:
             made = projects.make(tx, owner, name, self._now_us())
             project = rights.require(tx, user, made, Permission.WRITE)
@@ -268,7 +273,7 @@ class TrackingService:
             project = rights.require_by_name(tx, user, owner, name, Permission.WRITE)
             projects.lock(tx, project.project_id)  # the right was given between the two looks
         projects.count_run(tx, project.project_id)
-        return project
+        return project, None
 
     def get_run(self, user: str, run_id: str) -> RunRecord:
         """See `Backend.get_run`."""
@@ -337,6 +342,7 @@ class TrackingService:
         """See `Backend.delete_run`."""
         with self.database.write(settle=self._settles) as tx:
             rights.require_may_delete(tx, user, rights.run_key(run))
+            projects.lock(tx, run.project_id)  # a name is free now: who knew the names must look again
             runs.delete(tx, run, self._now_us())
 
     @done_again

@@ -196,3 +196,23 @@ def test_a_name_that_was_taken_and_is_free_again_is_given(backend, make_run):
     assert made().run_name == "svm"
     backend.delete_run(second.key)
     assert made().run_name == "svm-2"
+
+
+def test_a_name_of_many_runs_is_counted_on_and_a_gap_is_filled_whoever_makes_it(backend, tmp_path):
+    other = EmbeddedBackend(tmp_path / "store", "ann")
+
+    def made(backend, wish="svm"):
+        return backend.create_run(NewRun(uuid.uuid4().hex, "iris", wish, None, {}, "", next(clock)))
+
+    clock = iter(range(1, 1000))
+    runs_made = [made(backend) for _ in range(9)]
+    assert [each.run_name for each in runs_made[-2:]] == ["svm-8", "svm-9"]
+    assert made(other).run_name == "svm-10"
+    assert [made(backend).run_name for _ in range(2)] == ["svm-11", "svm-12"]
+    other.update_run(made(other, "tree").key, RunChanges(run_name="svm-13"))
+    assert made(backend).run_name == "svm-14"
+    other.delete_run(runs_made[2].key)
+    assert made(backend).run_name == "svm-3"
+    backend.delete_run(runs_made[0].key)
+    assert [made(backend).run_name for _ in range(2)] == ["svm", "svm-15"]
+    other.close()
