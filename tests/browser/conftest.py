@@ -153,6 +153,7 @@ def watched_pages(browser: Browser) -> Iterator[Callable[..., Page]]:
             context = browser.new_context(**{"viewport": {"width": 1000, "height": 800}, **settings})
             stack.callback(context.close)
             page = context.new_page()
+            stack.callback(page.unroute_all, behavior="ignoreErrors")  # a live page may ask in the moment of its end
             page.set_default_timeout(ACTION_MS)
             page.watch = watch(page)  # type: ignore[attr-defined]
             watched.append(page.watch)  # type: ignore[attr-defined]

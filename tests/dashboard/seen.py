@@ -63,14 +63,14 @@ class Effort:
         page.on("response", lambda answer: self.sizes.append(int(answer.headers.get("content-length", 0))))
         page.on("request", lambda request: self.sent.append(len(request.post_data_buffer or b"")))
         self._session: CDPSession = page.context.new_cdp_session(page)
-        self._session.send("Performance.setTimeDomain", {"timeDomain": "threadTicks"})
         self._session.send("Performance.enable")
         self._began_s = self._used_s()
 
     def main_thread_s(self) -> float:
-        """Time that the page's main thread has used; of the processor, not of the clock."""
-        return self._used_s() - self._began_s
+        """Time that the page's main thread has used, of the processor and not of the clock; since it went elsewhere."""
+        used_s = self._used_s()
+        return used_s - self._began_s if used_s >= self._began_s else used_s  # another page begins at nothing
 
     def _used_s(self) -> float:
         told = self._session.send("Performance.getMetrics")["metrics"]
-        return next(float(each["value"]) for each in told if each["name"] == "TaskDuration")
+        return next(float(each["value"]) for each in told if each["name"] == "ThreadTime")

@@ -211,6 +211,7 @@ def test_nothing_runs_in_lists_of_projects_runs_people_and_keys(
     page.get_by_role("button", name="columns").click()
     page.locator(".mlf-tr:not([hidden])").nth(2).locator(".mlf-check").click()
     page.get_by_role("button", name="details").click()
+    expect(page.locator(".mlf-details dl").first).to_be_visible()
     own_parts(page)
     page.get_by_role("link", name="Collaborators").click()
     expect(page.locator(".mlf-people-table")).to_contain_text("<img src=x onerror=xss()>")
@@ -229,6 +230,8 @@ def test_nothing_runs_on_the_page_of_a_run_or_of_a_comparison(
     expect(page.locator(".mlf-charts-tab .scatterlayer .trace").first).to_be_visible(timeout=60_000)
     for tab in ("Cells", "Details", "Code", "System", "Metrics"):
         page.get_by_role("tab", name=tab).click()
+        if tab == "Code":
+            expect(page.get_by_role("tabpanel", name=tab).locator(".dash-code").first).to_be_visible()
         own_parts(page)
     chosen = [PAYLOADS[n % len(PAYLOADS)] for n in range(0, len(PAYLOADS), max(1, len(PAYLOADS) // scale(66, 4)))]
     for payload in chosen:

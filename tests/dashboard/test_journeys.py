@@ -66,10 +66,9 @@ def test_compare_three_and_send_the_comparison_to_somebody(open_page: Opener, si
     other = open_page(link.removeprefix(site.address), "ann")
     told = other.get_by_role("region", name="Comparison of runs")
     expect(told.get_by_role("listitem")).to_have_count(3)
-    assert (
-        told.get_by_role("table", name="Metrics by run").inner_text()
-        == view.get_by_role("table", name="Metrics by run").inner_text()
-    )
+    words = view.get_by_role("table", name="Metrics by run").text_content()
+    assert words
+    expect(told.get_by_role("table", name="Metrics by run")).to_have_text(words)
 
 
 def test_follow_a_live_run_to_its_end_without_reloading(open_page: Opener, site: Site) -> None:

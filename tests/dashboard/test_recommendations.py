@@ -30,6 +30,7 @@ def test_01_the_first_paint_is_the_table_with_few_requests_and_little_to_load(op
     effort = Effort(page)
     page.goto(site.address + site.digits)
     expect(row(page, "mlp-60")).to_be_visible()
+    cost_s = effort.main_thread_s()
     assert page.locator("dialog, [role=dialog]:visible").count() == 0
     assert page.evaluate("performance.memory.usedJSHeapSize") < 30e6
     grid = page.get_by_role("grid")
@@ -42,7 +43,7 @@ def test_01_the_first_paint_is_the_table_with_few_requests_and_little_to_load(op
     loaded = [size for size in effort.sizes if size]
     assert len(loaded) < 15
     assert sum(loaded) < 400_000
-    assert effort.main_thread_s() < 1.0
+    assert cost_s < 1.0
 
 
 def test_01_names_and_values_are_there_without_javascript(open_page: Opener, site: Site) -> None:
@@ -59,11 +60,8 @@ def test_01_names_and_values_are_there_without_javascript(open_page: Opener, sit
 def test_02_state_name_metrics_and_the_params_that_vary_are_on_screen(open_page: Opener, site: Site) -> None:
     page = open_page(site.digits)
     expect(row(page, "mlp-60")).to_be_visible()
-    titles = page.locator(".mlf-th-title").all_inner_texts()
-    assert [title for title in titles if title] == TITLES[
-        1:
-    ]  # neither a param that is always the same nor one that never is
-    expect(page.get_by_role("columnheader", name="state")).to_be_attached()
+    # neither a param that is always the same nor one that never is
+    assert page.locator(".mlf-th-title").all_inner_texts() == TITLES
     for title in TITLES[1:]:
         expect(page.locator(".mlf-th").filter(has_text=re.compile(f"^{title}")).first).to_be_in_viewport(ratio=1)
     assert page.get_by_role("grid").evaluate("node => node.scrollWidth <= node.clientWidth")
@@ -219,11 +217,11 @@ def test_08_a_bad_filter_keeps_the_rows_says_what_to_write_and_is_never_kept(ope
     type_filter(page, "model = svm")
     expect(counts(page)).to_contain_text(f"{SVMS} of 60")
     good = shown_names(page)
-    type_filter(page, "model = svm and lr <> 0.01")
+    type_filter(page, "model = svm and lr =< 0.01")
     expect(page.get_by_role("combobox", name="Filter runs")).to_have_attribute("aria-invalid", "true")
-    expect(page.locator(".mlf-wrong")).to_have_text(re.compile("^<?>"))  # underlined, where it stands
+    expect(page.locator(".mlf-wrong")).to_have_text("=<")  # underlined, where it stands
     expect(page.locator(".mlf-wrong")).to_have_css("text-decoration-style", "wavy")
-    expect(page.locator(".mlf-filter-line")).to_contain_text("!=")
+    expect(page.locator(".mlf-filter-line")).to_contain_text("Write <=.")
     assert shown_names(page) == good
     expect(counts(page)).to_contain_text(f"{SVMS} of 60")
     other = open_page(site.digits)

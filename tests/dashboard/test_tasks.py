@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.digits import SMALL_SVMS, make_run
+from tests.dashboard.seen import shown_names
 from tests.dashboard.site import Site
 
 Opener = Callable[..., Page]
@@ -105,13 +106,15 @@ def test_e_a_model_below_a_learning_rate_takes_no_click_and_as_many_keys_as_it_i
 
 def test_f_the_view_is_shared_by_its_address_alone(hand: Hand, open_page: Opener, site: Site) -> None:
     hand.type("/model=svm and lr<0.01", "Enter")
+    expect(hand.page.locator(".mlf-runs-counts")).to_contain_text(f"{SMALL_SVMS} of 60 runs")
     hand.click(hand.page.locator(".mlf-th").filter(has_text="accuracy").first)
     expect(hand.page).to_have_url(re.compile(r"filter=.*sort="))
-    names = hand.page.locator(".mlf-tr:not([hidden]) .mlf-td-name").all_inner_texts()
+    names = shown_names(hand.page)
     other = open_page(hand.page.url.removeprefix(site.address))
     expect(other.locator(".mlf-runs-counts")).to_contain_text(f"{SMALL_SVMS} of 60 runs")
     expect(other.locator(".mlf-th[aria-sort=ascending]")).to_contain_text("accuracy")
-    assert sorted(other.locator(".mlf-tr:not([hidden]) .mlf-td-name").all_inner_texts()) == sorted(names)
+    assert shown_names(other) == names
+    assert len(names) == SMALL_SVMS
 
 
 def test_g_a_live_run_moves_without_a_click(hand: Hand, site: Site) -> None:
