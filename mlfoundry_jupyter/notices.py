@@ -78,6 +78,9 @@ def _captured(told: Learned) -> Iterable[str]:
     if told.params:
         shown = [f"{name}={displays.shortened(displays.param(value), 24)}" for name, value in told.params.items()]
         yield "params " + ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")
+    if told.metrics:
+        logged = [f"{name}={_last(*metric)}" for name, metric in told.metrics.items()]
+        yield ("metric " if len(logged) == 1 else "metrics ") + ", ".join(logged)
     if told.masked is not None:
         yield "source" + (
             f" ({told.masked} {'secret' if told.masked == 1 else 'secrets'} masked)" if told.masked else ""
@@ -90,3 +93,8 @@ def _captured(told: Learned) -> Iterable[str]:
         if cost.gpu_bytes:
             parts.append(f"GPU memory {displays.size(cost.gpu_bytes)}")
         yield "cost (" + ", ".join(parts) + ")"
+
+
+def _last(value: float, count: int) -> str:
+    shown = displays.figure(value)
+    return shown if count == 1 else f"{shown} ({count:,} points)"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from numbers import Number
 from typing import Any
 
-from mlfoundry import MlfoundryError, Run, RunStatus
+from mlfoundry import MlfoundryError, Run, RunStatus, values
 from mlfoundry.errors import ParamChanged
 from mlfoundry.runs import process_exit
 from mlfoundry.settings import Settings
@@ -39,6 +39,7 @@ class Learned:
         kept: Literals that did not, since the run has another value for the param, which stands beside each.
         masked: How many secrets were masked; None when the source was not kept.
         cost: What the cell cost.
+        metrics: Of each metric that was asked for and logged, its last value and how many there are.
         unlogged: Why a metric that was asked for is not there, by name.
     """
 
@@ -46,6 +47,7 @@ class Learned:
     kept: dict[str, tuple[Any, str]] = field(default_factory=dict)
     masked: int | None = None
     cost: Cost = field(default_factory=lambda: Cost(0.0))
+    metrics: dict[str, tuple[float, int]] = field(default_factory=dict)
     unlogged: dict[str, str] = field(default_factory=dict)
 
 
@@ -165,8 +167,11 @@ class Recording:
             self.learned.unlogged[name] = "the cell ended before it was computed"
         else:
             try:
-                for step, number in _points(value):
+                points = _points(value)
+                for step, number in points:
                     self.run.log_metrics({name: number}, step=step)
+                if points:
+                    self.learned.metrics[name] = values.number(name, points[-1][1]), len(points)
             except (MlfoundryError, ValueError) as error:
                 self.learned.unlogged[name] = str(error)
 

@@ -76,13 +76,15 @@ class ProjectsView {
   }
 
   _table(shown) {
-    const heads = [["project", ""], ["runs", "mlf-number"], ["running", ""], ["last run", ""], ["people", ""], ["you may", ""]];
+    const hasRunning = shown.some((project) => project.running_count);
+    const running = hasRunning ? [["running", ""]] : [];
+    const heads = [["project", ""], ["runs", "mlf-number"], ...running, ["last run", ""], ["people", ""], ["you may", ""]];
     const head = element("tr", {}, heads.map(([text, name]) => element("th", { scope: "col", class: name }, text)));
-    const rows = shown.map((project) => this._row(project));
+    const rows = shown.map((project) => this._row(project, hasRunning));
     return element("table", { class: "mlf-plain-table mlf-projects-table" }, element("thead", {}, head), element("tbody", {}, rows));
   }
 
-  _row(project) {
+  _row(project, hasRunning) {
     const title = `${project.owner}/${project.name}`;
     const name = element("span", { class: "mlf-cut mlf-projects-name" }, cutInTheMiddle(title));
     const label = { class: "mlf-link", title, "aria-label": `Open ${title}` };
@@ -95,7 +97,7 @@ class ProjectsView {
       {},
       element("th", { scope: "row" }, open),
       element("td", { class: "mlf-number" }, figure(project.run_count)),
-      element("td", {}, running),
+      hasRunning ? element("td", {}, running) : null,
       element("td", { title: last ? clock(last) : "no runs yet" }, ago(last, this.source.now())),
       element("td", { title: (project.people ?? []).join(", ") }, people(project)),
       element("td", { class: "mlf-muted" }, project.permission),

@@ -12,6 +12,8 @@ const CELL_PADDING = 20;
 const SORT_MARK = 11;
 const SLACK = 2;
 const WORD_FROM = 80;
+const ERROR_GAP = 8;
+const ROOM_BESIDE_ERROR = 60; // that the style sheet keeps for the name
 const segmenter = new Intl.Segmenter();
 
 /** Draw a value into a cell. `other(key)` gives the row's other values. */
@@ -77,7 +79,8 @@ export function fitWidths(columns, rows, runs, { now, font }) {
     for (const row of rows) {
       const text = shortText(column, runs.value(row, column.key), (key) => runs.value(row, key), now);
       const error = column.kind === "name" ? errorType(runs.value(row, "error")) : "";
-      widest = Math.max(widest, pen.measureText(text).width + (error ? pen.measureText(error).width + 8 : 0));
+      const beside = error ? pen.measureText(error).width + ERROR_GAP : 0;
+      widest = Math.max(widest, Math.max(pen.measureText(text).width, beside ? ROOM_BESIDE_ERROR : 0) + beside);
     }
     const [least, most] = column.kind === "name" ? [120, NAME_WIDTH] : [56, 190];
     return { ...column, width: Math.round(Math.min(Math.max(widest + CELL_PADDING + SLACK, least), most)), isFitted: true };

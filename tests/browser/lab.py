@@ -120,6 +120,15 @@ class Notebook:
             )
         self.wait_until_idle()
 
+    def execute(self, code: str) -> None:
+        """Execute code that stands in no cell, and wait for its end."""
+        status = self.page.evaluate(
+            """code => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+                .requestExecute({ code, store_history: false }).done.then(reply => reply.content.status)""",
+            code,
+        )
+        assert status == "ok", code
+
     def count(self, place: int) -> int | None:
         """Return the execution count of a cell."""
         count: int | None = self.page.evaluate(

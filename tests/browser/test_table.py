@@ -362,6 +362,21 @@ def test_widths_stay_while_scrolling(runs: RunsPage) -> None:
     assert [head.bounding_box() for head in runs.page.locator(".mlf-th").all()] == before
 
 
+def test_the_type_of_an_error_stands_whole_beside_short_names(runs: RunsPage) -> None:
+    error = "{name: 'bad', status: 'FAILED', error: 'TypeError: no such index'}"
+    runs.show(f"data.digits().slice(0, 2).map((run, place) => ({{...run, name: 'b', ...(place ? {{}} : {error})}}))")
+    cut = "node => node.scrollWidth - node.clientWidth"
+    assert runs.row("bad").locator(".mlf-error-type").evaluate(cut) <= 0
+
+
+def test_a_long_name_keeps_the_line_of_the_best_run_one_line_high(runs: RunsPage) -> None:
+    runs.show("data.digits().map((run) => ({...run, name: `${run.name}-${'a-long-name-of-a-run-'.repeat(6)}`}))")
+    box = runs.page.locator(".mlf-best").bounding_box()
+    assert box is not None
+    assert box["height"] < 30
+    expect(runs.page.locator(".mlf-best .mlf-link").first).to_have_attribute("title", re.compile("of-a-run-$"))
+
+
 def test_at_400_pixels_rows_are_cards_of_state_name_and_the_metric(
     new_page: Callable[..., Page], panel_server: str
 ) -> None:

@@ -330,6 +330,7 @@ def test_variables_become_metrics_when_the_cell_ends(shell, store, project):
     assert metrics["acc"].values.tolist() == [0.75]
     assert (metrics["losses"].steps.tolist(), metrics["losses"].values.tolist()) == ([0, 1], [3.0, 2.0])
     assert set(metrics) == {"acc", "losses"}
+    assert "captured: metrics acc=0.75, losses=2 (2 points); source" in shown["text"]
     assert "--metric missing was not logged: there is no such variable" in shown["text"]
     assert "--metric text was not logged" in shown["text"]
     assert "acc" not in run.get_params()
