@@ -220,14 +220,23 @@ class StoreTooNew(MlfoundryError):
 
 
 class MissingExtra(MlfoundryError, ImportError):
-    """An optional package is needed for this and is not installed."""
+    """An optional package is needed for this and is not installed.
 
-    def __init__(self, package: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}, which is not installed. Run: pip install {package}")
-        self.package, self.purpose = package, purpose
+    Attributes:
+        package: Its name.
+        purpose: What it is needed for.
+        extra: The extra of MLFoundry that brings it and what else is needed; empty when the package is enough.
+    """
 
-    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
-        return type(self), (self.package, self.purpose)
+    def __init__(self, package: str, purpose: str, extra: str = "") -> None:
+        # Never by our own name alone: the package index has an unrelated package of that name.
+        what = f"{package} (the extra {extra!r})" if extra else package
+        how = f"in the clone that MLFoundry came from: pip install '.[{extra}]'" if extra else f"pip install {package}"
+        super().__init__(f"{purpose} needs {what}, which is not installed. Run{' ' if extra else ': '}{how}")
+        self.package, self.purpose, self.extra = package, purpose, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str, str]]:
+        return type(self), (self.package, self.purpose, self.extra)
 
 
 def _brief(value: object) -> str:

@@ -40,7 +40,7 @@ def ui(session: Session, port: int | None, no_browser: bool) -> None:
     try:
         from ..server import own
     except ImportError as error:
-        raise MissingExtra("mlfoundry[server]", "mlfoundry ui") from error
+        raise MissingExtra(error.name or "fastapi", "mlfoundry ui", "server") from error
     from ..client import Client
     from ..tracking.embedded import EmbeddedBackend
 

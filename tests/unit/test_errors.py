@@ -90,6 +90,11 @@ def test_a_missing_package_comes_with_the_command_that_gets_it():
     error = errors.MissingExtra("pandas", "to_pandas()")
     assert str(error) == "to_pandas() needs pandas, which is not installed. Run: pip install pandas"
     assert error.package == "pandas"
+    error = errors.MissingExtra("fastapi", "mlfoundry ui", "server")
+    assert str(error) == (
+        "mlfoundry ui needs fastapi (the extra 'server'), which is not installed. Run in the clone that MLFoundry came "
+        "from: pip install '.[server]'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,6 +105,7 @@ def test_a_missing_package_comes_with_the_command_that_gets_it():
         errors.JournalGap(expected=1, got=2),
         errors.BackendUnavailable("away", retry_after_s=2.0),
         errors.MissingExtra("pandas", "x"),
+        errors.MissingExtra("fastapi", "x", "server"),
         errors.InvalidName("no"),
     ],
     ids=lambda error: type(error).__name__,
