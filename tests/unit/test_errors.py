@@ -86,6 +86,14 @@ def test_an_unavailable_backend_may_say_when_to_come_back():
     assert errors.StoreBusy("busy", retry_after_s=3.0).retry_after_s == 3.0
 
 
+def test_a_param_that_changed_far_into_its_text_is_told_from_there():
+    held, given = "[" + "0.0, " * 100 + "1.5]", "[" + "0.0, " * 100 + "2.5]"
+    told = str(errors.ParamChanged("w", held, given))
+    assert "is …0.0, 0.0, 0.0, 0.0, 1.5] already and cannot become …0.0, 0.0, 0.0, 0.0, 2.5]:" in told
+    assert "is 1 already and cannot become 1.0:" in str(errors.ParamChanged("w", 1, 1.0))
+    assert len(str(errors.ParamChanged("w", "a" * 500, "b" * 500))) < 400
+
+
 def test_a_missing_package_comes_with_the_command_that_gets_it():
     error = errors.MissingExtra("pandas", "to_pandas()")
     assert str(error) == "to_pandas() needs pandas, which is not installed. Run: pip install pandas"
