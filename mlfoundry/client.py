@@ -117,13 +117,15 @@ class Client:
             capture: Whether to record git, Python, packages and hardware; by default what the settings say.
 
         Raises:
-            InvalidName: A name is not legal; nothing is made.
+            InvalidName, InvalidSetting: A name or a setting cannot be used; nothing is made.
             ProjectNotFound: There is no such project of `owner` that this user may see.
             PermissionDenied: This user lacks WRITE.
         """
         interval_s = self.settings.system_metrics_interval_s
         if system_metrics_interval_s is not None:
             interval_s = configuration.seconds("system_metrics_interval_s", system_metrics_interval_s)
+        samples = configuration.switch("log_system_metrics", log_system_metrics, self.settings.system_metrics)
+        captures = configuration.switch("capture", capture, self.settings.capture)
         owner, project_name = references.split(project_name, owner)
         new = NewRun(
             run_id=uuid.uuid4().hex,
@@ -135,8 +137,6 @@ class Client:
             started_at_us=time.time_ns() // 1000,
         )
         run = beginning.begin(self, new)
-        samples = self.settings.system_metrics if log_system_metrics is None else log_system_metrics
-        captures = self.settings.capture if capture is None else capture
         run._observe(interval_s=interval_s if samples else None, capture=captures)
         return run
 
@@ -183,7 +183,7 @@ class Client:
     def search_runs(
         self,
         project_name: str,
-        filter: str = "",  # noqa: A002  MLflow's and the users' word
+        filter: str | None = "",  # noqa: A002  MLflow's and the users' word
         order_by: str | Iterable[str] | None = None,
         *,
         owner: str | None = None,
@@ -197,7 +197,7 @@ class Client:
 
         Args:
             project_name: The project, or ``owner/project``.
-            filter: As in MLflow: ``metrics.loss < 0.1 and params.model = 'svm'``; see `query`.
+            filter: As in MLflow: ``metrics.loss < 0.1 and params.model = 'svm'``; see `query`. All runs without one.
             order_by: ``"metrics.loss ASC"`` or several of them; newest first when empty.
             owner: Owner of the project, this user when not given.
             view: ``"active"``, ``"deleted"`` or ``"all"``.
@@ -213,7 +213,9 @@ class Client:
         """
         if not isinstance(page_size, SupportsIndex) or not 1 <= operator.index(page_size) <= PAGE_LIMIT:
             raise InvalidInput(f"page_size is {shown(page_size)}; a page has 1 to {PAGE_LIMIT:,} runs")
-        terms = _names(order_by) or ()
+        terms = _names("order_by", order_by) or ()
+        filter = "" if filter is None else filter  # noqa: A001
+        chosen = [_names(*each) for each in (("params", params), ("metrics", metrics), ("tags", tags))]
         parse_filter(filter)
         parse_order(terms)
         project = self._project(project_name, owner)
@@ -227,9 +229,9 @@ class Client:
                     operator.index(page_size),
                     cursor,
                     view,
-                    _names(params),
-                    _names(metrics),
-                    _names(tags),
+                    chosen[0],
+                    chosen[1],
+                    chosen[2],
                 )
             )
 
@@ -394,16 +396,25 @@ def _backend(settings: Settings) -> Backend:
     if not settings.api_key:
         raise NotAuthenticated(
             f"there is no API key for {settings.tracking_uri}. Run: mlfoundry login {settings.tracking_uri}, or set "
-            "MLFOUNDRY_API_KEY. What was pickled elsewhere never brings one."
+            "MLFOUNDRY_API_KEY."
         )
     return HttpBackend(settings.tracking_uri, settings.api_key, user=settings.user_of_key, renewed=settings.renewed_key)
 
 
-def _names(names: str | Iterable[str] | None) -> tuple[str, ...] | None:
-    """Return names as a tuple; a string is one name, and an empty one none."""
+def _names(what: str, names: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Return names as a tuple; a string is one name, and an empty one none.
+
+    Raises:
+        InvalidInput: It is neither a text nor several.
+    """
     if isinstance(names, str):
         return (names,) if names else ()
-    return None if names is None else tuple(names)
+    if names is None:
+        return None
+    found = tuple(names) if isinstance(names, Iterable) else ()
+    if not isinstance(names, Iterable) or not all(isinstance(each, str) for each in found):
+        raise InvalidInput(f"{what} is {shown(names)}; give a name as text, or a list of them")
+    return found
 
 
 def _permission(permission: Permission | str | int) -> Permission:

@@ -95,8 +95,9 @@ class ParamChanged(MlfoundryError, ValueError):
     """
 
     def __init__(self, name: str, old: object, new: object) -> None:
+        held, given = _apart(str(old), str(new))
         super().__init__(
-            f"param {name!r} is {_brief(old)} already and cannot become {_brief(new)}: params do not change "
+            f"param {name!r} is {held} already and cannot become {given}: params do not change "
             "during a run. Log the new value under another name, or as a tag, or start a new run."
         )
         self.name, self.held, self._given = name, str(old), (name, old, new)
@@ -228,19 +229,37 @@ class StoreTooNew(MlfoundryError):
 
 
 class MissingExtra(MlfoundryError, ImportError):
-    """An optional package is needed for this and is not installed."""
+    """An optional package is needed for this and is not installed.
 
-    def __init__(self, package: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}, which is not installed. Run: pip install {package}")
-        self.package, self.purpose = package, purpose
+    Attributes:
+        package: Its name.
+        purpose: What it is needed for.
+        extra: The extra of MLFoundry that brings it and what else is needed; empty when the package is enough.
+    """
 
-    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
-        return type(self), (self.package, self.purpose)
+    def __init__(self, package: str, purpose: str, extra: str = "") -> None:
+        # Never by our own name alone: the package index has an unrelated package of that name.
+        what = f"{package} (the extra {extra!r})" if extra else package
+        how = f"in the clone that MLFoundry came from: pip install '.[{extra}]'" if extra else f"pip install {package}"
+        super().__init__(f"{purpose} needs {what}, which is not installed. Run{' ' if extra else ': '}{how}")
+        self.package, self.purpose, self.extra = package, purpose, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str, str]]:
+        return type(self), (self.package, self.purpose, self.extra)
 
 
-def _brief(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= 80 else text[:79] + "…"
+def _apart(first: str, second: str) -> tuple[str, str]:
+    """Return two texts in at most 80 characters of one line each, from shortly before where they differ."""
+    texts = [" ".join(text.split()) for text in (first, second)]
+    same = 0
+    for ours, theirs in zip(*texts, strict=False):
+        if ours != theirs:
+            break
+        same += 1
+    start = same - 20 if same > 60 else 0
+    told = [text if start == 0 else f"…{text[start:]}" for text in texts]
+    shortened = [text if len(text) <= 80 else f"{text[:79]}…" for text in told]
+    return shortened[0], shortened[1]
 
 
 def quoted(text: str) -> str:

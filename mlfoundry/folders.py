@@ -30,6 +30,14 @@ def make_one_of(folders: Iterable[Path]) -> Path | None:
     return None
 
 
+def may_be_made(folder: Path) -> bool:
+    """Return whether a folder is there and takes files, or could be made, as far as can be told without trying."""
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    return False
+
+
 def is_own(folder: Path) -> bool:
     """Return whether a folder is there and nobody but this account can change what lies in it.
 

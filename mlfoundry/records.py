@@ -30,8 +30,11 @@ class RunStatus(enum.StrEnum):
 
 
 LOST = "Lost: "
-PAGE_LIMIT = 10_000  # of runs
 """How the error of a run begins that was given up, since nothing was heard of its process any more."""
+
+PAGE_LIMIT = 10_000  # of runs
+PUSHED_FACT = "tracker.pushed"  # what a push leaves with a run for the next one; of no use to people
+UNKNOWN_USER = "?"  # this user, while the server that knows the name cannot be asked; no user can have it
 
 
 class Permission(enum.IntEnum):
@@ -207,6 +210,12 @@ class RunRecord:
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, MetricSummary] = field(default_factory=dict)
+
+    @property
+    def fqn(self) -> str:
+        """``owner/project/run``, without an owner while that is not known."""
+        names = [self.project_name, self.run_name]
+        return "/".join(names if self.owner == UNKNOWN_USER else [self.owner, *names])
 
     @property
     def is_lost(self) -> bool:
@@ -448,8 +457,9 @@ class Health(Shown):
 
     Attributes:
         state: ``"ok"``, ``"behind"`` (something is not stored yet), ``"offline"`` (the backend cannot be
-            reached), ``"refused"`` (the backend will not take the data) or ``"losing"`` (records were lost).
-        accepted: Points that log calls took in this process.
+            reached), ``"refused"`` (the backend will not take the data), ``"losing"`` (what is logged finds no room) or
+            ``"lost"`` (records were lost before; what is logged now is kept).
+        accepted: Points of metrics that log calls took in this process; params, tags and files are not counted.
         pending_bytes: What is accepted and not yet stored.
         not_durable_bytes: What is accepted and a power cut could still take.
         in_memory_bytes: What even the end of this process could take, because no file could be had.

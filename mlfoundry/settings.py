@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import logging
 import os
 import re
 import stat
@@ -21,6 +22,8 @@ from urllib.parse import unquote, urlsplit
 from . import credentials, folders
 from .errors import InvalidName, InvalidSetting, shown
 from .names import legal_name
+
+_log = logging.getLogger("mlfoundry")
 
 # name: (environment variable, default, what it means); `mlfoundry doctor` and the docs print this table.
 SETTINGS: dict[str, tuple[str, object, str]] = {
@@ -168,6 +171,7 @@ def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Setti
         InvalidSetting: A value cannot be used; says where it came from.
     """
     environment = os.environ if environment is None else environment
+    _tell_slips(environment)
     values: dict[str, Any] = {}
     from_file = _read_file(environment)
     for name, (variable, default, _) in SETTINGS.items():
@@ -194,6 +198,23 @@ def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Setti
     if given.get("api_key") is not None:
         _given_keys[values["tracking_uri"], _mark(values["api_key"])] = values["api_key"]
     return Settings(**values)
+
+
+_OTHER_VARIABLES = ("MLFOUNDRY_TRACEBACK", "MLFOUNDRY_SERVER_DATABASE", "MLFOUNDRY_SERVER_ARTIFACTS")
+_slips_told: set[str] = set()
+
+
+def _tell_slips(environment: Mapping[str, str]) -> None:
+    """Warn, once a process, of a variable that sets nothing and looks like one that does."""
+    known = [*(variable for variable, _, _ in SETTINGS.values()), *_OTHER_VARIABLES]
+    for name in environment:
+        if not name.startswith("MLFOUNDRY_") or name in known or name in _slips_told:
+            continue
+        import difflib
+
+        _slips_told.add(name)
+        for near in difflib.get_close_matches(name, known, n=1, cutoff=0.9):  # they all begin alike
+            _log.warning("The variable %s sets nothing. Did you mean %s?", name, near)
 
 
 def settings_file(environment: Mapping[str, str] | None = None) -> Path:
@@ -238,10 +259,7 @@ def _typed(name: str, value: Any, default: object, source: str) -> Any:
     if value is None:
         return None
     if isinstance(default, bool):
-        text = str(value).strip().lower()
-        if text not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
-            raise InvalidSetting(f"{source} is {value!r}; give 1 or 0 (true/false, yes/no, on/off)")
-        return text in ("1", "true", "yes", "on")
+        return switch(source, value, default)
     if isinstance(default, float):
         return seconds(name, value, source)
     if name == "user":
@@ -259,6 +277,20 @@ def _typed(name: str, value: Any, default: object, source: str) -> Any:
     if name == "tracking_uri":
         _folder(text, source)
     return text
+
+
+def switch(source: str, value: object, default: bool) -> bool:
+    """Return whether something is on; `default` when nothing is given.
+
+    Raises:
+        InvalidSetting: It is neither on nor off.
+    """
+    if value is None:
+        return default
+    text = str(value).strip().lower()
+    if text not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise InvalidSetting(f"{source} is {value!r}; give 1 or 0 (true/false, yes/no, on/off)")
+    return text in ("1", "true", "yes", "on")
 
 
 def seconds(name: str, value: Any, source: str = "") -> float:

@@ -248,5 +248,5 @@ class MlfoundryMagics(Magics):
         try:
             from . import panels
         except ImportError as error:
-            raise MissingExtra("anywidget", "panels") from error
+            raise MissingExtra(error.name or "anywidget", "a panel", "jupyter") from error
         return getattr(panels, kind)(*given, client=self.cells.client(client))

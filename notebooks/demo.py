@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     keep_to(folder)
     executed = folder / NOTEBOOK.name
-    print(f"Executing {shown(NOTEBOOK)}: it trains a dozen models, which takes a minute or less.", flush=True)
+    print(f"Executing {shown(NOTEBOOK)}: it trains a dozen models, in a minute or two.", flush=True)
     began = time.monotonic()
     error = execute(NOTEBOOK, executed)
     if error:

@@ -87,4 +87,4 @@ def download(session: Session, run: str, path: str, folder: Path | None) -> None
         output.json_data({"folder": str(folder), "artifacts": [documents.artifact(each) for each in wanted]})
     else:
         count = f"{len(wanted)} file{'s' if len(wanted) != 1 else ''}"
-        output.echo(output.safe(f"{count} ({displays.size(size)}) are in {folder}"))
+        output.echo(output.safe(f"{count} ({displays.size(size)}) {'is' if len(wanted) == 1 else 'are'} in {folder}"))

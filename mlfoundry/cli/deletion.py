@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+from contextlib import suppress
+
 import click
 
 from .. import suggestions
-from ..errors import InvalidName, RunNotFound
+from ..errors import InvalidName, MlfoundryError, ProjectNotFound, RunNotFound
 from ..runs.stored_run import StoredRun
 from . import documents, output
 from .exits import Refused
@@ -40,7 +43,7 @@ def delete(session: Session, run_names: tuple[str, ...], project: str | None, ye
 
 
 def _delete_runs(session: Session, names: tuple[str, ...], *, yes: bool) -> None:
-    found = {run.run_id: run for run in map(session.client.get_run, names)}  # all of them, before any is deleted
+    found = {run.run_id: run for run in (_run(session, name) for name in names)}  # all, before any is deleted
     if not yes:
         output.echo("\n".join(f"  {output.safe(run.fqn)}  {run.run_id}" for run in found.values()))
         _ask(f"Delete {output.counted(len(found), 'run')}? `mlfoundry restore` can bring them back.")
@@ -52,6 +55,20 @@ def _delete_runs(session: Session, names: tuple[str, ...], *, yes: bool) -> None
     output.echo(f"{output.counted(len(found), 'run')} deleted. To bring back:")
     for run in found.values():
         output.echo(f"  mlfoundry restore {run.run_id}  # {output.safe(run.fqn)}")
+
+
+def _run(session: Session, name: str) -> StoredRun:
+    """Return a run; what is the name of a project instead is said to be one."""
+    try:
+        return session.client.get_run(name)
+    except (InvalidName, ProjectNotFound):
+        with suppress(MlfoundryError):
+            session.client.get_project(name)
+            raise Refused(
+                f"{name} is a project and no run. To delete it with all its runs and files, for good: "
+                f"mlfoundry delete --project {shlex.quote(name)}"
+            ) from None
+        raise
 
 
 def _delete_project(session: Session, name: str, *, yes: bool) -> None:
@@ -107,7 +124,9 @@ def _deleted(session: Session, run: str) -> StoredRun:
         raise InvalidName(f"{run!r} has {len(place) + 1} parts; give owner/project/run or an id")
     owner = place[0] if len(place) == 2 else None
     quoted = "'" + name.replace("'", "''") + "'"
-    found = session.client.search_runs(place[-1], f"run_name = {quoted}", owner=owner, view="deleted", page_size=20)
+    found = session.client.search_runs(
+        place[-1], f"attributes.run_name = {quoted}", owner=owner, view="deleted", page_size=20
+    )
     if len(found) == 1:
         return found[0]
     if len(found) > 1:

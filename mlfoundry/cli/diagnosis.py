@@ -344,8 +344,8 @@ def _journals(found: Diagnosis, session: Session, settings: Settings, database: 
     elsewhere = [journal for journal in found.journals if roots[0] not in journal.folder.parents]
     if elsewhere:
         found.notes.append(
-            f"{len(elsewhere)} journals lie in {roots[1]}, because the store's folder could not be written when they "
-            "were made."
+            f"{output.counted(len(elsewhere), 'journal')} {'lies' if len(elsewhere) == 1 else 'lie'} in {roots[1]}, because "
+            "the store's folder could not be written then."
         )
 
 
@@ -382,7 +382,7 @@ def _looked_at(
 
 def _journal_problem(found: Diagnosis, standing: str, why: Hindrance | None, journals: list[PendingJournal]) -> None:
     size = displays.size(sum(journal.size_bytes for journal in journals))
-    what = f"{output.counted(len(journals), 'journal')} ({size})"
+    what = f"{output.counted(len(journals), 'journal')} ({size} on the disk)"
     runs = ", ".join(sorted({journal.run for journal in journals})[:5])
     if standing == "parked":
         reason = why.reason if why else "nothing is in the way of storing it any more"

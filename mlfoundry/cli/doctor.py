@@ -116,7 +116,9 @@ def _journals(journals: list[dict[str, Any]]) -> str:
     if not journals:
         return "  none: everything is stored"
     rows = [[each["run"], _process(each), displays.size(each["size_bytes"]), each["folder"]] for each in journals]
-    return output.indented(displays.text_table(["run", "process", "size", "folder"], rows, [False, False, True, False]))
+    return output.indented(
+        displays.text_table(["run", "process", "on disk", "folder"], rows, [False, False, True, False])
+    )
 
 
 def _process(journal: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -99,9 +100,12 @@ def export(
     target = folder.expanduser().absolute()
     _check_free(target, force=force)
     record = session.client.get_project(project)
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part-{os.urandom(4).hex()}")
-    part.mkdir(mode=0o755)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.mkdir(mode=0o755)
+    except OSError as error:
+        raise Refused(f"{target} cannot be made ({error.strerror or error}). Give another folder.") from error
     try:
         job = _Export(session.client, record, part, kind, view, artifacts=artifacts, system_metrics=system_metrics)
         with output.progress(f"Exporting {output.safe(record.name)}", record.run_count, quiet=session.json) as bar:
@@ -114,9 +118,10 @@ def export(
     else:
         runs = f"{summary['runs']:,} run{'s' if summary['runs'] != 1 else ''}"
         size = displays.size(sum(summary["files"].values()))
-        output.caption(f"{runs} with {summary['points']:,} points ({size}) are in {folder}")
+        output.caption(f"{runs} with {summary['points']:,} points ({size}) in {folder}")
         if click.get_current_context().get_parameter_source("kind") is click.core.ParameterSource.DEFAULT:
-            output.caption("Points and runs are CSV; --format parquet (pip install pyarrow) keeps their types.")
+            needed = "" if find_spec("pyarrow") else " (pip install pyarrow)"
+            output.caption(f"Points and runs are CSV; --format parquet{needed} keeps their types.")
 
 
 def _check_free(target: Path, *, force: bool) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import documents, slots
-from ..errors import JournalUnreadable, MlfoundryError, NotFound
+from ..errors import JournalUnreadable, MlfoundryError, NotAuthenticated, NotFound
 from ..journal.reader import LeftJournal
 from ..names import is_run_id
 from ..records import Permission
@@ -66,6 +66,9 @@ HIDDEN = Hindrance(
 OTHERS = Hindrance("another user logged it", "Log in as the user who logged it (mlfoundry login)")
 AWAY = Hindrance(
     "the server cannot be asked now", "The data is kept, and stored once the server can be used: mlfoundry sync", False
+)
+KEYLESS = Hindrance(
+    "the server does not take the key that is used", "Log in as the user who logged it (mlfoundry login)"
 )
 SILENT = Hindrance(
     "the process is stopped or cannot reach the store",
@@ -126,6 +129,8 @@ def hindrance_on_server(journal: PendingJournal, backend: Backend) -> Hindrance 
         permission = backend.get_project(run.owner, run.project_name).permission
     except NotFound:
         return HIDDEN if _was_made(left) else None
+    except NotAuthenticated:
+        return KEYLESS
     except MlfoundryError:
         return None if journal.living else AWAY
     if run.deleted_at is not None:

@@ -16,6 +16,8 @@ from .. import documents, slots
 from ..journal.folder import PARKED, parse_folder
 from ..journal.segment import PREAMBLE_SLOT, Segment
 
+BEGINNING_SLOTS = 64  # of a segment: the run is made before anything is logged to it
+
 
 @dataclass(frozen=True)
 class PendingJournal:
@@ -28,7 +30,7 @@ class PendingJournal:
         living: Whether some process holds it; None when that cannot be told.
         size_bytes: What its files take.
         parked: Whether it was put aside, because the store did not take it as things were.
-        origin: What it says of itself (see `recovery`); empty when that cannot be read.
+        origin: What it says of itself (see `recovery`), with the name that the run got; empty when that cannot be read.
     """
 
     folder: Path
@@ -44,8 +46,9 @@ class PendingJournal:
         """The run as the user knows it, as far as the journal tells."""
         if "run_name" not in self.origin:
             return self.run_id
-        owner = self.origin.get("owner") or self.origin.get("user") or "?"
-        return f"{owner}/{self.origin.get('project_name', '?')}/{self.origin['run_name']}"
+        owner = self.origin.get("owner") or self.origin.get("user")
+        names = [*([owner] if owner else []), self.origin.get("project_name", "?"), self.origin["run_name"]]
+        return "/".join(names)
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -107,17 +110,24 @@ def _look(folder: Path, run_id: str, journal_id: int) -> PendingJournal:
             size += path.stat().st_size if path.is_file() else 0
             parsed = Segment.parse_name(path.name)
             if parsed and path.is_file():
-                origin = _origin(path, parsed[2], journal_id) or origin
+                origin |= _origin(path, parsed[0], parsed[2], journal_id)
     parked = folder.parent.name == PARKED
     return PendingJournal(folder, run_id, journal_id, _lives(folder), size, parked, origin)
 
 
-def _origin(path: Path, preamble_slots: int, journal_id: int) -> dict[str, Any]:
-    """Return what stands before the first slot of a segment; readable alone, also while its process writes."""
+def _origin(path: Path, base: int, preamble_slots: int, journal_id: int) -> dict[str, Any]:
+    """Return what stands before the first slot of a segment, and the name that the run was made under, if it is near.
+
+    Both are readable alone, also while the journal's process writes.
+    """
     with path.open("rb") as file:
         head = slots.decode(file.read(preamble_slots * slots.SLOT), journal_id=journal_id, first=PREAMBLE_SLOT)
+        begun = slots.decode(file.read(BEGINNING_SLOTS * slots.SLOT), journal_id=journal_id, first=base)
     found = [each for each in head.documents if each.content["kind"] == "origin" and documents.is_sound(each)]
-    return found[0].content if found else {}
+    if not found:
+        return {}
+    made = [each for each in begun.documents if each.content["kind"] == "created" and documents.is_sound(each)]
+    return dict(found[0].content) | ({"run_name": made[-1].content["run_name"]} if made else {})
 
 
 def _lives(folder: Path) -> bool | None:

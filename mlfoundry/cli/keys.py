@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ def keys() -> None:
       mlfoundry keys create --label laptop --expires 90d
       mlfoundry keys rotate
       mlfoundry keys revoke 7302
+      mlfoundry keys revoke 5114 --of bob
     """
 
 
@@ -60,26 +62,31 @@ def keys() -> None:
 def list_(session: Session, person: str | None, with_gone: bool) -> None:
     """List keys, without what makes them keys.
 
-    JSON: {"keys": [{key_id, user, label, state, created_at, expires_at, revoked_at, last_used_at}]}
+    JSON: {"keys": [{key_id, user, label, state, created_at, expires_at, revoked_at, last_used_at, is_in_use}]}; in use
+    is the key that this was asked with
     """
-    found = session.people.list_keys(person)
+    people = session.people
+    found, own = people.list_keys(person), people.whoami().key
+    in_use = None if own is None else own.key_id
     shown = [key for key in found if with_gone or documents.key_state(key) == "active"]
     if session.json:
-        output.json_data({"keys": [documents.api_key(key) for key in shown]})
+        told = [documents.api_key(key) | {"is_in_use": key.key_id == in_use} for key in shown]
+        output.json_data({"keys": told})
         return
     gone = len(found) - len(shown)
     more = f"; {gone:,} not taken any more, --all shows them" if gone else ""
     output.caption(f"{len(shown):,} key{'s' if len(shown) != 1 else ''}{more}")
     if shown:
-        rows = [_row(key) for key in shown]
+        rows = [_row(key, in_use) for key in shown]
         headers = ["key", "label", "state", "made", "used", "expires"]
         output.echo(Grid(headers, rows, [False] * 6, fixed=[0]).chosen([3, 4, 2], output.width())[0])
 
 
-def _row(key: ApiKey) -> list[str]:
+def _row(key: ApiKey, in_use: int | None) -> list[str]:
+    state = documents.key_state(key) + (", in use here" if key.key_id == in_use else "")
     used = "never" if key.last_used_at is None else displays.age(key.last_used_at)
     expires = "never" if key.expires_at is None else _when(key.expires_at)
-    return [str(key.key_id), key.label, documents.key_state(key), displays.age(key.created_at), used, expires]
+    return [str(key.key_id), key.label, state, displays.age(key.created_at), used, expires]
 
 
 def _when(at: datetime) -> str:
@@ -169,8 +176,12 @@ def _chosen(people: People, text: str, person: str | None) -> ApiKey:
     if text.startswith("mlf_"):
         raise Refused("give the number of the key and not the key itself, which should stand in no command line")
     whose = f"{person!r} has" if person else "you have"
+    if not found and person:
+        raise Refused(f"{whose} no key {text!r}; mlfoundry keys list --of {shlex.quote(person)} shows those there are")
     if not found:
-        raise Refused(f"{whose} no key {text!r}; mlfoundry keys list shows those there are")
+        raise Refused(
+            f"{whose} no key {text!r}; mlfoundry keys list shows yours. Of another's (admins may): add --of USER"
+        )
     raise Refused(f"{whose} {len(found)} keys that begin with {text}; give more digits")
 
 

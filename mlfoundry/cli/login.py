@@ -24,9 +24,9 @@ _STRONGER = ("MLFOUNDRY_TRACKING_URI", "MLFOUNDRY_HOST", "MLFOUNDRY_API_KEY")
 def login(session: Session, host: str | None) -> None:
     """Log in to a server with an API key.
 
-    HOST is its address; the server of the settings when not given. The key is asked for without echo, or read from
-    standard input. The server is asked whether it takes the key, then it is kept in a file that only this account can
-    read, and the server is used from now on.
+    HOST is its address, https:// when it does not say and is not this machine; the server of the settings when not
+    given. The key is asked for without echo, or read from standard input. The server is asked whether it takes the
+    key, then it is kept in a file that only this account can read, and the server is used from now on.
 
     JSON: {"host", "user", "is_admin", "expires_at"}
 

@@ -169,7 +169,7 @@ def _require_extra() -> None:
 
     for package in _NEEDED:
         if find_spec(package) is None:
-            raise MissingExtra(package, "a server (the extra 'server' of MLFoundry)")
+            raise MissingExtra(package, "mlfoundry server", "server")
 
 
 def _place(database: str | None) -> str:

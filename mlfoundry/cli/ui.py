@@ -40,7 +40,7 @@ def ui(session: Session, port: int | None, no_browser: bool) -> None:
     try:
         from ..server import own
     except ImportError as error:
-        raise MissingExtra("mlfoundry[server]", "mlfoundry ui") from error
+        raise MissingExtra(error.name or "fastapi", "mlfoundry ui", "server") from error
     from ..client import Client
     from ..tracking.embedded import EmbeddedBackend
 
@@ -62,7 +62,8 @@ def ui(session: Session, port: int | None, no_browser: bool) -> None:
         if not no_browser:
             webbrowser.open(link)
 
-    client.list_projects()  # makes the folder of a new store, and stores what dead processes left
+    client.backend.make()
+    client.list_projects()  # stores what dead processes left
     # Ctrl-C is how it is meant to end; uvicorn raises it again once it has closed all connections.
     with contextlib.suppress(KeyboardInterrupt), listener, _storing_what_is_left(client):
         own.serve(client.backend, listener, on_started=started)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from ..records import Account
@@ -68,7 +70,7 @@ def add(session: Session, person: str, admin: bool, with_key: bool) -> None:
     if key is not None:
         keys.tell_new(session, *key)
     else:
-        output.echo(output.safe(f"A key for {made.user}: mlfoundry keys create --of {made.user}"))
+        output.echo(output.safe(f"A key for {made.user}: mlfoundry keys create --of {shlex.quote(made.user)}"))
 
 
 def _ask_about_oneself(session: Session, person: str, *, yes: bool, what: str, then: str) -> None:

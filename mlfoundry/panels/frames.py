@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Collaborator, Health, MetricSummary, ProjectRecord, RunRecord, RunStatus, Series
+from ..records import PUSHED_FACT, Collaborator, Health, MetricSummary, ProjectRecord, RunRecord, RunStatus, Series
 from ..system_metrics import catalogue
 from ..values import param_text
 
@@ -371,7 +371,11 @@ def run_snapshot(
         "tags": dict(record.tags),
         "metrics": {name: _metric_json(metric) for name, metric in record.metrics.items()},
         "cells": cells(record, facts),
-        "facts": {name: text for name, text in facts.items() if not name.startswith(_CELL) and name != _TRACEBACK},
+        "facts": {
+            name: text
+            for name, text in facts.items()
+            if not name.startswith(_CELL) and name not in (_TRACEBACK, PUSHED_FACT)
+        },
         "health": health_json(health),
         "dashboard_link": dashboard_link,
         "may_write": may_write,

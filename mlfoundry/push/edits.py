@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from ..documents import FACT_LIMIT, OWN_FACTS
-from ..records import RunRecord
+from ..documents import FACT_LIMIT
+from ..records import PUSHED_FACT, RunRecord
 from ..store.histories import History
 
-PUSHED = f"{OWN_FACTS}pushed"
+PUSHED = PUSHED_FACT
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,7 +318,7 @@ class _Push:
 
     def _put(self, there: RunKey, file: ArtifactRecord, content: BinaryIO) -> ArtifactRecord:
         content.seek(0)
-        return self._target.put_artifact(there, file.path, content)
+        return self._target.put_artifact(there, file.path, content, created_at_us=microseconds(file.created_at))
 
     def _is_present(self, history: History, files: list[ArtifactRecord]) -> None:
         self.told.present += 1

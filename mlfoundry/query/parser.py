@@ -171,11 +171,15 @@ class _Parser:
             raise self._error(f"this is comparison {MAX_COMPARISONS + 1}; {MAX_COMPARISONS} are allowed.", start)
         operator = self._operator(field)
         value: Value | tuple[Value, ...] | None = None
+        beginning = self._words.next
         if operator in ("IN", "NOT IN"):
             value = self._list(field, operator)
         elif operator not in ("IS NULL", "IS NOT NULL"):
             value = self._value(field, operator)
-        return Comparison(field, operator, value, start.position, length)
+        if value is None:
+            return Comparison(field, operator, value, start.position, length)
+        value_length = self._words.length_since(beginning)
+        return Comparison(field, operator, value, start.position, length, beginning.position, value_length)
 
     def _field(self, expected: str) -> Field:
         """Read a name with or without its kind, or a function of a metric."""

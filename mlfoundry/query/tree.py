@@ -44,6 +44,11 @@ ALIASES = {
     "end_time": "ended_at",
     "notes": "description",
 }
+_MEANT = {  # what people write for an attribute and no store ever called it
+    "state": "status", "started": "started_at", "start": "started_at", "ended": "ended_at", "end": "ended_at",
+    "finished_at": "ended_at", "took": "duration", "runtime": "duration", "id": "run_id", "author": "created_by",
+    "exception": "error",
+}  # fmt: skip
 AGGREGATES = ("last", "min", "max")
 TEXT_OPERATORS = frozenset({"LIKE", "ILIKE", "NOT LIKE", "NOT ILIKE", "CONTAINS"})
 
@@ -77,6 +82,8 @@ class Comparison:
             durations and statuses are as written: see ``attribute_value``.
         position: Where the field begins in the text; equality does not look at it.
         length: Of the field, in characters, for messages about a name that is not there.
+        value_position: Where the value begins, a list with its parenthesis.
+        value_length: Of the value, in characters, for messages about one that is none.
     """
 
     field: Field
@@ -84,6 +91,8 @@ class Comparison:
     value: Value | tuple[Value, ...] | None
     position: int = _field(default=0, compare=False)
     length: int = _field(default=1, compare=False)
+    value_position: int = _field(default=0, compare=False)
+    value_length: int = _field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +210,20 @@ def known_attribute(name: str) -> str:
     """
     attribute = find_attribute(name)
     if attribute is None:
-        close = difflib.get_close_matches(name.lower(), [*ATTRIBUTES, *ALIASES], n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        near = near_attribute(name)
+        hint = f" Did you mean {near}?" if near else ""
         raise InvalidFilter(
             f"runs have no attribute {shortened(name)}.{hint} There are {', '.join(ATTRIBUTES)}; a param of "
             "that name is written params.NAME."
         )
     return attribute
+
+
+def near_attribute(name: str) -> str | None:
+    """Return the attribute of a run that was perhaps meant by a name that is none."""
+    lowered = name.lower()
+    close = [] if lowered in _MEANT else difflib.get_close_matches(lowered, [*ATTRIBUTES, *ALIASES], n=1, cutoff=0.75)
+    return _MEANT.get(lowered) or (find_attribute(close[0]) if close else None)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

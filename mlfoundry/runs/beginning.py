@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .. import folders, values
 from ..errors import BackendUnavailable
 from ..journal import Journal
-from ..records import NewRun, RunKey, RunRecord, RunStatus
+from ..records import UNKNOWN_USER, NewRun, RunKey, RunRecord, RunStatus
 from ..shipping import recovery
 from ..shipping import shipper as shippers
 from . import own_runs
@@ -16,8 +16,6 @@ from .run import Run
 
 if TYPE_CHECKING:
     from ..client import Client
-
-UNKNOWN = "?"  # this user, while the server that knows the name cannot be asked; no user can have it
 
 
 def begin(client: Client, new: NewRun) -> Run:
@@ -96,7 +94,7 @@ def _give_up(journal: Journal, *, is_empty: bool) -> None:
 
 def _offline(client: Client, new: NewRun) -> RunRecord:
     """Return what is known of a run that the store has not made yet."""
-    user = client.backend.user_if_known or UNKNOWN
+    user = client.backend.user_if_known or UNKNOWN_USER
     return RunRecord(
         key=RunKey(0, new.run_id),
         owner=new.owner or user,

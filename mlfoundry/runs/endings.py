@@ -46,7 +46,7 @@ def has_ended(record: RunRecord, verb: str, *, owns_end: bool) -> RunEnded:
         verb: What was asked of it.
         owns_end: Whether it is the run that has ended, and not only a handle that joined it.
     """
-    fqn = f"{record.owner}/{record.project_name}/{record.run_name}"
+    fqn = record.fqn
     if owns_end:
         is_known = record.status is not RunStatus.RUNNING  # else another thread is ending it just now
         return RunEnded(
@@ -64,10 +64,8 @@ def warn_late(record: RunRecord, status: RunStatus) -> None:
     is_known = record.status is not RunStatus.RUNNING  # else another thread is ending it just now
     if is_known and status not in (RunStatus.FINISHED, record.status):
         _log.warning(
-            "%s/%s/%s has ended as %s already, and stays so; %s comes too late. A tag can still say it: set_tags.",
-            record.owner,
-            record.project_name,
-            record.run_name,
+            "%s has ended as %s already, and stays so; %s comes too late. A tag can still say it: set_tags.",
+            record.fqn,
             record.status.value,
             status.value,
         )

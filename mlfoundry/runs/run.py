@@ -32,7 +32,7 @@ from ..shipping.shipment import Shipment
 from . import endings, own_runs, process_exit, progress, standing
 from .figures import figure_bytes
 from .observation import Observation
-from .stored_run import StoredRun
+from .stored_run import StoredRun, unpickled_client
 from .uploads import Uploads, files_to_log
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class Run(StoredRun):
         Args:
             metrics: Key to number: int, float, bool, Decimal, numpy scalars, arrays and tensors of one
                 element, NaN and the infinities. A ``/`` in a key groups charts: ``val/loss``.
-            step: Any int64, also late or repeated; without it each key counts up by itself, from 0.
+            step: Any int64, also late or repeated; without it each key counts up from the greatest that this process
+                has given it, the first time from 0.
             timestamp: When it was measured, as datetime or seconds since 1970; now when not given.
 
         Raises:
@@ -225,7 +226,7 @@ class Run(StoredRun):
         Args:
             local_path: A file or a folder.
             artifact_path: Folder of the run to store it under; its top when not given. A file keeps its
-                name, a folder the names below it.
+                name, of a folder only the names below it are kept. What lies at a path already is replaced.
 
         Returns:
             What was stored.
@@ -390,7 +391,7 @@ class Run(StoredRun):
         return super().rename(run_name)
 
     def delete(self) -> None:
-        """End the run when it is open, and delete it; `restore` brings it back."""
+        """End the run, as KILLED when it is open, and delete it; `restore` brings it back."""
         if not self._ended:
             self.end(RunStatus.KILLED)
         super().delete()
@@ -441,7 +442,7 @@ class Run(StoredRun):
 def _join(settings: Settings, run_id: str) -> Run:
     from ..client import Client
 
-    return Client(settings).join_run(run_id)
+    return unpickled_client(Client, settings).join_run(run_id)
 
 
 def _as_dict(metrics: object) -> dict[str, Any]:

@@ -30,10 +30,13 @@ def health(journal: Journal, shipment: Shipment | None, uploads: Uploads, *, tra
     if trouble:
         is_refused = (shipment is not None and shipment.refused) or (files > 0 and uploads.is_refused)
         state = "refused" if is_refused else "offline"
-    waiting = f"{files:,} logged file{'s' if files != 1 else ''} wait{'s' if files == 1 else ''} to be stored."
-    message = " ".join(filter(None, (journal.trouble, trouble, waiting if files else "")))
+    told = []
     if journal.lost:
-        state, message = "losing", f"{journal.lost} records were lost. {message}".strip()
+        state = "losing" if journal.trouble else "lost" if state in ("ok", "behind") else state
+        told.append(f"{_count(journal.lost, 'record was', 'records were')} lost")
+    told += [journal.trouble or "", trouble]
+    if files:
+        told.append(f"{_count(files, 'logged file waits', 'logged files wait')} to be stored")
     return Health(
         state=state,
         accepted=journal.accepted,
@@ -41,15 +44,26 @@ def health(journal: Journal, shipment: Shipment | None, uploads: Uploads, *, tra
         not_durable_bytes=max(0, journal.tail - max(journal.durable, acked)) * SLOT if not journal.closed else 0,
         in_memory_bytes=journal.in_memory * SLOT,
         lost=journal.lost,
-        message=message,
+        message=" ".join(map(_sentence, filter(None, told))),
         tracker_cpu_s=tracker_cpu_s,
     )
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
+
+
+def _sentence(text: str) -> str:
+    """Return what was said as a sentence of several: names, paths and addresses at its beginning stay as they are."""
+    text = text.rstrip(". ")
+    first = text.partition(" ")[0]
+    return f"{text[:1].upper()}{text[1:]}." if first.isalpha() and first.islower() else f"{text}."
 
 
 def unstored(journal: Journal, shipment: Shipment, uploads: Uploads) -> str:
     """Return what a run that has ended is told of what is not stored: how much, why, where it is, what stores it."""
     size_bytes = shipment.pending * SLOT + uploads.waiting()[1]
-    why = shipment.trouble or "it takes longer than expected"
+    why = shipment.trouble.rstrip(". ") or "it takes longer than expected"
     kept = f"They are kept in {journal.folder}"
     if journal.in_memory:
         return (

@@ -13,9 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import displays, suggestions, values
-from ..errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly, shown
+from ..errors import (
+    ArtifactNotFound,
+    BackendUnavailable,
+    InvalidInput,
+    MlfoundryError,
+    NotAuthenticated,
+    RunReadOnly,
+    shown,
+)
 from ..names import alike, legal_key, legal_name, legal_path
-from ..records import LEAST_POINTS, ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
+from ..records import LEAST_POINTS, PUSHED_FACT, ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
 from ..results import ArtifactList, SeriesTable
 from .downloads import are_one_file, download
 
@@ -31,6 +39,21 @@ _hinted: set[tuple[str, str]] = set()  # said once a process: who waits for a me
 _LOGGING = frozenset(
     {"log_metrics", "log_params", "log_text", "log_figure", "log_artifact", "log_facts", "end", "flush", "health"}
 )
+_MEANT = {  # what other trackers call it, or what comes to mind first
+    "params": "get_params()",
+    "metrics": "get_metrics(), and record.metrics with the last values",
+    "system_metrics": "get_system_metrics()",
+    "tags": "get_tags()",
+    "facts": "get_facts()",
+    "artifacts": "list_artifacts()",
+    "files": "list_artifacts()",
+    "id": "run_id",
+    "name": "run_name",
+    "project": "project_name",
+    "state": "status",
+    "info": "record",
+    "data": "get_params(), get_metrics() and get_tags()",
+}
 
 
 class StoredRun:
@@ -73,8 +96,8 @@ class StoredRun:
 
     @property
     def fqn(self) -> str:
-        """``owner/project/run``: what `Client.get_run` takes."""
-        return f"{self.owner}/{self.project_name}/{self.run_name}"
+        """``owner/project/run``: what `Client.get_run` takes; no owner while a server cannot be asked for it."""
+        return self._record.fqn
 
     @property
     def status(self) -> RunStatus:
@@ -156,7 +179,8 @@ class StoredRun:
     def get_facts(self) -> dict[str, str]:
         """Return what was captured of the surroundings: git, Python, packages, hardware."""
         self._fresh()
-        return self.client.backend.get_facts(self._record.key)
+        found = self.client.backend.get_facts(self._record.key)
+        return {name: text for name, text in found.items() if name != PUSHED_FACT}
 
     def _fresh(self) -> RunRecord:
         return self.refresh().record
@@ -292,14 +316,13 @@ class StoredRun:
         self._settle()
         self._record = self.client.backend.update_run(self._record.key, RunChanges(run_name=wanted))
         if self.run_name != wanted:
-            _log.warning(
-                "The name %r is taken in %s/%s; the run is %s now.",
-                wanted,
-                self.owner,
-                self.project_name,
-                self.run_name,
-            )
+            self._warn_of_suffix(wanted)
         return self.run_name
+
+    def _warn_of_suffix(self, wanted: str) -> None:
+        _log.warning(
+            "The name %r is taken in %s/%s; the run is %s now.", wanted, self.owner, self.project_name, self.run_name
+        )
 
     def delete(self) -> None:
         """Delete the run; `restore` brings it back. Its name is free again."""
@@ -307,11 +330,14 @@ class StoredRun:
         self._record = replace(self._record, deleted_at=self._record.deleted_at or datetime.now(UTC))
 
     def restore(self) -> None:
-        """Bring the run back after `delete`, with a suffix when its name is taken meanwhile.
+        """Bring the run back after `delete`, with a suffix, of which a warning tells, when its name is taken meanwhile.
 
         What processes of this machine logged to it until they died is stored now.
         """
+        wanted = self.run_name
         self._record = self.client.backend.restore_run(self._record.key)
+        if self.run_name != wanted:
+            self._warn_of_suffix(wanted)
         if self.client._take_up(self.run_id):
             self.refresh()
 
@@ -329,6 +355,8 @@ class StoredRun:
                 f"this handle of {self.fqn} reads; it cannot {name}. To log to the run from here as well use "
                 f"client.join_run({self.run_id!r})."
             )
+        if name in _MEANT:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; it has {_MEANT[name]}")
         known = [each for each in dir(type(self)) if not each.startswith("_")]
         close = [] if name.startswith("_") else alike(name, [*known, *_LOGGING])
         if close and close[0] in _LOGGING and close[0] not in known:
@@ -374,4 +402,16 @@ def _listed(values: Iterable[tuple[str, str]]) -> str:
 
 
 def _reopened(make_client: Callable[[Settings], Client], settings: Settings, record: RunRecord) -> StoredRun:
-    return StoredRun(make_client(settings), record)
+    return StoredRun(unpickled_client(make_client, settings), record)
+
+
+def unpickled_client(make_client: Callable[[Settings], Client], settings: Settings) -> Client:
+    """Return the client of a handle that was pickled, maybe by another account or on another machine.
+
+    Raises:
+        NotAuthenticated: No key is known here.
+    """
+    try:
+        return make_client(settings)
+    except NotAuthenticated as error:
+        raise NotAuthenticated(f"{error} A run that was pickled brings none with it.") from error

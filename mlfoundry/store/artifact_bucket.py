@@ -51,7 +51,7 @@ def open_bucket(place: str) -> ArtifactBucket:
     try:
         from obstore.store import S3Store
     except ImportError as error:
-        raise MissingExtra("mlfoundry[s3]", "keeping artifacts in an object store") from error
+        raise MissingExtra("obstore", "keeping artifacts in an object store", "s3") from error
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     store = S3Store(
         found[1],

@@ -33,7 +33,7 @@ def require_room(tx: Transaction, run: RunKey, path: str) -> None:
         )
 
 
-def record(tx: Transaction, run: RunKey, artifact: ArtifactRecord, now_us: int) -> None:
+def record(tx: Transaction, run: RunKey, artifact: ArtifactRecord, at_us: int) -> None:
     """Note a file of a run in place of one at the same path."""
     tx.run(
         "INSERT INTO artifact (project_id, run_id, path, size_bytes, sha256, created_at) VALUES (?, ?, ?, ?, ?, ?) "
@@ -45,7 +45,7 @@ def record(tx: Transaction, run: RunKey, artifact: ArtifactRecord, now_us: int) 
             artifact.path,
             artifact.size_bytes,
             bytes.fromhex(artifact.sha256),
-            now_us,
+            at_us,
         ),
     )
 

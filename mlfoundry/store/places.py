@@ -93,7 +93,7 @@ def open_artifacts(place: str) -> ArtifactStore:
 
     Raises:
         InvalidSetting: It is no such place.
-        MissingExtra: An object store needs ``pip install 'mlfoundry[s3]'``.
+        MissingExtra: An object store needs the extra ``s3``.
         BackendUnavailable: The folder cannot be made.
     """
     if place.startswith("s3://"):
@@ -139,7 +139,7 @@ def _postgres_parts(place: str) -> dict[str, str]:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:
-        raise MissingExtra("psycopg[binary]", "a database on PostgreSQL") from error
+        raise MissingExtra("psycopg", "a database on PostgreSQL", "server") from error
     try:
         return {name: str(value) for name, value in conninfo_to_dict(place).items() if value is not None}
     except psycopg.Error as error:

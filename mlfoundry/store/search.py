@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import InvalidFilter, InvalidInput, shown
-from ..names import SYSTEM_PREFIX
+from ..names import NEAR, SYSTEM_PREFIX
 from ..query.parser import parse_filter, parse_order
 from ..query.tree import (
     And,
@@ -27,6 +27,7 @@ from ..query.tree import (
     attribute_value,
     find_attribute,
     format_filter,
+    near_attribute,
 )
 from ..records import PAGE_LIMIT, RunPage, RunQuery, RunRows
 from . import hints, keys, ordering, runs
@@ -237,6 +238,8 @@ class _Compiler:
             )
         if not kinds:
             near = hints.near_names(self._tx, self._project_id, field.name)
+            if attribute := near_attribute(field.name):
+                near = [attribute, *near][:NEAR]
             more = f"did you mean {' or '.join(near)}?" if near else f"write metrics.{field.name} when it is to come"
             raise InvalidFilter(
                 f"no run of this project has a metric, param or tag {field.name!r}; {more}",
@@ -254,7 +257,9 @@ class _Compiler:
             try:
                 return self._attribute(field.name, node)
             except InvalidFilter as error:
-                raise InvalidFilter(str(error.args[0]), position=node.position, length=node.length) from None
+                raise InvalidFilter(
+                    str(error.args[0]), position=node.value_position, length=node.value_length
+                ) from None
         source = _source(field)
         condition, values = f"{source.alias}.run_id = run.run_id AND {source.condition[0]}", source.condition[1]
         values = [self._project_id, *values]
@@ -317,12 +322,17 @@ def _checked(node: Comparison, field: Field) -> Comparison:
     Raises:
         InvalidFilter: What the name turned out to be is not compared in this way.
     """
+    places = {name: getattr(node, name) for name in ("position", "length", "value_position", "value_length")}
     try:
         written = parse_filter(format_filter(replace(node, field=field)))
     except InvalidFilter as error:
-        raise InvalidFilter(str(error.args[0]), position=node.position, length=node.length) from None
+        before = format_filter(replace(node, field=field, value=None))
+        position, length = (node.position, node.length)
+        if error.position > len(before):
+            position, length = (node.value_position, node.value_length)
+        raise InvalidFilter(str(error.args[0]), position=position, length=length) from None
     assert isinstance(written, Comparison)
-    return replace(written, position=node.position, length=node.length)
+    return replace(written, **places)
 
 
 def _stored(name: str, literal: Any) -> Any:

@@ -126,8 +126,17 @@ class Backend(Protocol):
     def remove_collaborator(self, project_id: int, user: str) -> None:
         """Take a user's access away. Needs ADMIN, or is about the caller."""
 
-    def put_artifact(self, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
-        """Store a file, replacing one at the same path. Needs WRITE."""
+    def put_artifact(
+        self, run: RunKey, path: str, source: BinaryIO, *, created_at_us: int | None = None
+    ) -> ArtifactRecord:
+        """Store a file, replacing one at the same path. Needs WRITE.
+
+        Args:
+            run: The run.
+            path: Where in the run.
+            source: Its bytes.
+            created_at_us: When it was logged, of one that comes from another store; now when not given.
+        """
 
     def list_artifacts(self, run: RunKey) -> list[ArtifactRecord]:
         """Return the files of a run, by path."""

@@ -10,8 +10,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import BackendUnavailable
-from ..folders import make_private
+from ..errors import BackendUnavailable, ProjectNotFound
+from ..folders import make_private, may_be_made
+from ..names import legal_name
 from ..records import (
     Acknowledgement,
     ArtifactRecord,
@@ -30,6 +31,7 @@ from ..records import (
 )
 from ..store.artifacts import ArtifactFolder
 from ..store.database import Database
+from . import rights
 from .own_address import find_address
 from .service import TrackingService
 
@@ -40,7 +42,7 @@ class EmbeddedBackend:
     """A `Backend` on a folder of this machine.
 
     Args:
-        root: The folder; made (0700) with its first use.
+        root: The folder; made (0700) when something is kept in it first. Who only looks for a project makes nothing.
         user: Under whose name the caller works.
         shares: Another name's backend on the same folder, which owns the connections; None to have one's own.
     """
@@ -74,6 +76,20 @@ class EmbeddedBackend:
         return self._service
 
     @property
+    def _is_missing(self) -> bool:
+        """Whether there is no store where one could be made; where none could, whoever asks is to hear of that."""
+        return not self._made and not self.database.path.exists() and may_be_made(self.root)
+
+    def make(self) -> None:
+        """Make the store when there is none, for who shows it while it fills.
+
+        Raises:
+            BackendUnavailable: It cannot be made.
+        """
+        with self._rules.database.write():
+            pass
+
+    @property
     def dashboard_address(self) -> str | None:
         """See `Backend`; `mlfoundry ui` serves it."""
         return find_address(self.root)
@@ -96,11 +112,20 @@ class EmbeddedBackend:
 
     def list_projects(self) -> list[ProjectRecord]:
         """See `Backend`."""
-        return self._rules.list_projects(self.user)
+        return [] if self._is_missing else self._rules.list_projects(self.user)
 
     def get_project(self, owner: str | None, name: str) -> ProjectRecord:
         """See `Backend`."""
+        if self._is_missing:
+            raise self._no_project(owner, name)
         return self._rules.get_project(self.user, owner, name)
+
+    def _no_project(self, owner: str | None, name: str) -> ProjectNotFound:
+        owner = self.user if owner is None else legal_name("owner", owner)
+        return ProjectNotFound(
+            f"there is no project {owner}/{legal_name('project name', name)} that {self.user!r} may see: nothing was "
+            f"ever kept in {self.root}. Is that the right folder?"
+        )
 
     def delete_project(self, project_id: int) -> None:
         """See `Backend`."""
@@ -112,10 +137,14 @@ class EmbeddedBackend:
 
     def get_run(self, run_id: str) -> RunRecord:
         """See `Backend`."""
+        if self._is_missing:
+            raise rights.no_run(rights.run_key(RunKey(0, run_id)).run_id, self.user)
         return self._rules.get_run(self.user, run_id)
 
     def get_run_by_name(self, owner: str | None, project_name: str, run_name: str) -> RunRecord:
         """See `Backend`."""
+        if self._is_missing:
+            raise self._no_project(owner, project_name)
         return self._rules.get_run_by_name(self.user, owner, project_name, run_name)
 
     def search_runs(self, query: RunQuery) -> RunPage:
@@ -154,9 +183,11 @@ class EmbeddedBackend:
         """See `Backend`."""
         self._rules.remove_collaborator(self.user, project_id, user)
 
-    def put_artifact(self, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
+    def put_artifact(
+        self, run: RunKey, path: str, source: BinaryIO, *, created_at_us: int | None = None
+    ) -> ArtifactRecord:
         """See `Backend`."""
-        return self._rules.put_artifact(self.user, run, path, source)
+        return self._rules.put_artifact(self.user, run, path, source, created_at_us=created_at_us)
 
     def list_artifacts(self, run: RunKey) -> list[ArtifactRecord]:
         """See `Backend`."""

@@ -15,7 +15,7 @@ from ..records import ArtifactRecord, Permission, RunKey
 from ..store import artifact_rows, runs
 from ..store.artifacts import ArtifactStore
 from ..store.database import Database
-from ..values import utc
+from ..values import in_calendar, utc
 from . import rights
 from .attempts import done_again
 
@@ -36,7 +36,9 @@ class RunFiles:
         self._settles = settles
         self._now_us = now_us
 
-    def put(self, user: str, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
+    def put(
+        self, user: str, run: RunKey, path: str, source: BinaryIO, *, created_at_us: int | None = None
+    ) -> ArtifactRecord:
         """See `Backend.put_artifact`."""
         path = legal_path(path)
         with self._database.read() as tx:  # before the bytes are taken
@@ -45,13 +47,15 @@ class RunFiles:
         if source.seekable():
             source.seek(0)  # wherever it stands, as over HTTP, where it is read twice
         sha256, size = self._files.put(run.project_id, source)
-        return self._name(user, run, path, sha256, size)
+        return self._name(user, run, path, sha256, size, created_at_us)
 
     @done_again
-    def _name(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
+    def _name(
+        self, user: str, run: RunKey, path: str, sha256: str, size: int, created_at_us: int | None
+    ) -> ArtifactRecord:
         """Make bytes that are held a file of a run."""
-        now_us = self._now_us()
-        record = ArtifactRecord(path, size, sha256, utc(now_us))
+        at_us = self._now_us() if created_at_us is None else _possible(created_at_us)
+        record = ArtifactRecord(path, size, sha256, utc(at_us))
         with self._database.write(settle=self._settles) as tx:
             rights.require_open(tx, user, run)
             if not runs.lock(tx, run):  # so that files of one run take turns on every engine
@@ -60,7 +64,7 @@ class RunFiles:
             # A sweep may have taken the bytes a moment ago; from here on it waits.
             if not self._files.is_whole(run.project_id, sha256, size):
                 raise _not_held(path, sha256, size)
-            artifact_rows.record(tx, run, record, now_us)
+            artifact_rows.record(tx, run, record, at_us)
         return record
 
     def held(self, user: str, run: RunKey, sha256: str, size: int) -> int:
@@ -75,8 +79,10 @@ class RunFiles:
             rights.require_open(tx, user, rights.run_key(run))
         return self._files.add(run.project_id, sha256, size, offset, part)
 
-    def name(self, user: str, run: RunKey, path: str, sha256: str, size: int) -> ArtifactRecord:
-        """Make bytes that are held a file of a run, replacing one at the same path.
+    def name(
+        self, user: str, run: RunKey, path: str, sha256: str, size: int, *, created_at_us: int | None = None
+    ) -> ArtifactRecord:
+        """Make bytes that are held a file of a run, replacing one at the same path; see `Backend.put_artifact`.
 
         Raises:
             InvalidInput: They are not held whole.
@@ -88,7 +94,7 @@ class RunFiles:
             sha256, _ = self._files.put(run.project_id, io.BytesIO())
         elif not self._files.is_whole(run.project_id, sha256, size):
             raise _not_held(path, sha256, size)
-        return self._name(user, run, path, sha256, size)
+        return self._name(user, run, path, sha256, size, created_at_us)
 
     def list_of(self, user: str, run: RunKey) -> list[ArtifactRecord]:
         """See `Backend.list_artifacts`."""
@@ -112,6 +118,12 @@ class RunFiles:
     def open_bytes(self, run: RunKey, artifact: ArtifactRecord, start: int = 0) -> BinaryIO:
         """Open the bytes of a file that the caller was given just now, from the byte `start` on."""
         return self._files.open(run.project_id, artifact.sha256, start)
+
+
+def _possible(at_us: int) -> int:
+    if not in_calendar(at_us):
+        raise InvalidInput(f"created_at_us is {at_us}, which lies outside of the years 1 to 9999")
+    return at_us
 
 
 def _not_held(path: str, sha256: str, size: int) -> InvalidInput:

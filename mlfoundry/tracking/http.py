@@ -254,14 +254,17 @@ class HttpBackend:
 
     # -- files -----------------------------------------------------------------------------------
 
-    def put_artifact(self, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
+    def put_artifact(
+        self, run: RunKey, path: str, source: BinaryIO, *, created_at_us: int | None = None
+    ) -> ArtifactRecord:
         """See `Backend`; sent in parts, so that a broken connection costs one part."""
+        named = {"path": path} if created_at_us is None else {"path": path, "created_at_us": created_at_us}
         try:
-            return self._put_artifact(run, path, source)
+            return self._put_artifact(run, named, source)
         except WrongHash:  # the file changed meanwhile, or a part of it was there that is none: the server dropped it
-            return self._put_artifact(run, path, source)
+            return self._put_artifact(run, named, source)
 
-    def _put_artifact(self, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
+    def _put_artifact(self, run: RunKey, named: Json, source: BinaryIO) -> ArtifactRecord:
         sha256, size = transfers.hash_of(source)
         place = f"{_run(run)}/blobs/{sha256}"
 
@@ -273,7 +276,7 @@ class HttpBackend:
         def held() -> int:
             return self._read(_offset, self._json("GET", place, params={"size": size}))
 
-        asked = {"path": path, "sha256": sha256, "size_bytes": size}
+        asked = {**named, "sha256": sha256, "size_bytes": size}
         self._part_bytes = transfers.upload(source, size, held(), send_part, part_bytes=self._part_bytes)
         try:
             told = self._json("PUT", f"{_run(run)}/artifacts", asked)

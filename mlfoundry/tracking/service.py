@@ -200,7 +200,9 @@ class TrackingService:
             if new is False and held is None:
                 raise _no_collaborator(project, other)
             if held is None and self._knows_user is not None and not self._knows_user(tx, other):
-                raise UserNotFound(f"this server has no user {other!r}. Ask an admin of the server to make one.")
+                raise UserNotFound(
+                    f"this server has no user {other!r}. An admin of the server makes one: mlfoundry users add"
+                )
             members.put(tx, project_id, other, permission, self._now_us())
 
     @done_again
@@ -420,9 +422,11 @@ class TrackingService:
 
     # -- files -----------------------------------------------------------------------------------
 
-    def put_artifact(self, user: str, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
+    def put_artifact(
+        self, user: str, run: RunKey, path: str, source: BinaryIO, *, created_at_us: int | None = None
+    ) -> ArtifactRecord:
         """See `Backend.put_artifact`."""
-        return self.files.put(user, run, path, source)
+        return self.files.put(user, run, path, source, created_at_us=created_at_us)
 
     def list_artifacts(self, user: str, run: RunKey) -> list[ArtifactRecord]:
         """See `Backend.list_artifacts`."""

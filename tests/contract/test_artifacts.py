@@ -23,6 +23,7 @@ from mlfoundry.errors import (
 )
 from mlfoundry.records import Permission, RunKey
 from mlfoundry.store import artifact_rows
+from mlfoundry.values import utc
 
 
 @pytest.fixture
@@ -43,6 +44,17 @@ def test_a_file_comes_back_byte_for_byte(run, backend, size):
     assert record.sha256 == hashlib.sha256(data).hexdigest()
     assert backend.list_artifacts(run.key) == [record]
     assert content(backend, run, "model.bin") == data
+
+
+def test_a_file_that_was_logged_elsewhere_keeps_its_time(run, backend):
+    at_us = 1_700_000_000_123_456
+    record = backend.put_artifact(run.key, "old.bin", io.BytesIO(b"old"), created_at_us=at_us)
+    assert record.created_at == utc(at_us)
+    assert backend.list_artifacts(run.key) == [record]
+    for beyond in (1 << 62, -(1 << 62)):
+        with pytest.raises(InvalidInput, match="outside of the years 1 to 9999"):
+            backend.put_artifact(run.key, "new.bin", io.BytesIO(b"new"), created_at_us=beyond)
+    assert backend.list_artifacts(run.key) == [record]
 
 
 def test_a_file_at_the_same_path_takes_the_place_of_the_one_before(run, backend):

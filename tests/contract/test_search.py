@@ -201,6 +201,24 @@ def test_a_bare_name_that_nobody_logged_is_an_error_with_its_place(found):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "underlined"),
+    [
+        ("C > 0 and started_at > 'yesterday'", "'yesterday'"),
+        ("duration < 1m30s", "1m30s"),
+        ("status = 'x' and started_at in ('2026-11-01', 'now')", "('2026-11-01', 'now')"),
+        ("loss < 'low'", "'low'"),
+        ("run_id = 'abc'", "'abc'"),
+        ("started_at ~ '2026'", "started_at"),
+    ],
+)
+def test_a_wrong_value_is_what_the_error_points_at(found, text, underlined):
+    with pytest.raises(InvalidFilter) as caught:
+        found(text)
+    marks = " " * text.index(underlined) + "^" * len(underlined)
+    assert str(caught.value).splitlines()[1:] == [f"  {text}", f"  {marks}"]
+
+
 def test_a_bare_name_that_is_several_things_is_an_error_that_says_how_to_write_it(found, make_run, pen):
     pen(make_run("more")).params(loss=("int", "1"), status=("str", "x")).send()
     with pytest.raises(InvalidFilter) as caught:

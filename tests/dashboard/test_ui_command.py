@@ -122,7 +122,7 @@ def test_a_run_whose_process_was_killed_is_not_shown_as_running(ui: Ui, client: 
 
 
 def test_a_port_that_is_taken_is_said_and_another_is_found_unasked(home: Path, client: mlfoundry.Client) -> None:
-    client.list_projects()
+    client.backend.make()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = CliRunner().invoke(main, ["ui", "--no-browser", "--port", str(port)])

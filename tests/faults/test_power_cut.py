@@ -41,7 +41,7 @@ def cut_off(home, client):
         if with_project:
             with client.create_run("demo", "first", log_system_metrics=False, capture=False):
                 pass
-        client.list_projects()
+        client.backend.make()
         client.close()
         before = home.parent / f"{home.name}-before"
         before.mkdir()

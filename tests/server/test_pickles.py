@@ -57,7 +57,7 @@ def test_a_key_is_in_nothing_that_is_pickled_and_another_process_brings_its_own(
             without = elsewhere(code, pickle.dumps(each), tmp_path / "nobody")
             assert without.returncode == 1
             assert b"NotAuthenticated: there is no API key for " in without.stderr
-            assert b"MLFOUNDRY_API_KEY. What was pickled elsewhere never brings one" in without.stderr
+            assert b"MLFOUNDRY_API_KEY. A run that was pickled brings none with it." in without.stderr
             done = elsewhere(code, pickle.dumps(each), tmp_path / "ann", MLFOUNDRY_API_KEY=server.key("ann"))
             assert done.returncode == 0, done.stderr
     assert client.get_run(run.run_id).get_metrics("loss")["loss"].values.tolist() == [0.5]

@@ -124,7 +124,7 @@ def _all_of(backend: Backend, run: Any) -> dict[str, Any]:
             for each in series
         },
         "metrics": {name: repr(metric) for name, metric in run.metrics.items()},
-        "files": [(file.path, file.size_bytes, file.sha256) for file in files],
+        "files": [(file.path, file.size_bytes, file.sha256, file.created_at) for file in files],
         "contents": [_content(backend, run.key, file.path) for file in files],
     }
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from click.testing import CliRunner
 
 import mlfoundry
+from mlfoundry.cli import main
 from mlfoundry.client import Client
 from mlfoundry.shipping import shipper as shippers
 from mlfoundry.tracking.accounts import AccountService
@@ -32,6 +34,7 @@ def _revoke(server: TeamServer) -> Callable[[], Client]:
 def test_what_is_logged_with_a_revoked_key_is_kept_files_too_and_stored_with_another(
     server: TeamServer, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
+    client.create_run("demo", "r", log_system_metrics=False, capture=False).end()
     run = client.create_run("demo", "r", log_system_metrics=False, capture=False)
     run.log_metrics({"loss": 1.0})
     assert run.flush()
@@ -46,6 +49,10 @@ def test_what_is_logged_with_a_revoked_key_is_kept_files_too_and_stored_with_ano
     assert f"log in again as the same user (mlfoundry login {server.address}" in caplog.text
     assert "as soon as" not in caplog.text
     shippers.stop(10.0)  # as when this process ends
+    key = {"MLFOUNDRY_HOST": server.address, "MLFOUNDRY_API_KEY": str(client.settings.api_key)}
+    told = " ".join(CliRunner().invoke(main, ["doctor"], env=key).stdout.split())
+    assert "cannot be stored: the server does not take the key that is used (anna/demo/r-2)" in told
+    assert "cannot be asked" not in told
     with renew() as later:
         assert later.sync(30.0) == 0
         stored = later.get_run(run.run_id)

@@ -292,7 +292,7 @@ def test_a_folder_of_the_home_is_one_as_well(monkeypatch, tmp_path):
 
 def test_without_the_package_for_object_stores_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "obstore.store", None)
-    with pytest.raises(MissingExtra, match=r"pip install mlfoundry\[s3\]"):
+    with pytest.raises(MissingExtra, match=r"needs obstore \(the extra 's3'\).*pip install '\.\[s3\]'"):
         open_artifacts("s3://bucket")
 
 

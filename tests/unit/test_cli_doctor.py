@@ -100,16 +100,17 @@ def test_a_store_whose_account_cannot_write_is_a_problem(client, home, told, mon
     assert "cannot be written" in told(code=1)["problems"][0]["problem"]
 
 
-def test_a_journal_of_a_dead_process_is_a_problem_with_the_command_that_mends_it(home, cli, told):
+def test_a_journal_of_a_dead_process_is_a_problem_with_the_command_that_mends_it(client, home, cli, told):
     code = (
         "import os, signal, mlfoundry\nrun = mlfoundry.get_client(user='ann').create_run('demo', 'dead', "
         "log_system_metrics=False, capture=False)\nrun.log_metrics({'x': 1})\nprint(os.getpid(), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
+    _run(client, "dead").end()
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     found = told(code=1)
     (journal,) = found["journals"]
-    assert journal["run"] == "ann/demo/dead"
+    assert journal["run"] == "ann/demo/dead-2", "the name that it got, and not the one that was wished for"
     assert journal["living"] is False
     assert journal["pid"] == int(process.stdout)
     assert journal["size_bytes"] > 0

@@ -210,6 +210,11 @@ def test_a_killed_export_never_looks_finished(three, home, tmp_path):
     assert [path.name[:9] for path in tmp_path.iterdir()] == [".out.part"]
 
 
+def test_a_place_where_nothing_can_be_made_is_named_as_it_was_given(three, cli):
+    told = cli("export", "demo", "--to", "/proc/x", code=1).stderr
+    assert told.startswith("Error: /proc/x cannot be made (No such file or directory). Give another folder.")
+
+
 def test_parquet_without_pyarrow_tells_how_to_get_it(three, cli, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = cli("export", "demo", "--to", tmp_path / "out", "--format", "parquet", code=1)
@@ -222,9 +227,11 @@ def test_an_export_needs_nothing_that_is_not_installed_and_tells_how_to_get_parq
     for name in ("pyarrow", "pandas"):
         monkeypatch.setitem(sys.modules, name, None)
     told = cli("export", "demo", "--to", tmp_path / "out").stdout
-    assert "--format parquet (pip install pyarrow)" in told
+    assert "--format parquet (pip install pyarrow) keeps" in told
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"points.csv", "system_points.csv", "runs.csv", "runs.json", "export.json"}
+    monkeypatch.delitem(sys.modules, "pyarrow")
+    assert "--format parquet keeps their types" in cli("export", "demo", "--to", tmp_path / "with").stdout
     assert "pip install" not in cli("export", "demo", "--to", tmp_path / "asked", "--format", "csv").stdout
 
 

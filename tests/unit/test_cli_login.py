@@ -219,6 +219,25 @@ def test_a_key_is_shown_once_with_what_to_do_with_it(server: TeamServer, cli: Cl
     )
 
 
+def test_the_key_that_is_used_is_marked(cli: Cli, ann: str) -> None:
+    cli("keys", "create", "--label", "other")
+    told = cli("keys", "list").stdout
+    assert told.count("in use here") == 1
+    assert "in use here" not in next(line for line in told.splitlines() if "other" in line)
+    listed = json.loads(cli("keys", "list", "--json").stdout)["keys"]
+    assert [key["is_in_use"] for key in listed if key["label"] == "other"] == [False]
+    assert sum(key["is_in_use"] for key in listed) == 1
+
+
+def test_an_admin_revokes_the_key_of_another_and_is_told_how(cli: Cli, ann: str) -> None:
+    cli("users", "add", "bob b")
+    bob = json.loads(cli("keys", "create", "--of", "bob b", "--json").stdout)["key"]["key_id"]
+    told = cli("keys", "revoke", str(bob), code=1).stderr
+    assert "Of another's (admins may): add --of USER" in told
+    assert "mlfoundry keys list --of 'bob b' shows those" in cli("keys", "revoke", "x", "--of", "bob b", code=1).stderr
+    assert "is revoked" in cli("keys", "revoke", str(bob), "--of", "bob b").stdout
+
+
 def test_keys_are_named_by_their_first_digits(cli: Cli, ann: str) -> None:
     made = [json.loads(cli("keys", "create", "--json").stdout)["key"] for _ in range(2)]
     number = str(made[0]["key_id"])
@@ -230,7 +249,7 @@ def test_keys_are_named_by_their_first_digits(cli: Cli, ann: str) -> None:
     assert {key["key_id"]: key["state"] for key in listed}[made[0]["key_id"]] == "revoked"
     assert "1 not taken any more, --all shows them" in cli("keys", "list").stdout
     assert "keys that begin with" in cli("keys", "revoke", "", code=1).stderr
-    assert "you have no key 'x'" in cli("keys", "revoke", "x", code=1).stderr
+    assert "you have no key 'x'; mlfoundry keys list shows yours" in cli("keys", "revoke", "x", code=1).stderr
     shown = cli("keys", "revoke", made[1]["api_key"], code=1).stderr
     assert "and not the key itself" in shown
     assert made[1]["api_key"] not in shown

@@ -144,7 +144,7 @@ def test_options_of_the_store_stand_before_or_behind_the_command_and_the_later_c
         ["--user", "bob", "projects", "--user", "ann"],
     ):
         assert "ann/demo" in CliRunner().invoke(main, args).stdout
-    mlfoundry.get_client(tmp_path / "new", user="ann").list_projects()
+    mlfoundry.get_client(tmp_path / "new", user="ann").backend.make()
     elsewhere = CliRunner().invoke(main, ["projects", "--user", "ann", "--uri", str(tmp_path / "new")])
     assert "No projects" in elsewhere.stdout
 
@@ -154,7 +154,7 @@ def test_the_environment_says_who_and_where(client, home, monkeypatch, tmp_path)
     monkeypatch.setenv("MLFOUNDRY_USER", "ann")
     assert "ann/demo" in CliRunner().invoke(main, ["projects"]).stdout
     monkeypatch.setenv("MLFOUNDRY_TRACKING_URI", str(tmp_path / "other"))
-    mlfoundry.get_client(user="ann").list_projects()
+    mlfoundry.get_client(user="ann").backend.make()
     assert "No projects" in CliRunner().invoke(main, ["projects"]).stdout
 
 

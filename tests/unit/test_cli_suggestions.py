@@ -190,6 +190,46 @@ def test_a_bare_run_name_finds_the_project_that_has_it(client, cli):
     assert "Did you mean ann/iris/svm-model?" in cli("show", "svm-model", code=1).stderr
 
 
+@pytest.mark.parametrize("name", ["iris", "ann/iris"])
+def test_a_project_that_is_given_as_a_run_is_said_to_be_one(client, cli, name):
+    code = 1 if name == "iris" else 3
+    told = " ".join(cli("show", name, code=code).stderr.split())
+    assert f"It is a project: list_runs('{name}'), or mlfoundry runs {name}, shows its runs." in told
+    assert f"mlfoundry delete --project {name}" in cli("delete", name, "--yes", code=1).stderr
+    assert client.get_project("iris").run_count
+
+
+def test_a_run_that_was_deleted_is_said_to_be_by_its_name(client, cli):
+    run = client.get_run("iris/svm-model")
+    run.delete()
+    told = " ".join(cli("show", "iris/svm-model", code=3).stderr.split())
+    assert f"A run of that name was deleted; get_run('{run.run_id}').restore(), or mlfoundry restore" in told
+    client.create_run("iris", "svm-model", log_system_metrics=False, capture=False).end()
+    client.get_run("iris/svm-model").delete()
+    told = " ".join(cli("show", "iris/svm-model", code=3).stderr.split())
+    assert "2 runs of that name were deleted; search_runs(…, view='deleted') or mlfoundry runs iris --view" in told
+
+
+def test_a_run_that_comes_back_under_another_name_is_said_to(client, cli):
+    first = client.get_run("iris/svm-model")
+    first.delete()
+    client.create_run("iris", "svm-model", log_system_metrics=False, capture=False).end()
+    told = cli("restore", first.run_id)
+    assert "The name 'svm-model' is taken in ann/iris; the run is svm-model-2 now." in told.stderr
+    assert told.stdout == "ann/iris/svm-model-2 is back.\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "meant", "pointed_at"),
+    [("state = 'FAILED'", "status", "state"), ("stauts = 'FAILED'", "status", "stauts"), ("id = '1'", "run_id", "id")],
+)
+def test_a_bare_name_near_to_an_attribute_names_it_first(client, cli, where, meant, pointed_at):
+    told = cli("runs", "iris", "--filter", where, code=1).stderr
+    assert f"did you mean {meant}" in told
+    assert f"\n  {'^' * len(pointed_at)}\n" in told
+    assert "did you mean started_at" in cli("runs", "iris", "--order", "started", code=1).stderr
+
+
 def test_restore_suggests_deleted_runs_and_no_others(client, cli):
     assert "Did you mean" not in cli("restore", "iris/svm-modle", code=3).stderr
     client.get_run("iris/svm-model").delete()

@@ -357,7 +357,7 @@ def test_a_filter_that_cannot_be_read_is_an_error_at_once(client, ended):
         client.search_runs("iris", "metrics.loss is 3")
     assert "^" in str(caught.value)
     assert client.backend.searches == 0
-    for how in ({"order_by": "loss"}, {"filter": None}, {"order_by": "metrics.loss SIDEWAYS"}):
+    for how in ({"order_by": "loss"}, {"filter": 5}, {"order_by": "metrics.loss SIDEWAYS"}):
         with pytest.raises(InvalidFilter):
             client.search_runs("iris", **how)
 
@@ -369,6 +369,8 @@ def test_a_filter_that_cannot_be_read_is_an_error_at_once(client, ended):
         ({"page_size": 10_001}, "page_size is 10001 (int); a page has 1 to 10,000 runs"),
         ({"page_size": None}, "page_size is None (NoneType); a page has 1 to 10,000 runs"),
         ({"page_size": 2.0}, "page_size is 2.0 (float); a page has 1 to 10,000 runs"),
+        ({"order_by": 5}, "order_by is 5 (int); give a name as text, or a list of them"),
+        ({"params": ["lr", 5]}, "params is ['lr', 5] (list); give a name as text"),
         ({"view": "every"}, "view is 'every' (str); give one of active, deleted, all"),
     ],
 )
@@ -376,6 +378,34 @@ def test_a_wrong_way_to_search_is_an_error_at_once(client, ended, how, message):
     ended("x")
     with pytest.raises(InvalidInput, match=re.escape(message)):
         client.search_runs("iris", **how)
+
+
+def test_who_only_looks_makes_no_store(tmp_path):
+    typo = mlfoundry.get_client(tmp_path / "typo" / "store", user="ann")
+    assert typo.list_projects() == []
+    for look in (lambda: typo.list_runs("iris"), lambda: typo.get_run("iris/svm"), lambda: typo.get_project("iris")):
+        with pytest.raises(ProjectNotFound, match=r"no project ann/iris .* nothing was ever kept in .*typo/store\. Is"):
+            look()
+    with pytest.raises(RunNotFound):
+        typo.get_run("0" * 32)
+    with pytest.raises(InvalidName):
+        typo.get_project("a\0b")
+    assert list(tmp_path.iterdir()) == []
+    with typo.create_run("iris", "svm", capture=False, log_system_metrics=False):
+        pass
+    assert len(typo.list_runs("iris")) == 1
+
+
+def test_no_filter_is_none_as_well_as_empty(client, ended):
+    ended("x")
+    assert len(client.search_runs("iris", None)) == 1
+
+
+@pytest.mark.parametrize("which", ["log_system_metrics", "capture"])
+def test_a_switch_of_a_run_that_is_neither_on_nor_off_makes_no_run(client, which):
+    with pytest.raises(InvalidInput, match=f"{which} is 'maybe'; give 1 or 0"):
+        client.create_run("iris", "svm", **{which: "maybe"})
+    assert client.list_projects() == []
 
 
 def test_the_caption_tells_what_was_asked(client, ended):
@@ -680,6 +710,6 @@ def test_a_client_of_a_server_that_has_not_told_the_name_says_none():
 def test_whose_a_run_is_that_began_without_its_server_is_not_guessed(caplog):
     client = mlfoundry.get_client("http://127.0.0.1:9", api_key="mlf_x", end_timeout_s=0.0, user="login-name")
     run = client.create_run("iris", "x", log_system_metrics=False, capture=False)
-    assert (run.owner, run.fqn) == ("?", "?/iris/x")
+    assert (run.owner, run.fqn) == ("?", "iris/x")
     run.end()
-    assert "?/iris/x has ended" in caplog.text
+    assert " iris/x has ended" in caplog.text

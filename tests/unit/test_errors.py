@@ -86,10 +86,23 @@ def test_an_unavailable_backend_may_say_when_to_come_back():
     assert errors.StoreBusy("busy", retry_after_s=3.0).retry_after_s == 3.0
 
 
+def test_a_param_that_changed_far_into_its_text_is_told_from_there():
+    held, given = "[" + "0.0, " * 100 + "1.5]", "[" + "0.0, " * 100 + "2.5]"
+    told = str(errors.ParamChanged("w", held, given))
+    assert "is …0.0, 0.0, 0.0, 0.0, 1.5] already and cannot become …0.0, 0.0, 0.0, 0.0, 2.5]:" in told
+    assert "is 1 already and cannot become 1.0:" in str(errors.ParamChanged("w", 1, 1.0))
+    assert len(str(errors.ParamChanged("w", "a" * 500, "b" * 500))) < 400
+
+
 def test_a_missing_package_comes_with_the_command_that_gets_it():
     error = errors.MissingExtra("pandas", "to_pandas()")
     assert str(error) == "to_pandas() needs pandas, which is not installed. Run: pip install pandas"
     assert error.package == "pandas"
+    error = errors.MissingExtra("fastapi", "mlfoundry ui", "server")
+    assert str(error) == (
+        "mlfoundry ui needs fastapi (the extra 'server'), which is not installed. Run in the clone that MLFoundry came "
+        "from: pip install '.[server]'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,6 +113,7 @@ def test_a_missing_package_comes_with_the_command_that_gets_it():
         errors.JournalGap(expected=1, got=2),
         errors.BackendUnavailable("away", retry_after_s=2.0),
         errors.MissingExtra("pandas", "x"),
+        errors.MissingExtra("fastapi", "x", "server"),
         errors.InvalidName("no"),
     ],
     ids=lambda error: type(error).__name__,

@@ -460,6 +460,21 @@ def test_a_name_that_no_handle_has_is_an_attribute_error(client, run):
         client.get_run(run.run_id).get_metric  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("name", "has"),
+    [
+        ("params", r"get_params\(\)"),
+        ("metrics", r"get_metrics\(\)"),
+        ("artifacts", r"list_artifacts\(\)"),
+        ("id", "run_id"),
+    ],
+)
+def test_what_others_call_it_leads_to_what_reads_it(client, run, name, has):
+    for handle in (run, client.get_run(run.run_id)):
+        with pytest.raises(AttributeError, match=rf"has no attribute '{name}'; it has {has}"):
+            getattr(handle, name)
+
+
 def test_a_handle_that_reads_may_edit_tags_and_description(client, run):
     stored = client.get_run(run.run_id)
     stored.set_tags({"a": "b"})
@@ -614,7 +629,7 @@ def test_health_tells_what_was_accepted_and_what_is_still_on_its_way(client, run
     assert (health.state, health.accepted, health.lost, health.in_memory_bytes) == ("offline", 2, 0, 0)
     assert health.pending_bytes > 0
     assert health.not_durable_bytes == 0  # flush made it durable all the same
-    assert "the store is away" in health.message
+    assert "The store is away." in health.message
     client.backend.error = None
     assert run.flush()
     assert (run.health.state, run.health.message, run.health.pending_bytes) == ("ok", "", 0)
@@ -628,15 +643,31 @@ def test_health_tells_when_the_store_refuses(client, run, monkeypatch):
     assert not run.flush(timeout_s=0.1)
     health = run.health
     assert health.state == "refused"
-    assert "the store does not take it: ask bob for WRITE" in health.message
+    assert "The store does not take it: ask bob for WRITE." in health.message
 
 
 def test_health_tells_when_records_were_lost(run):
-    run._journal.lost = 3
+    run._journal.lost, run._journal.trouble = 3, "No space left on device: /x/journals"
     assert run.health.state == "losing"
-    assert run.health.message == "3 records were lost."
-    assert "3 records were lost" in repr(run.health)
+    assert run.health.message == "3 records were lost. No space left on device: /x/journals."
+    run._journal.lost, run._journal.trouble = 1, None
+    assert (run.health.state, run.health.lost) == ("lost", 1), "what is logged now is kept"
+    assert run.health.message == "1 record was lost."
+    assert "1 record was lost" in repr(run.health)
     run._journal.lost = 0
+
+
+def test_health_says_each_thing_in_a_sentence_and_leaves_names_and_paths_alone(client, run):
+    away(client, BackendUnavailable("the disk of the store /x is full. Make room there."))
+    run._journal.trouble = "ann/iris/svm: no room"
+    run.log_text("a", "a.txt")
+    assert not run.flush(timeout_s=0.1)
+    assert run.health.message == (
+        "ann/iris/svm: no room. The disk of the store /x is full. Make room there. 1 logged file waits to be stored."
+    )
+    run._journal.trouble = None
+    client.backend.error = None
+    assert run.flush()
 
 
 def test_reading_what_is_not_stored_says_so_and_does_not_tell_less_than_was_logged(client, run):
@@ -741,7 +772,8 @@ def test_files_that_the_store_does_not_take_are_kept_and_said_and_stored_when_it
     assert run.log_text("text", "note.txt").size_bytes == 4
     health = run.health  # at once, before the shipper has met the refusal
     assert (health.state, health.lost, health.pending_bytes >= 4) == (state, 0, True)
-    assert f"{refusal} 1 logged file waits to be stored." in health.message
+    said = str(refusal)
+    assert f"{said[0].upper()}{said[1:]}. 1 logged file waits to be stored." in health.message
     run.log_artifact(tree, "data")
     assert run.flush(5.0 if state == "refused" else 0.2) is False
     assert "3 logged files wait to be stored." in run.health.message

@@ -232,6 +232,15 @@ def test_a_wrong_value_is_told_with_the_place_it_came_from(name, variable, value
     assert message in str(caught.value)
 
 
+def test_a_slip_in_a_variable_is_warned_about_once_and_a_strange_one_never(home, caplog):
+    for name, near in (("MLFOUNDRY_PANLE", "MLFOUNDRY_PANEL"), ("MLFOUNDRY_END_TIMEOUT_S", "MLFOUNDRY_END_TIMEOUT")):
+        settings._slips_told.discard(name)
+        caplog.clear()
+        for _ in range(2):
+            settings.resolve({"MLFOUNDRY_HOME": str(home), name: "0", "MLFOUNDRY_OUR_OWN_THING": "1"})
+        assert caplog.messages == [f"The variable {name} sets nothing. Did you mean {near}?"]
+
+
 @pytest.mark.parametrize("value", [True, 10**400, [1], float("inf")], ids=["a bool", "huge", "a list", "infinite"])
 def test_a_time_that_is_none_is_refused(value):
     with pytest.raises(InvalidSetting, match="give seconds from 0 to 86400"):

@@ -17,7 +17,7 @@ from ...wire import records
 from .. import answers
 from ..context import Caller, Has, Run, answer, room
 from ..description import errors
-from ..fields import BodyPath, BodySha256, BodySize, Offset, PathSha256, QueryPath, Size
+from ..fields import BodyPath, BodySha256, BodySize, Offset, PathSha256, QueryPath, Size, TimeUs
 from ..policy import Needs, needs
 from .runs import RUN
 
@@ -39,6 +39,7 @@ class Named(BaseModel):
     path: BodyPath
     sha256: BodySha256
     size_bytes: BodySize
+    created_at_us: TimeUs | None = None
 
 
 @router.get(
@@ -85,7 +86,9 @@ async def add_part(
 @needs(Needs.WRITE)
 def name_artifact(has: Has, caller: Caller, run: Run, body: Named) -> Response:
     """See `RunFiles.name`."""
-    named = has.tracking.files.name(caller.user, run, body.path, body.sha256, body.size_bytes)
+    named = has.tracking.files.name(
+        caller.user, run, body.path, body.sha256, body.size_bytes, created_at_us=body.created_at_us
+    )
     return answer(records.artifact_json(named))
 
 
