@@ -28,9 +28,10 @@ class ProcessState(NamedTuple):
         age_s: Seconds since it started.
         cpu_s: CPU seconds that it spent itself.
         reaped_cpu_s: CPU seconds of its ended children, theirs included, that it has waited for.
-        rss_bytes: Resident memory.
+        rss_bytes: Resident memory, 0 while it is the parent's own.
         threads: Number of threads.
         alive: False for a zombie, which still has CPU seconds but nothing else.
+        forked: Whether it has begun no program since it was forked, as far as the system tells.
     """
 
     pid: int
@@ -42,6 +43,7 @@ class ProcessState(NamedTuple):
     rss_bytes: int | None
     threads: int | None
     alive: bool = True
+    forked: bool = False
 
 
 class Tree(Protocol):
