@@ -18,7 +18,7 @@ from IPython.core.error import UsageError
 import mlfoundry
 from mlfoundry import Client, Run, RunStatus, StoredRun, displays, settings, values
 
-from . import notices, rerun
+from . import first_line, notices, rerun
 from .arguments import Learning, Request
 from .changes import Changes, Former, compare
 from .executions import Execution, Executions
@@ -103,7 +103,7 @@ class Cells:
         """Record a cell for the run that is open."""
         source = execution.info.raw_cell
         is_own = execution.depth == 0 and getattr(execution.info, "store_history", True)
-        if self.open is not None and is_own and is_worth_recording(source):
+        if self.open is not None and is_own and is_worth_recording(source) and not first_line.is_run(source):
             self._record(self.open, source, self.open.request.learning)
 
     def cell_ended(self, ended: Sequence[Execution], result: Any) -> None:
@@ -135,12 +135,19 @@ class Cells:
             said.append(f"{execution.own.run.run_name} ends here: this cell begins another run")
             self._end_own(execution, None)
         if self.open is not None:
-            said.append(f"{self.open.run.run_name}, which %mlfoundry_run began, goes on; this cell is a run of its own")
+            said.append(self._how_open_goes_on(self.open))
         begun = self._begin(request, client, execution, said)
         execution.own = begun
         self._record(begun, execution.info.raw_cell, request.learning, request.metrics)
         self._say(request, said)
         return begun
+
+    @staticmethod
+    def _how_open_goes_on(begun: CellRun) -> str:
+        goes_on = f"{begun.run.run_name}, which %mlfoundry_run began, goes on"
+        if begun.recording is not None:  # the run of its own began in the midst of the cell
+            return f"{goes_on} and records this cell too"
+        return f"{goes_on} without this cell, which is a run of its own"
 
     def _end_own(self, execution: Execution, error: BaseException | None) -> None:
         """End the run of one cell with its execution, and say what was learned."""
@@ -323,7 +330,7 @@ class Cells:
         """End one of several cells; a line for each would be in the way, but what went wrong is said."""
         told = self._end_recording(begun, error)
         begun.recording = None
-        lines = notices.learned(Learned(kept=told.kept, unlogged=told.unlogged), None)
+        lines = notices.learned(Learned(kept=told.kept, unlogged=told.unlogged), None, of=begun.run.run_name)
         if lines and not begun.request.quiet:
             Notice(tuple(lines)).show()
 

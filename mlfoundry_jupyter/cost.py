@@ -37,6 +37,7 @@ class Cost:
         wall_s: Seconds it took.
         cpu_s: CPU seconds of the process and its children, those that have ended included.
         peak_bytes: The most memory that they held at once, as far as it was seen; of this process alone exactly.
+            Pages that a fork shares with its parent count in each.
         gpu_bytes: The most memory that they held on all GPUs.
     """
 

@@ -45,6 +45,12 @@ def to_line_magic(lines: list[str]) -> list[str]:
     return [*before, call, *["\n"] * continued, *_body(body[continued:])]
 
 
+def is_run(source: str) -> bool:
+    """Return whether a cell is a run by its first line."""
+    lines = source.splitlines(keepends=True)
+    return to_line_magic(lines) != lines
+
+
 # Else IPython's terminal would take a cell as complete after its first line.
 to_line_magic.has_side_effects = True  # type: ignore[attr-defined]
 

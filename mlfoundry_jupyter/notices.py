@@ -59,14 +59,14 @@ class Notice:
         display(self)  # type: ignore[no-untyped-call]
 
 
-def learned(told: Learned, changes: Changes | None, *, since: str = "") -> list[str]:
-    """Return what was learned from a cell, a line each."""
+def learned(told: Learned, changes: Changes | None, *, since: str = "", of: str = "the run") -> list[str]:
+    """Return what was learned from a cell, a line each; `of` says of which run, where there may be several."""
     lines = []
     if parts := list(_captured(told)):
         lines.append("captured: " + "; ".join(parts))
     for name, (value, held) in told.kept.items():
         new, old = (displays.shortened(each, 24) for each in (displays.param(value), held))
-        lines.append(f"{name}={new} was not logged: the run has {name}={old} already, and params do not change")
+        lines.append(f"{name}={new} was not logged: {of} has {name}={old} already, and params do not change")
     for name, why in told.unlogged.items():
         lines.append(f"--metric {name} was not logged: {why}")
     if changes is not None:

@@ -29,7 +29,8 @@ export function metricsTable(comparison, state, look) {
     const cells = comparison.runs.map((run) => {
       const value = comparison.metric(run, name, state.which);
       const cell = valueCell(value, "");
-      if (run !== look.baseline) cell.append(deltaMark(comparison.delta(value, base, name)));
+      const delta = run === look.baseline ? null : comparison.delta(value, base, name);
+      if (delta) cell.append(deltaMark(delta));
       return cell;
     });
     return element("tr", {}, rowHead(name), cells);
@@ -79,7 +80,6 @@ function valueCell(value, className) {
 }
 
 function deltaMark(delta) {
-  if (!delta) return element("span", { class: "mlf-delta" }, "");
   if (delta.difference === 0) return element("span", { class: "mlf-delta mlf-muted", title: "equal to the baseline" }, "=");
   const sign = delta.difference > 0 ? "+" : "−";
   const percent = delta.percent === null ? "" : ` ${sign}${figure(Math.abs(Number(delta.percent.toPrecision(3))))} %`;

@@ -149,7 +149,7 @@ class CompareView {
     this._coloured = comparison.coloured(primary);
     this._places = this.colours.show([...this._coloured]);
     const look = {
-      baseline: comparison.runs.find((run) => run.run_id === state.baseline) ?? comparison.runs[0],
+      baseline: comparison.baseline(state.baseline),
       swatch: (run) => this._swatch(run),
       link: this.source.link,
     };
@@ -263,8 +263,10 @@ class CompareView {
     const toggle = element("label", { class: "mlf-tick" }, box, "differing only", element("span", { class: "mlf-muted" }, hidden));
     keepingFocus(this._params, () => replace(this._params, element("div", { class: "mlf-compare-head" }, toggle), node));
     const which = choose("Value shown", ["last", "min", "max"], state.which, (value) => this._set({ which: value }));
-    const note = element("span", { class: "mlf-muted" }, "with the difference to the baseline");
     const table = metricsTable(this.comparison, state, look);
+    const hasDeltas = table.querySelector(".mlf-delta") !== null;
+    const said = hasDeltas ? "with the difference to the baseline" : this.comparison.runs.length > 1 ? "nothing to compare with the baseline" : "";
+    const note = element("span", { class: "mlf-muted" }, said);
     keepingFocus(this._metrics, () => replace(this._metrics, element("div", { class: "mlf-compare-head" }, which, note), table));
   }
 

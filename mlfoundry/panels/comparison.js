@@ -53,6 +53,13 @@ export class Comparison {
     return key.startsWith("params.") ? this.param(run, name) : this.metric(run, name);
   }
 
+  /** The run that others are measured by: the chosen one, else the first that has metrics or may get some. */
+  baseline(chosen) {
+    const { runs } = this;
+    const isMeasure = (run) => run.status === "RUNNING" || Object.keys(run.metrics).length > 0;
+    return runs.find((run) => run.run_id === chosen) ?? runs.find(isMeasure) ?? runs[0];
+  }
+
   /** Params whose values differ between the runs, and those that are the same in all. */
   splitParams() {
     const differing = [];

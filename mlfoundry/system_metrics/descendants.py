@@ -24,6 +24,12 @@ _FORGET_STRANGERS_AFTER = 60
 # What loadavg tells may be made up (lxcfs), so it is believed for this many snapshots only.
 _LIST_AGAIN_AFTER = 10
 
+# PF_FORKNOEXEC of the kernel's flags of a process: forked, and no program begun since.
+_FORKED = 0x40
+
+# How far two readings of one memory may lie apart while other threads of its process go on.
+_SLACK_BYTES = 1 << 20
+
 # Reading one children file costs about as much as listing this many processes.
 _LISTED_PER_FILE = 16
 
@@ -76,7 +82,7 @@ class ProcTree:
             self._listings += 1
             if self._listings % _FORGET_STRANGERS_AFTER == 0:
                 self._listed = 0
-        return tree
+        return [self._own(state) for state in tree]
 
     def open_files(self, pid: int) -> int:
         """Count the open files of a process.
@@ -174,5 +180,22 @@ class ProcTree:
             rss_bytes=int(field[21]) * self._page_bytes,
             threads=int(field[17]),
             alive=field[0] not in (b"Z", b"X"),
-            size_bytes=int(field[20]),
+            forked=int(field[6]) & _FORKED != 0,
         )
+
+    def _own(self, state: ProcessState) -> ProcessState:
+        """Count no memory for a process that runs in its parent's, as between vfork and exec: it is the same.
+
+        A copy, as after fork, has nearly none of the parent's pages of files and shared maps, the third number.
+        """
+        if not state.forked or state.pid == self._pid:
+            return state
+        both = (state.pid, state.parent)
+        try:
+            its, parents = (list(map(int, read(f"{self._proc}/{pid}/statm").split()[:3])) for pid in both)
+        except (OSError, ValueError):  # one of them has ended
+            return state
+        slack = _SLACK_BYTES // self._page_bytes
+        is_same = all(abs(one - other) <= slack for one, other in zip(its, parents, strict=True))
+        # Its state may be of a moment when it still was.
+        return state._replace(rss_bytes=0 if is_same else its[1] * self._page_bytes)

@@ -84,6 +84,41 @@ def test_metrics_stand_beside_a_baseline_that_can_be_chosen(runs: RunsPage) -> N
     assert runs.state("compare_state")["baseline"] == runs.page.evaluate("runs[27].run_id")
 
 
+WITHOUT_METRICS = "data.digits().map(run => (run.name.startsWith('cnn-28') ? {...run, metrics: {}} : run))"
+BEGINNINGS = """table => [...table.rows].map(row => [...row.cells].slice(1).map(cell =>
+    Math.round(cell.firstElementChild.getBoundingClientRect().left)))"""
+
+
+def test_a_failed_run_without_metrics_is_no_baseline_until_it_is_chosen(runs: RunsPage) -> None:
+    runs.show(WITHOUT_METRICS)
+    view = compare(runs, "cnn-28", "cnn-53", "svm-57")
+    expect(view.get_by_role("button", name="cnn-53 is the baseline")).to_be_visible()
+    expect(view).to_contain_text("with the difference to the baseline")
+    assert [text.count("%") for text in table(view, "Metrics by run")["val_loss"]] == [0, 0, 1]
+    view.get_by_role("button", name="Make cnn-28 the baseline").click()
+    expect(view).to_contain_text("nothing to compare with the baseline")
+    expect(view.locator(".mlf-delta")).to_have_count(0)
+
+
+def test_a_run_that_has_logged_no_metric_yet_may_be_the_baseline(runs: RunsPage) -> None:
+    runs.show("data.digits().map(run => (run.status === 'RUNNING' ? {...run, metrics: {}} : run))")
+    name = runs.page.evaluate("runs.find(run => run.status === 'RUNNING').name")
+    view = compare(runs, name, "cnn-53")
+    expect(view.get_by_role("button", name=f"{name} is the baseline")).to_be_visible()
+
+
+@pytest.mark.parametrize("baseline", ["cnn-28", "cnn-53", "svm-57"])
+def test_a_value_stands_below_the_name_of_its_run(runs: RunsPage, baseline: str) -> None:
+    runs.show(WITHOUT_METRICS)
+    view = compare(runs, "cnn-28", "cnn-53", "svm-57")
+    view.get_by_role("button", name=baseline, exact=False).and_(view.locator(".mlf-base-button")).click()
+    expect(view.locator(".mlf-delta")).to_have_count(0 if baseline == "cnn-28" else 3)
+    for name in ("Metrics by run", "Params by run"):
+        head, *rows = view.get_by_role("table", name=name).evaluate(BEGINNINGS)
+        assert rows
+        assert all(row == head for row in rows)
+
+
 def test_metrics_to_draw_are_chosen(runs: RunsPage) -> None:
     view = compare(runs, "cnn-53", "svm-57")
     lines = view.locator(".mlf-compare-curves path.js-line")

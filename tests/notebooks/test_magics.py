@@ -432,11 +432,12 @@ def test_a_run_over_several_cells_records_each_until_its_end(shell, store, proje
     assert run.get_params()["depth"] == 3
 
 
-def test_a_param_that_a_later_cell_changes_is_said(shell, project):
+def test_a_param_that_a_later_cell_changes_is_said_with_the_run_that_has_it(shell, store, project):
     shell.cell(f"%mlfoundry_run {project}\nlr = 1")
     shown = shell.cell("lr = 2")
     shell.cell("%mlfoundry_run --end")
-    assert "lr=2 was not logged: the run has lr=1 already, and params do not change" in shown["text"]
+    name = the_run(store, project).run_name
+    assert f"lr=2 was not logged: {name} has lr=1 already, and params do not change" in shown["text"]
 
 
 def test_a_param_of_the_line_that_the_cell_assigns_otherwise_is_said_with_both_values(shell, project):
@@ -474,11 +475,32 @@ def test_beginning_another_one_ends_the_one_that_is_open_and_says_so(shell, stor
 def test_a_cell_of_its_own_inside_of_an_open_run_leaves_that_open(shell, store, project):
     shell.cell(f"%mlfoundry_run {project} --name open")
     shown = shell.cell(f"%%mlfoundry_run {project} --name own\n1/0")
-    assert "open, which %mlfoundry_run began, goes on" in shown["text"]
+    assert "open, which %mlfoundry_run began, goes on without this cell, which is a run of its own" in shown["text"]
     assert shell.value("(run.run_name, run.status.value)") == ["open", "RUNNING"]
     shell.cell("%mlfoundry_run --end")
     assert store.get_run(f"{project}/own").status.value == "FAILED"
-    assert "own" in store.get_run(f"{project}/open").get_facts()["cell.0001.source"]
+    assert store.get_run(f"{project}/open").status.value == "FINISHED"
+
+
+def test_an_open_run_learns_nothing_of_a_cell_that_is_a_run_of_its_own(shell, store, project):
+    shell.cell(f"%mlfoundry_run {project} --name open")
+    shell.cell(f"\n%%mlfoundry_run {project} --name own\nq = 1")
+    shown = shell.cell(f"%%mlfoundry_run {project} --name own\nq = 2")
+    shell.cell("p = 1")
+    shell.cell("%mlfoundry_run --end")
+    assert "was not logged" not in shown["text"]
+    assert store.get_run(f"{project}/own-2").get_params() == {"q": 2}
+    run = store.get_run(f"{project}/open")
+    assert run.get_params() == {"p": 1}
+    assert [fact for name, fact in run.get_facts().items() if name.endswith(".source")] == ["p = 1"]
+
+
+def test_an_open_run_says_that_it_records_a_cell_in_whose_midst_a_run_begins(shell, store, project):
+    shell.cell(f"%mlfoundry_run {project} --name open")
+    shown = shell.cell(f"q = 1\n%mlfoundry_run {project} --name own --cell")
+    shell.cell("%mlfoundry_run --end")
+    assert "open, which %mlfoundry_run began, goes on and records this cell too" in shown["text"]
+    assert store.get_run(f"{project}/open").get_params() == {"q": 1}
 
 
 def test_there_is_nothing_to_end_when_no_run_is_open(shell):

@@ -16,7 +16,7 @@ from mlfoundry_jupyter.cells import Cells
 from mlfoundry_jupyter.changes import Former, compare
 from mlfoundry_jupyter.completion import Completion
 from mlfoundry_jupyter.executions import Executions
-from mlfoundry_jupyter.first_line import to_line_magic
+from mlfoundry_jupyter.first_line import is_run, to_line_magic
 from mlfoundry_jupyter.notices import Notice
 
 CALL = "get_ipython().run_line_magic('mlfoundry_run', '--cell demo')\n"
@@ -61,6 +61,7 @@ def test_a_client_of_former_settings_is_closed_and_what_it_gave_out_still_works(
 )
 def test_the_first_line_becomes_a_call_and_every_other_line_stays_where_it_is(cell, rewritten):
     assert "".join(to_line_magic(cell.splitlines(keepends=True))) == rewritten
+    assert is_run(cell)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,7 @@ def test_the_first_line_becomes_a_call_and_every_other_line_stays_where_it_is(ce
 def test_other_cells_stay_as_they_are(cell):
     lines = cell.splitlines(keepends=True)
     assert to_line_magic(lines) == lines
+    assert not is_run(cell)
 
 
 # -- arguments -----------------------------------------------------------------------------------

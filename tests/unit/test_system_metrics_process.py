@@ -77,14 +77,60 @@ def test_children_and_their_children_count(process):
         assert len(process.pids) == sample["system/process/count"]
 
 
-@pytest.mark.parametrize(
-    ("age_s", "size_bytes", "memory_bytes"), [(0.02, 5000, 300), (0.02, 4000, 600), (2.0, 5000, 600)]
-)
-def test_the_memory_of_a_child_that_is_still_a_copy_of_its_parent_is_counted_once(age_s, size_bytes, memory_bytes):
-    parent = ProcessState(1, 0, 0.0, 60.0, 1.0, 0.0, 300, 1, size_bytes=5000)
-    child = ProcessState(2, 1, 59.0, age_s, 0.0, 0.0, 300, 1, size_bytes=size_bytes)
-    process = Process(SimpleNamespace(snapshot=lambda: [parent, child], open_files=lambda pid: 3), cores=1)
-    assert process.sample(None)["system/process/memory_rss_bytes"] == memory_bytes
+# Opening a pipe with a name waits for a writer: the child stays between vfork and exec until there is one.
+VFORKS = """
+import mmap, os, sys
+block = mmap.mmap(-1, 200 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for place in range(0, len(block), mmap.PAGESIZE):
+    block[place] = 1
+print('up', flush=True)
+program = [sys.executable, '-c', 'import sys; sys.stdin.read()']
+os.posix_spawn(program[0], program, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 0, sys.argv[1], os.O_RDONLY, 0)])
+sys.stdin.read()
+"""
+FORKS = """
+import mmap, os, sys
+block = mmap.mmap(-1, 200 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for place in range(0, len(block), mmap.PAGESIZE):
+    block[place] = 1
+if os.fork() == 0:
+    print('up', flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def let_go(pipe):
+    """However the block ends, nobody waits for a writer of the pipe any more."""
+    try:
+        yield
+    finally:
+        os.close(os.open(pipe, os.O_RDWR))
+
+
+@linux
+def test_memory_that_a_child_has_not_left_yet_counts_once(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with child(VFORKS, str(pipe)) as parent, let_go(pipe):
+        source = Process(ProcTree(parent.pid))
+        while (sample := source.sample(None))["system/process/count"] < 2:
+            assert parent.poll() is None
+        rss, own = sample["system/process/memory_rss_bytes"], sample["system/process/main_memory_rss_bytes"]
+        assert own > 200 << 20
+        assert rss < own + (8 << 20)
+        with pipe.open("wb"):
+            while (sample := source.sample(None))["system/process/memory_rss_bytes"] < own + 1e6:
+                assert parent.poll() is None
+            assert sample["system/process/memory_rss_bytes"] < own + (100 << 20)
+
+
+@linux
+def test_pages_that_a_fork_has_count_in_it_too():
+    with child(FORKS) as parent:
+        sample = Process(ProcTree(parent.pid)).sample(None)
+        assert sample["system/process/count"] == 2
+        assert sample["system/process/memory_rss_bytes"] > 400 << 20
 
 
 def test_a_busy_child_shows_as_about_one_core_and_an_idle_tree_as_none(process):
@@ -234,7 +280,6 @@ def test_a_line_of_stat_is_understood_whatever_the_command_is_called(tmp_path):
         rss_bytes=7 * os.sysconf("SC_PAGE_SIZE"),
         threads=3,
         alive=True,
-        size_bytes=0,
     )
 
 
