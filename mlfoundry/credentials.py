@@ -42,6 +42,21 @@ def address(text: str, source: str = "tracking_uri") -> str:
     return f"{parts.scheme.lower()}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
 
 
+def api_key(text: str, source: str) -> str:
+    """Return a key without the blanks and line ends that a file or a shell left around it.
+
+    Raises:
+        InvalidSetting: It holds what no key does. The message never shows any of it.
+    """
+    key = text.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise InvalidSetting(
+            f"{source} is no API key: a key is one line of letters, digits and underscores. Copy the whole key anew; "
+            "what was given is not shown here."
+        )
+    return key
+
+
 class Credentials:
     """What ``mlfoundry login`` kept.
 
@@ -58,8 +73,13 @@ class Credentials:
         return host if isinstance(host, str) and is_address(host) else None
 
     def key(self, host: str) -> str | None:
-        """Return the key for a server, None without one."""
-        return self._of(host).get("api_key")
+        """Return the key for a server, None without one.
+
+        Raises:
+            InvalidSetting: What is kept is no key.
+        """
+        kept = self._of(host).get("api_key")
+        return None if kept is None else api_key(kept, f"{self.path}: the key for {host}") or None
 
     def user(self, host: str) -> str | None:
         """Return the name that the key belongs to, None without one."""
@@ -73,7 +93,7 @@ class Credentials:
 
     def forget(self, host: str) -> bool:
         """Forget a server's key; return whether there was one."""
-        if self.key(host) is None:
+        if "api_key" not in self._of(host):
             return False  # and nothing is made to find that out
         with self._alone():
             known = self._read()
@@ -97,15 +117,15 @@ class Credentials:
             os.close(descriptor)
 
     def _of(self, host: str) -> dict[str, str]:
-        found = self._read().get("hosts", {}).get(host, {})
-        return {name: text for name, text in found.items() if isinstance(text, str)}
+        found = self._read().get("hosts", {}).get(host)
+        return {name: text for name, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
 
     def _read(self) -> dict[str, Any]:
         try:
             told = json.loads(self.path.read_text(encoding="utf-8"))
         except OSError:
             return {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidSetting(f"{self.path} cannot be read ({error}); remove it and run mlfoundry login") from error
         if not isinstance(told, dict) or not isinstance(told.get("hosts", {}), dict):
             raise InvalidSetting(f"{self.path} cannot be read; remove it and run mlfoundry login")
