@@ -207,9 +207,8 @@ class Run(StoredRun):
         """Make sure that what was logged before the end cannot overtake an edit that comes after it."""
         shipment = self._shipment
         if shipment is not None and not shipment.done.is_set():
-            shippers.shipper().wait(
-                shipment.done.is_set, self.client.settings.end_timeout_s, backend=self.client.backend
-            )
+            timeout_s = self.client.settings.end_timeout_s
+            shippers.shipper().wait(shipment.done.is_set, timeout_s, backend=self.client.backend, run_id=self.run_id)
             if not shipment.done.is_set():
                 why = shipment.trouble or "try again"
                 raise BackendUnavailable(f"{self.fqn} has ended and is not stored yet, so it cannot be edited: {why}")
@@ -305,7 +304,7 @@ class Run(StoredRun):
 
         attempts, files = shipment.attempts, self._uploads.waiting()[0]
         if not stored():
-            shippers.shipper().wait(settled, timeout_s, backend=self.client.backend)
+            shippers.shipper().wait(settled, timeout_s, backend=self.client.backend, run_id=self.run_id)
         return stored()
 
     def end(self, status: RunStatus | str = RunStatus.FINISHED) -> None:
@@ -362,7 +361,7 @@ class Run(StoredRun):
 
         if shipper.away_s(self.client.backend) >= timeout_s:  # it was waited for long enough, by another run perhaps
             timeout_s = min(timeout_s, AWAY_S)
-        shipper.wait(stored, timeout_s, backend=self.client.backend, sweep=True)
+        shipper.wait(stored, timeout_s, backend=self.client.backend, run_id=self.run_id, sweep=True)
         if shipment.done.is_set():
             with contextlib.suppress(BackendUnavailable):
                 self._record = self.client.backend.get_run(self.run_id)

@@ -67,11 +67,12 @@ class Lane:
         with self._changed:
             self._watched[backend.user_if_known or ""] = (backend, roots)
 
-    def hurry(self, *, sweep: bool) -> Callable[[], bool]:
-        """Try everything once more at once, whatever was put off.
+    def hurry(self, *, sweep: bool, run_id: str | None = None) -> Callable[[], bool]:
+        """Try what is awaited once more at once, whatever was put off, and before all else.
 
         Args:
             sweep: Look for journals of processes that died meanwhile first.
+            run_id: The run whose journals are awaited; None when all are.
 
         Returns:
             Tells whether that look is over.
@@ -80,8 +81,9 @@ class Lane:
         self._sweeps_wanted = max(self._sweeps_wanted, wanted)
         self._retry_at = 0.0
         for shipment in self.shipments:
-            shipment.retry_at = 0.0
-            shipment.is_awaited = True
+            if run_id is None or shipment.new.run_id == run_id:
+                shipment.retry_at = 0.0
+                shipment.is_awaited = True
         return lambda: self._sweeps_done >= wanted
 
     def reconsider(self) -> None:
@@ -154,11 +156,17 @@ class Lane:
         except Exception:  # what lives is shipped all the same
             _log.warning("what dead processes left could not be looked through", exc_info=True)
         now = time.monotonic()
-        # The one that waits longest first: were it always the same that fails, the others would never be tried.
-        for shipment in sorted((each for each in self.shipments if each.is_due(now)), key=lambda each: each.tried_at):
+        # After what somebody waits for, the one that waits longest: were it always the same that fails, the others
+        # would never be tried.
+        due = [each for each in self.shipments if each.is_due(now)]
+        for shipment in sorted(due, key=lambda each: (not each.is_awaited, each.tried_at)):
             if self._stopping.is_set():
                 return
+            was_awaited = shipment.is_awaited
             shipment.ship()
+            if was_awaited:
+                with self._changed:
+                    self._changed.notify_all()
             if shipment.unavailable is not None:
                 self._failed(shipment.unavailable)
                 return
@@ -167,6 +175,13 @@ class Lane:
                 parked = shipment.journal.park()
                 _log.warning("What a dead process logged to it is kept in %s: %s", parked, shipment.trouble)
                 shipment.done.set()
+            if not was_awaited and self._is_hurried():
+                return  # the next round begins at once, with what is awaited
+
+    def _is_hurried(self) -> bool:
+        """Return whether somebody has begun to wait for a shipment since the round began."""
+        now = time.monotonic()
+        return self._now.is_set() and any(each.is_awaited and each.is_due(now) for each in list(self.shipments))
 
     def _failed(self, error: BackendUnavailable) -> None:
         now = time.monotonic()

@@ -99,20 +99,27 @@ class Shipper:
     # -- waiting ---------------------------------------------------------------------------------
 
     def wait(
-        self, until: Callable[[], bool], timeout_s: float, *, backend: Backend | None = None, sweep: bool = False
+        self,
+        until: Callable[[], bool],
+        timeout_s: float,
+        *,
+        backend: Backend | None = None,
+        run_id: str | None = None,
+        sweep: bool = False,
     ) -> bool:
         """Ship at once and wait until `until` holds; return whether it does within the time.
 
         Args:
-            until: Asked after each round of shipping.
+            until: Asked after each round of shipping, and when something that is awaited was shipped.
             timeout_s: How long to wait at most.
             backend: Whose journals are meant, all when None.
+            run_id: The run whose journals alone are awaited; it is its turn first, however many there are.
             sweep: Look for journals of processes that died meanwhile first.
         """
         deadline = time.monotonic() + timeout_s
         with self._changed:
             lanes = self._lanes_of(backend)
-            swept = [lane.hurry(sweep=sweep) for lane in lanes]
+            swept = [lane.hurry(sweep=sweep, run_id=run_id) for lane in lanes]
             while not until() or not all(is_over() for is_over in swept):
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._threads:

@@ -397,6 +397,48 @@ def test_waiting_tries_once_more_at_once_what_was_put_off(shipper, shipment, jou
     assert shipper.wait(lambda: shipment.pending == 0 and not shipment.trouble, 10)
 
 
+def test_a_run_that_is_waited_for_goes_before_all_others_of_a_round_that_has_begun(shipper, tmp_path):
+    sent, entered, gate = [], threading.Event(), threading.Event()
+
+    class Told(Store):
+        def __init__(self, number):
+            super().__init__()
+            self.number = number
+
+        def ingest(self, batch):
+            sent.append(self.number)
+            if self.number == 0:
+                entered.set()
+                assert gate.wait(10)
+            return super().ingest(batch)
+
+    journals, shipments = [], []
+    for number in range(6):
+        run_id = f"{number:032x}"
+        journals.append(Journal(tmp_path / "journals", {"run_id": run_id, "role": "owner"}))
+        journals[-1].open()
+        journals[-1].log({"a": 0.0}, None)
+        new = NewRun(run_id, "p", "r", None, {}, "", 0)
+        shipments.append(Shipment(journals[-1], Told(number), new, run=RunKey(7, run_id), fresh=True))
+    for each in shipments:
+        shipper.add(each)
+    assert entered.wait(10)  # a round has begun: it has the first in hand, and may or may not know of the others
+    last, asked = shipments[-1], []
+
+    def until():
+        asked.append(last.is_awaited)
+        if len(asked) == 2:  # the lane was woken
+            gate.set()
+        return last.pending == 0
+
+    assert shipper.wait(until, 10, run_id=last.new.run_id)
+    assert shipper.wait(lambda: all(each.pending == 0 for each in shipments), 10)
+    assert sent[:2] == [0, 5]
+    assert sorted(sent) == [0, 1, 2, 3, 4, 5]
+    for each in journals:
+        each.close(settled=True)
+
+
 def test_waiting_does_not_hammer_a_store_that_refuses(shipper, shipment, journal, store):
     store.error = PermissionDenied("ask bob")
     shipper.add(shipment)
