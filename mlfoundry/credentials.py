@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from . import folders
 from .errors import InvalidSetting
+from .json_texts import read_json
 
 FILE_NAME = "credentials.json"
 
@@ -122,10 +123,10 @@ class Credentials:
 
     def _read(self) -> dict[str, Any]:
         try:
-            told = json.loads(self.path.read_text(encoding="utf-8"))
+            told: Any = read_json(self.path.read_text(encoding="utf-8"))
         except OSError:
             return {}
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise InvalidSetting(f"{self.path} cannot be read ({error}); remove it and run mlfoundry login") from error
         if not isinstance(told, dict) or not isinstance(told.get("hosts", {}), dict):
             raise InvalidSetting(f"{self.path} cannot be read; remove it and run mlfoundry login")

@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ..errors import InvalidInput
 from ..folders import make_private
+from ..json_texts import read_json
 from ..names import legal_path
 from .folder import PARKED
 
@@ -133,8 +134,8 @@ class Spool:
 def _artifact_path(told: Path) -> str:
     _require_readable(told)
     try:
-        content: Any = json.loads(told.read_bytes())
-    except (ValueError, RecursionError) as error:
+        content = read_json(told.read_bytes())
+    except ValueError as error:
         raise InvalidInput(f"{told.name} is no JSON ({error})") from error
     if not isinstance(content, dict):
         raise InvalidInput(f"{told.name} holds no JSON object")

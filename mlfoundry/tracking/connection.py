@@ -7,7 +7,6 @@ answer that cannot be understood is taken as none: hotels, proxies and other ser
 from __future__ import annotations
 
 import email.utils
-import json
 import os
 import socket
 import threading
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendUnavailable, InvalidInput, MlfoundryError
+from ..json_texts import read_json
 from ..wire import errors as wire_errors
 from ..wire.plain import Json
 
@@ -191,8 +191,8 @@ class Answer:
     def json(self) -> Any:
         """Return what its JSON says, None when it is none."""
         try:
-            return json.loads(self.content)
-        except (ValueError, RecursionError):
+            return read_json(self.content)
+        except ValueError:
             return None
 
 

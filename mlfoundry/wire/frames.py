@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from ..errors import InvalidInput
+from ..json_texts import read_json
 from ..records import Batch, RunKey, Series
 from ..slots import SLOT
 from .plain import Json, reading, whole
@@ -47,7 +48,7 @@ def read_frame(data: bytes, size_of: Callable[[Json], int]) -> tuple[Json, bytes
     (length,) = _LENGTH.unpack_from(data)
     if length > HEADER_LIMIT_BYTES or _LENGTH.size + length > len(data):
         raise InvalidInput(f"the header of a frame of {len(data):,} bytes cannot have {length:,}")
-    header = json.loads(data[_LENGTH.size : _LENGTH.size + length])
+    header = read_json(data[_LENGTH.size : _LENGTH.size + length])
     size = size_of(header)
     reader = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG_LIMIT})
     try:
