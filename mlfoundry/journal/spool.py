@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import secrets
 import time
@@ -16,12 +15,13 @@ from typing import BinaryIO
 from ..errors import InvalidInput
 from ..folders import make_private
 from ..json_texts import read_json
+from ..log import Log
 from ..names import legal_path
 from .folder import PARKED
 
 BLOCK_BYTES = 1 << 20
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Spool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from ..errors import (
     shown,
 )
 from ..journal import Journal
+from ..log import Log
 from ..names import legal_key, legal_path
 from ..records import ArtifactRecord, Health, NewRun, RunRecord, RunStatus
 from ..results import ArtifactList
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 AWAY_S = 1.0  # how long an end waits for a backend that was away for as long as an end may wait
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Run(StoredRun):
@@ -403,7 +403,13 @@ class Run(StoredRun):
         shipper = shippers.current()
         cpu_s = self._observation.cpu_s if self._observation is not None else 0.0
         cpu_s += shipper.cpu_s if shipper is not None else 0.0
-        return standing.health(self._journal, self._shipment, self._uploads, tracker_cpu_s=cpu_s)
+        return standing.health(
+            self._journal,
+            self._shipment,
+            self._uploads,
+            tracker_cpu_s=cpu_s,
+            is_shipping=shipper is None or shipper.is_whole,
+        )
 
     def refresh(self) -> StoredRun:
         """Store what was logged, then fetch the run."""

@@ -7,7 +7,6 @@ processes left for it stays unread (see `recovery`). `shipper` makes the lanes.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,13 +15,14 @@ from pathlib import Path
 from .. import forks
 from ..errors import BackendUnavailable, MlfoundryError, NotFound, RunDeleted
 from ..journal.reader import LeftJournal
+from ..log import Log
 from ..tracking.backend import Backend
 from . import recovery
 from .shipment import HEARTBEAT_S, REFUSED_S, Shipment, back_off_s
 
 BEATS_EVERY_S = 2.0
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Lane:

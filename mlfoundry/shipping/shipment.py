@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -26,6 +25,7 @@ from ..errors import (
     WrongHash,
 )
 from ..journal.spool import Spool
+from ..log import Log
 from ..records import Batch, NewRun, RunKey, RunRecord
 from ..tracking.backend import Backend
 
@@ -36,7 +36,7 @@ REFUSED_S = 60.0
 SLICE_S = 5.0  # for so long one journal is shipped before it is the turn of others
 
 _random = random.Random()  # one's own: the program's random numbers stay as they would be without us
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 NOT_TAKEN = (PermissionDenied, NotFound, RunDeleted, NotAuthenticated)  # what is logged, as things are
 _REFUSALS = (*NOT_TAKEN, JournalUnreadable, TooLarge)
 

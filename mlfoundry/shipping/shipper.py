@@ -11,7 +11,6 @@ After a fork the child has a shipper of its own, once it logs.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 import time
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from ..log import Log
 from ..tracking.backend import Backend
 from .lane import Lane
 from .shipment import Shipment
@@ -29,7 +29,7 @@ SWEEP_S = 5.0
 # What begins beside a program that makes a run (imports above all) takes the interpreter from it for 5 ms at a time.
 BEGIN_LATER_S = 0.02
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Shipper:
@@ -49,6 +49,11 @@ class Shipper:
     def cpu_s(self) -> float:
         """Seconds of a processor that the threads have taken so far."""
         return self._syncing_s + sum(lane.cpu_s for lane in list(self._lanes.values()))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all threads that were started run; none ends before `stop` unless something went very wrong."""
+        return self._stopping.is_set() or all(thread.is_alive() for thread in list(self._threads) if thread.ident)
 
     def add(self, shipment: Shipment) -> None:
         """Take a journal in, unless it is in; begin the threads with the first."""

@@ -7,16 +7,17 @@ pictures, which a saved notebook keeps, then show how things stand at the end of
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 from typing import Any, Protocol
 
+from mlfoundry.log import Log
+
 INTERVAL_S = 1.0
 FIRST_S = 0.3
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Fed(Protocol):

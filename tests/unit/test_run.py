@@ -596,7 +596,24 @@ def test_health_tells_when_records_were_lost(run):
     assert run.health.state == "losing"
     assert run.health.message == "3 records were lost."
     assert "3 records were lost" in repr(run.health)
+    run._journal.lost = 1
+    assert run.health.message == "1 record was lost."
     run._journal.lost = 0
+
+
+def test_health_tells_when_a_thread_of_the_tracker_is_gone(run):
+    threads = shipper.current()._threads
+    gone = threading.Thread(target=lambda: None)
+    gone.start()
+    gone.join()
+    threads.append(gone)
+    try:
+        assert run.health.state == "offline"
+        assert run.health.message.startswith("a thread that stores what is logged has ended. What is logged is kept")
+        assert "`mlfoundry sync`" in run.health.message
+    finally:
+        threads.remove(gone)
+    assert run.health.state in ("ok", "behind")
 
 
 def test_reading_what_is_not_stored_says_so_and_does_not_tell_less_than_was_logged(client, run):
