@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from . import folders
 from .errors import InvalidSetting
+from .json_texts import read_json
 from .loopback import is_loopback
 
 FILE_NAME = "credentials.json"
@@ -55,6 +56,21 @@ def _with_scheme(text: str) -> str:
     return f"{'http' if is_loopback(host) else 'https'}://{text}"
 
 
+def api_key(text: str, source: str) -> str:
+    """Return a key without the blanks and line ends that a file or a shell left around it.
+
+    Raises:
+        InvalidSetting: It holds what no key does. The message never shows any of it.
+    """
+    key = text.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise InvalidSetting(
+            f"{source} is no API key: a key is one line of letters, digits and underscores. Copy the whole key anew; "
+            "what was given is not shown here."
+        )
+    return key
+
+
 class Credentials:
     """What ``mlfoundry login`` kept.
 
@@ -71,8 +87,13 @@ class Credentials:
         return host if isinstance(host, str) and is_address(host) else None
 
     def key(self, host: str) -> str | None:
-        """Return the key for a server, None without one."""
-        return self._of(host).get("api_key")
+        """Return the key for a server, None without one.
+
+        Raises:
+            InvalidSetting: What is kept is no key.
+        """
+        kept = self._of(host).get("api_key")
+        return None if kept is None else api_key(kept, f"{self.path}: the key for {host}") or None
 
     def user(self, host: str) -> str | None:
         """Return the name that the key belongs to, None without one."""
@@ -86,7 +107,7 @@ class Credentials:
 
     def forget(self, host: str) -> bool:
         """Forget a server's key; return whether there was one."""
-        if self.key(host) is None:
+        if "api_key" not in self._of(host):
             return False  # and nothing is made to find that out
         with self._alone():
             known = self._read()
@@ -110,12 +131,12 @@ class Credentials:
             os.close(descriptor)
 
     def _of(self, host: str) -> dict[str, str]:
-        found = self._read().get("hosts", {}).get(host, {})
-        return {name: text for name, text in found.items() if isinstance(text, str)}
+        found = self._read().get("hosts", {}).get(host)
+        return {name: text for name, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
 
     def _read(self) -> dict[str, Any]:
         try:
-            told = json.loads(self.path.read_text(encoding="utf-8"))
+            told: Any = read_json(self.path.read_text(encoding="utf-8"))
         except OSError:
             return {}
         except ValueError as error:

@@ -121,12 +121,14 @@ class Account:
         is_admin: Whether the user manages users and their keys; it gives no right on any project.
         created_at: When it was made.
         disabled_at: Since when none of its keys is taken, None while they are.
+        acts_until: When the key expires that the user shows now, None when it never does or none is shown.
     """
 
     user: str
     is_admin: bool
     created_at: datetime
     disabled_at: datetime | None
+    acts_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

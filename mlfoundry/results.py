@@ -5,13 +5,13 @@ Each shows itself as text and, in a notebook, as HTML, and becomes a pandas Data
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from . import displays
 from .displays import pandas
+from .log import Log
 from .records import ArtifactRecord, Collaborator, ProjectRecord, RunPage, RunRecord, Series
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 When = Callable[["datetime | None"], str]  # how a time is shown
 SHOWN = 20
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 _hinted: set[str] = set()  # said once a process: scripts ask again and again
 
 

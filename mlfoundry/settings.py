@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-import logging
 import os
 import re
 import stat
@@ -21,9 +20,10 @@ from urllib.parse import unquote, urlsplit
 
 from . import credentials, folders
 from .errors import InvalidName, InvalidSetting, shown
+from .log import Log
 from .names import legal_name
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 # name: (environment variable, default, what it means); `mlfoundry doctor` and the docs print this table.
 SETTINGS: dict[str, tuple[str, object, str]] = {
@@ -195,7 +195,7 @@ def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Setti
         is_kept = values["api_key"] is not None and values["api_key"] == kept.key(values["tracking_uri"])
         values["user_of_key"] = kept.user(values["tracking_uri"]) if is_kept else None
     values["user"] = values["user"] or _login_name()
-    if given.get("api_key") is not None:
+    if given.get("api_key") is not None and values["api_key"]:
         _given_keys[values["tracking_uri"], _mark(values["api_key"])] = values["api_key"]
     return Settings(**values)
 
@@ -268,8 +268,11 @@ def _typed(name: str, value: Any, default: object, source: str) -> Any:
         except InvalidName as error:
             raise InvalidSetting(f"{source}: {error}") from error
     if not isinstance(value, str | bytes | os.PathLike):
-        raise InvalidSetting(f"{source} is {shown(value)}; give text")
+        told = type(value).__name__ if name == "api_key" else shown(value)
+        raise InvalidSetting(f"{source} is {told}; give text")
     text = os.fsdecode(value)
+    if name == "api_key":
+        return credentials.api_key(text, source) or None
     if "\0" in text:
         raise InvalidSetting(f"{source} holds a NUL character")
     if name == "host" or (name == "tracking_uri" and credentials.is_address(text)):

@@ -30,6 +30,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from .json_texts import read_json
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -255,8 +257,8 @@ def _header(
 def _content(body: bytes) -> dict[str, Any] | None:
     """Return a document's object, None when it is none or lacks a kind."""
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
+        content = read_json(body)
+    except ValueError:
         return None
     return content if isinstance(content, dict) and isinstance(content.get("kind"), str) else None
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .errors import InvalidValue, shown
+from .json_texts import read_json
 from .names import legal_key
 
 TEXT_LIMIT = 65_536
@@ -298,7 +299,7 @@ def param_value(kind: str, text: str) -> Any:
 
 
 def _from_json(text: str) -> Any:
-    value = json.loads(text)
+    value = read_json(text)
     if text.count("[") + text.count("{") > JSON_DEPTH:  # what was parsed could still be too deep to be shown
         _check_depth("stored JSON", value, JSON_DEPTH)
     return value

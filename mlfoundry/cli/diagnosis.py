@@ -344,8 +344,8 @@ def _journals(found: Diagnosis, session: Session, settings: Settings, database: 
     elsewhere = [journal for journal in found.journals if roots[0] not in journal.folder.parents]
     if elsewhere:
         found.notes.append(
-            f"{output.counted(len(elsewhere), 'journal')} {'lies' if len(elsewhere) == 1 else 'lie'} in {roots[1]}, because "
-            "the store's folder could not be written then."
+            f"{output.counted(len(elsewhere), 'journal')} {'lies' if len(elsewhere) == 1 else 'lie'} in {roots[1]}, "
+            "because the store's folder could not be written then."
         )
 
 

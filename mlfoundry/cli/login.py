@@ -86,8 +86,7 @@ def logout(session: Session, host: str | None, revoke: bool) -> None:
     from .. import login as logins
 
     address = logins.host_to_log_in_to(host)
-    key = logins.kept().key(address)
-    if key is not None and revoke:
+    if revoke and (key := logins.kept().key(address)) is not None:
         _revoke(address, key)
     was_logged_in = logins.kept().forget(address)
     if session.json:

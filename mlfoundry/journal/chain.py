@@ -12,7 +12,6 @@ done or not begun.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import secrets
 import shutil
@@ -25,6 +24,7 @@ from typing import Any
 
 from .. import slots
 from ..errors import RunEnded
+from ..log import Log
 from .folder import make_folder
 from .segment import Segment
 from .spool import Spool
@@ -34,7 +34,7 @@ MEMORY_SLOTS = 512 * 1024  # 16 MiB
 RESERVED_SLOTS = 256  # of memory, for the end of the run
 RETRY_S = 1.0
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Chain:
@@ -342,7 +342,8 @@ class Chain:
         if not keep:
             old.close(unlink=True)
         if self.trouble is not None:
-            _log.warning("The journal in %s can grow again; %d records were lost.", self.folder, self.lost)
+            were = "record was" if self.lost == 1 else "records were"
+            _log.warning("The journal in %s can grow again; %d %s lost.", self.folder, self.lost, were)
             self.trouble = None
         if self._lost_unsaid and not self.finished:
             count, self._lost_unsaid = self._lost_unsaid, 0

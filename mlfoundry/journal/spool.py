@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import secrets
 import time
@@ -12,16 +11,18 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ..errors import InvalidInput
 from ..folders import make_private
+from ..json_texts import read_json
+from ..log import Log
 from ..names import legal_path
 from .folder import PARKED
 
 BLOCK_BYTES = 1 << 20
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Spool:
@@ -153,11 +154,11 @@ def _number(file: Path) -> int:
 
 
 def _note(path: object, sha256: str, size: int) -> bytes:
-    told = {"path": path, "sha256": sha256, "size": size}
+    told: dict[str, object] = {"path": path, "sha256": sha256, "size": size}
     return json.dumps({**told, "check": _check(told)}).encode()
 
 
-def _check(told: dict[str, Any]) -> int:
+def _check(told: dict[str, object]) -> int:
     return zlib.crc32(json.dumps([told.get("path"), told.get("sha256"), told.get("size")]).encode())
 
 
@@ -165,8 +166,8 @@ def _read_note(file: Path) -> tuple[str, str, int]:
     """Return artifact path, hash and size of what waits."""
     _require_readable(file)
     try:
-        content: Any = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
+        content = read_json(file.read_bytes())
+    except ValueError as error:
         raise InvalidInput(f"{file.name} is no JSON ({error})") from error
     if not isinstance(content, dict):
         raise InvalidInput(f"{file.name} holds no JSON object")

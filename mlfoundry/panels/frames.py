@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..json_texts import read_plain_json
 from ..records import PUSHED_FACT, Collaborator, Health, MetricSummary, ProjectRecord, RunRecord, RunStatus, Series
 from ..system_metrics import catalogue
 from ..values import param_text
@@ -333,7 +334,7 @@ def cells(record: RunRecord, facts: Mapping[str, str]) -> list[dict[str, Any]]:
         if not name.startswith(_CELL) or not number.isdecimal():
             continue
         try:
-            told = json.loads(text)
+            told = read_plain_json(text)
         except ValueError:
             continue
         if isinstance(told, dict):

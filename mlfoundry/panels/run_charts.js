@@ -229,7 +229,7 @@ export class ChartsTab {
 }
 
 /** What is said of series that are not here; empty when all are. */
-export function restText(here, total, isSystem) {
+function restText(here, total, isSystem) {
   if (total <= here) return "";
   const [one, verb] = isSystem ? ["system metric", "get_system_metrics"] : ["metric", "get_metrics"];
   const details = isSystem ? "" : "Details has the latest values of all; ";

@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Any
 
 from ..documents import FACT_LIMIT
+from ..json_texts import read_json
 from ..records import PUSHED_FACT, RunRecord
 from ..store.histories import History
 
@@ -51,11 +52,11 @@ class Base:
     def read(cls, facts: Mapping[str, str]) -> Base | None:
         """Return what the last push left with a run there; None when it left nothing that can be read."""
         try:
-            told: dict[str, Any] = json.loads(facts[PUSHED])
+            told: dict[str, Any] = read_json(facts[PUSHED])
             base = cls(**told)
             kinds = (int, str, bool, str, str, dict)
             is_sound = all(map(isinstance, (getattr(base, name) for name in asdict(base)), kinds))
-        except (KeyError, ValueError, TypeError, RecursionError):
+        except (KeyError, ValueError, TypeError):
             return None
         return base if is_sound else None
 

@@ -19,11 +19,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from .. import forks
+from ..log import Log
 
 # subprocess, platform, importlib.metadata, psutil and pynvml are imported where they are used: in the
 # thread, so that neither `import mlfoundry` nor `create_run` pays for them.
 
 Facts = dict[str, str]
+_log = Log("mlfoundry")
 
 _GIT_CALL_S = 2.0
 _GIT_TOTAL_S = 3.5
@@ -129,9 +131,7 @@ def _deliver(done: Callable[[Facts], None], directory: Path | None) -> None:
             try:
                 done(piece)
             except Exception:  # a fact that nobody takes must not end a training run
-                import logging
-
-                logging.getLogger(__name__).debug("facts were not taken", exc_info=True)
+                _log.debug("facts were not taken", exc_info=True)
 
 
 def _pieces(directory: Path | None, git: Callable[[Path], Facts]) -> Iterator[Facts]:
@@ -163,7 +163,7 @@ def _working_directory() -> Path | None:
 def _or_nothing(probe: Callable[[], Facts]) -> Facts:
     try:
         return dict(probe())
-    except Exception:  # noqa: BLE001 - a fact that cannot be had is absent, whatever the reason
+    except Exception:  # a fact that cannot be had is absent, whatever the reason
         return {}
 
 

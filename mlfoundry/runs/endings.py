@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import replace
 from datetime import timedelta
 
 from ..documents import ENDS
 from ..errors import InvalidInput, RunEnded
+from ..log import Log
 from ..records import RunRecord, RunStatus
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 def terminal(status: RunStatus | str) -> RunStatus:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from ..errors import (
     shown,
 )
 from ..journal import Journal
+from ..log import Log
 from ..names import legal_key, legal_path
 from ..records import ArtifactRecord, Health, NewRun, RunRecord, RunStatus
 from ..results import ArtifactList
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 AWAY_S = 1.0  # how long an end waits for a backend that was away for as long as an end may wait
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Run(StoredRun):
@@ -209,9 +209,8 @@ class Run(StoredRun):
         """Make sure that what was logged before the end cannot overtake an edit that comes after it."""
         shipment = self._shipment
         if shipment is not None and not shipment.done.is_set():
-            shippers.shipper().wait(
-                shipment.done.is_set, self.client.settings.end_timeout_s, backend=self.client.backend
-            )
+            timeout_s = self.client.settings.end_timeout_s
+            shippers.shipper().wait(shipment.done.is_set, timeout_s, backend=self.client.backend, run_id=self.run_id)
             if not shipment.done.is_set():
                 why = shipment.trouble or "try again"
                 raise BackendUnavailable(f"{self.fqn} has ended and is not stored yet, so it cannot be edited: {why}")
@@ -304,7 +303,9 @@ class Run(StoredRun):
 
         is_refused_again, files = shipment.refusals(), self._uploads.waiting()[0]
         if not stored():
-            shippers.shipper().wait(lambda: stored() or is_refused_again(), timeout_s, backend=self.client.backend)
+            shippers.shipper().wait(
+                lambda: stored() or is_refused_again(), timeout_s, backend=self.client.backend, run_id=self.run_id
+            )
         return stored()
 
     def end(self, status: RunStatus | str = RunStatus.FINISHED) -> None:
@@ -360,7 +361,7 @@ class Run(StoredRun):
 
         if shipper.away_s(self.client.backend) >= timeout_s:  # it was waited for long enough, by another run perhaps
             timeout_s = min(timeout_s, AWAY_S)
-        shipper.wait(stored, timeout_s, backend=self.client.backend, sweep=True)
+        shipper.wait(stored, timeout_s, backend=self.client.backend, run_id=self.run_id, sweep=True)
         if shipment.done.is_set():
             with contextlib.suppress(BackendUnavailable):
                 self._record = self.client.backend.get_run(self.run_id)
@@ -402,7 +403,13 @@ class Run(StoredRun):
         shipper = shippers.current()
         cpu_s = self._observation.cpu_s if self._observation is not None else 0.0
         cpu_s += shipper.cpu_s if shipper is not None else 0.0
-        return standing.health(self._journal, self._shipment, self._uploads, tracker_cpu_s=cpu_s)
+        return standing.health(
+            self._journal,
+            self._shipment,
+            self._uploads,
+            tracker_cpu_s=cpu_s,
+            is_shipping=shipper is None or shipper.is_whole,
+        )
 
     def refresh(self) -> StoredRun:
         """Store what was logged, then fetch the run."""

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from .uploads import Uploads
 
 
-def health(journal: Journal, shipment: Shipment | None, uploads: Uploads, *, tracker_cpu_s: float) -> Health:
+_NOT_SHIPPING = (
+    "a thread that stores what is logged has ended. What is logged is kept in the journal all the same, and the next "
+    "process that uses the store, or `mlfoundry sync` after this one, stores it."
+)
+
+
+def health(
+    journal: Journal, shipment: Shipment | None, uploads: Uploads, *, tracker_cpu_s: float, is_shipping: bool
+) -> Health:
     """Return how the tracker of a run is doing now."""
     acked = (shipment.acked or 0) if shipment is not None else 0
     pending = 0 if journal.closed else max(0, journal.tail - acked)
@@ -26,6 +34,8 @@ def health(journal: Journal, shipment: Shipment | None, uploads: Uploads, *, tra
     trouble = "" if shipment is None else shipment.trouble
     if files and not trouble:
         trouble = uploads.trouble
+    if not is_shipping and not journal.closed:
+        trouble = f"{_NOT_SHIPPING} {trouble}".strip()
     state = "behind" if pending or files else "ok"
     if trouble:
         is_refused = (shipment is not None and shipment.refused) or (files > 0 and uploads.is_refused)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -22,6 +21,7 @@ from ..errors import (
     RunReadOnly,
     shown,
 )
+from ..log import Log
 from ..names import alike, legal_key, legal_name, legal_path
 from ..records import LEAST_POINTS, PUSHED_FACT, ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
 from ..results import ArtifactList, SeriesTable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FAILURES_TOLD = 5
 LONGEST_VALUE_SHOWN, LONGEST_TEXT_SHOWN = 100, 1000  # cells of a terminal, in the card of a run
 MOST_VALUES_SHOWN = 100
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 _hinted: set[tuple[str, str]] = set()  # said once a process: who waits for a metric asks again and again
 _LOGGING = frozenset(
     {"log_metrics", "log_params", "log_text", "log_figure", "log_artifact", "log_facts", "end", "flush", "health"}

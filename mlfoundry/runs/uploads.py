@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from .. import values
 from ..errors import BackendUnavailable, InvalidInput, TooLarge, shown
 from ..journal.spool import Spool
+from ..log import Log
 from ..names import legal_path
 from ..records import ArtifactRecord, RunKey
 from ..shipping.tries import NOT_TAKEN
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..journal import Journal
     from ..tracking.backend import Backend
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ processes left for it stays unread (see `recovery`). `shipper` makes the lanes.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 from .. import forks
 from ..errors import BackendUnavailable, MlfoundryError, NotFound, RunDeleted
 from ..journal.reader import LeftJournal
+from ..log import Log
 from ..tracking.backend import Backend
 from . import recovery
 from .shipment import HEARTBEAT_S, Shipment
@@ -24,7 +24,7 @@ from .tries import REFUSED_S, back_off_s
 BEATS_EVERY_S = 2.0
 LOOK_S = 60.0
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Lane:
@@ -72,11 +72,12 @@ class Lane:
         with self._changed:
             self._watched[backend.user_if_known or ""] = (backend, roots)
 
-    def hurry(self, *, sweep: bool) -> Callable[[], bool]:
-        """Try everything once more at once, whatever was put off.
+    def hurry(self, *, sweep: bool, run_id: str | None = None) -> Callable[[], bool]:
+        """Try what is awaited once more at once, whatever was put off, and before all else.
 
         Args:
             sweep: Look for journals of processes that died meanwhile first.
+            run_id: The run whose journals are awaited; None when all are.
 
         Returns:
             Tells whether that look is over.
@@ -85,7 +86,8 @@ class Lane:
         self._sweeps_wanted = max(self._sweeps_wanted, wanted)
         self._retry_at = 0.0
         for shipment in self.shipments:
-            shipment.hurry()
+            if run_id is None or shipment.new.run_id == run_id:
+                shipment.hurry()
         return lambda: self._sweeps_done >= wanted
 
     def reconsider(self) -> None:
@@ -194,12 +196,17 @@ class Lane:
         except Exception:  # what lives is shipped all the same
             _log.warning("what dead processes left could not be looked through", exc_info=True)
         now = time.monotonic()
-        # The one that waits longest first: were it always the same that fails, the others would never be tried.
-        due = [shipment for shipment in self.shipments if shipment.is_due(now)]
-        for shipment in sorted(due, key=lambda each: each.data.tried_at):
+        # After what somebody waits for, the one that waits longest: were it always the same that fails, the others
+        # would never be tried.
+        due = [each for each in self.shipments if each.is_due(now)]
+        for shipment in sorted(due, key=lambda each: (not each.is_awaited, each.data.tried_at)):
             if self._stopping.is_set():
                 return
+            was_awaited = shipment.is_awaited
             shipment.ship()
+            if was_awaited:
+                with self._changed:
+                    self._changed.notify_all()
             if shipment.data.unavailable is not None:
                 self._failed(shipment.data.unavailable)
                 return
@@ -208,6 +215,13 @@ class Lane:
                 parked = shipment.journal.park()
                 _log.warning("What a dead process logged to it is kept in %s: %s", parked, shipment.trouble)
                 shipment.done.set()
+            if not was_awaited and self._is_hurried():
+                return  # the next round begins at once, with what is awaited
+
+    def _is_hurried(self) -> bool:
+        """Return whether somebody has begun to wait for a shipment since the round began."""
+        now = time.monotonic()
+        return self._now.is_set() and any(each.is_awaited and each.is_due(now) for each in list(self.shipments))
 
     def _failed(self, error: BackendUnavailable) -> None:
         now = time.monotonic()

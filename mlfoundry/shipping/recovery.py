@@ -18,7 +18,6 @@ made the store forget, in its first moments, is made again from what its journal
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,13 +29,14 @@ from ..documents import is_sound
 from ..errors import BackendUnavailable, MlfoundryError, NotFound
 from ..journal.folder import clear_unfinished, is_unfinished, parked_in, parse_folder, take_back
 from ..journal.reader import LeftJournal, adopt, is_dead
+from ..log import Log
 from ..records import NewRun, RunKey, RunStatus
 from ..tracking.backend import Backend
 
 UNFINISHED_S = 600.0  # making one takes a moment, but a loaded machine may stop between any two steps
 FORGETTABLE_S = 60.0  # the first batch of a run is settled within a second, and the run with it
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 _told: set[Path] = set()
 
 

@@ -5,7 +5,6 @@ Records and files go each at their own pace, by a thread each: a large file hold
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from .. import slots
 from ..errors import InvalidInput, JournalGap, MlfoundryError, TooLarge
 from ..journal.spool import Spool
+from ..log import Log
 from ..records import Batch, NewRun, RunKey, RunRecord
 from ..tracking.backend import Backend
 from .tries import Tries
@@ -24,7 +24,7 @@ HEARTBEAT_S = 15.0
 SETTLE_S = 1.0
 SLICE_S = 5.0  # for so long one journal is shipped, or its files are sent, before it is the turn of others
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Shippable(Protocol):

@@ -11,7 +11,6 @@ After a fork the child has a shipper of its own, once it logs.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 import time
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from ..log import Log
 from ..tracking.backend import Backend
 from .lane import Lane
 from .shipment import Shipment
@@ -30,7 +30,7 @@ SWEEP_S = 5.0
 BEGIN_LATER_S = 0.02
 LATE_PAUSE_S = 0.05
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Shipper:
@@ -51,6 +51,11 @@ class Shipper:
     def cpu_s(self) -> float:
         """Seconds of a processor that the threads have taken so far."""
         return self._syncing_s + sum(lane.cpu_s for lane in list(self._lanes.values()))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all threads that were started run; none ends before `stop` unless something went very wrong."""
+        return self._stopping.is_set() or all(thread.is_alive() for thread in list(self._threads) if thread.ident)
 
     def add(self, shipment: Shipment) -> None:
         """Take a journal in, unless it is in; begin the threads with the first."""
@@ -110,20 +115,27 @@ class Shipper:
     # -- waiting ---------------------------------------------------------------------------------
 
     def wait(
-        self, until: Callable[[], bool], timeout_s: float, *, backend: Backend | None = None, sweep: bool = False
+        self,
+        until: Callable[[], bool],
+        timeout_s: float,
+        *,
+        backend: Backend | None = None,
+        run_id: str | None = None,
+        sweep: bool = False,
     ) -> bool:
         """Ship at once and wait until `until` holds; return whether it does within the time.
 
         Args:
-            until: Asked after each round of shipping.
+            until: Asked after each round of shipping, and when something that is awaited was shipped.
             timeout_s: How long to wait at most.
             backend: Whose journals are meant, all when None.
+            run_id: The run whose journals alone are awaited; it is its turn first, however many there are.
             sweep: Look for journals of processes that died meanwhile first.
         """
         deadline = time.monotonic() + timeout_s
         with self._changed:
             lanes = self._lanes_of(backend)
-            swept = [lane.hurry(sweep=sweep) for lane in lanes]
+            swept = [lane.hurry(sweep=sweep, run_id=run_id) for lane in lanes]
         while True:
             with self._changed:
                 if until() and all(is_over() for is_over in swept):

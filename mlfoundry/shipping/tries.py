@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from ..errors import (
     TooLarge,
     WrongHash,
 )
+from ..log import Log
 
 BACK_OFF_S = (0.5, 5.0)  # at most so that a server that comes back is used within seconds
 REFUSED_S = 60.0
@@ -30,7 +30,7 @@ NOT_TAKEN = (PermissionDenied, NotFound, RunDeleted, NotAuthenticated)  # what i
 _REFUSALS = (*NOT_TAKEN, JournalUnreadable, TooLarge)
 
 _random = random.Random()  # one's own: the program's random numbers stay as they would be without us
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 def back_off_s(failures: int, asked_s: float | None = None) -> float:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
 import os
 import re
 import tempfile
@@ -24,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ..errors import BackendUnavailable, InvalidSetting, MissingExtra, WrongHash, shown
+from ..log import Log
 from .parts import PART_LIFE_S, check, check_part, wrong_hash
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ CHUNK_BYTES = 8 << 20
 CHUNKS_AT_ONCE = 2
 CHUNK_COUNT_LIMIT = 10_000  # of S3: no object has more parts
 _PLACE = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,62})((?:/[A-Za-z0-9!_.*'()=+@-]+)*)/?")
-_log = logging.getLogger("mlfoundry.store")
+_log = Log("mlfoundry.store")
 
 
 def open_bucket(place: str) -> ArtifactBucket:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import InvalidInput
+from ..json_texts import read_json
 
 Compiled = tuple[str, list[Any]]
 EVERYTHING: Compiled = ("1 = 1", [])
@@ -166,10 +167,10 @@ def read_cursor(cursor: str | None, count: int) -> list[Any] | None:
         return None
     last: list[Any] = []
     try:
-        told = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        told = read_json(base64.urlsafe_b64decode(cursor.encode()))
         last = [bytes.fromhex(value["hex"]) if isinstance(value, dict) else value for value in told]
         fits = len(last) == count and all(map(_is_bindable, last))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         fits = False
     if not fits:
         raise InvalidInput(f"cursor {cursor[:40]!r} is none of this list; begin again without one")

@@ -96,7 +96,7 @@ class Gpu(Source):
             if not device.lost:
                 yield device.prefix, self._reader(device)
         if self._devices and all(device.lost for device in self._devices):
-            log().warning("the NVIDIA driver stopped answering; GPU metrics pause, next try in 60 s")
+            log.warning("the NVIDIA driver stopped answering; GPU metrics pause, next try in 60 s")
             self._shut_down()
 
     def close(self) -> None:

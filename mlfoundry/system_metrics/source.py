@@ -10,11 +10,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-if TYPE_CHECKING:
-    from logging import Logger
+from mlfoundry.log import Log
 
+log = Log("mlfoundry.system_metrics")
 Reading = Callable[[], Mapping[str, float]]
 Pair = tuple[float, float]
 
@@ -32,20 +32,13 @@ class Failure:
     last_error: str
 
 
-def log() -> Logger:
-    """Give this package's logger; logging takes 9 ms to import, and is rarely needed."""
-    from logging import getLogger
-
-    return getLogger("mlfoundry.system_metrics")
-
-
 def count_failure(failures: dict[str, Failure], name: str, error: BaseException) -> None:
     """Add one failure under a name; the first of each name is also logged, at debug level."""
     text = f"{type(error).__name__}: {error}"[:500]
     before = failures.get(name)
     failures[name] = Failure(1 if before is None else before.count + 1, text)
     if before is None:
-        log().debug("no system metric from %s: %s", name, text)
+        log.debug("no system metric from %s: %s", name, text)
 
 
 class Counted:

@@ -10,6 +10,8 @@ import zlib
 from base64 import b32encode
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 
 from ..errors import BackendUnavailable, InvalidInput, LastAdmin, NotAuthenticated, PermissionDenied, UserNotFound
 from ..names import legal_name
@@ -17,6 +19,7 @@ from ..records import Account, ApiKey
 from ..store import accounts
 from ..store.database import Database, Transaction
 from ..values import plain_text
+from ..wire.plain import microseconds
 from .attempts import done_again
 
 KEY_BITS = 160
@@ -90,7 +93,7 @@ class AccountService:
             # A store that cannot be written just now can still be read.
             with suppress(BackendUnavailable), self._database.write() as tx:
                 accounts.note_use(tx, digest, now_us)
-        return account
+        return replace(account, acts_until=found.expires_at)
 
     def describe_key(self, key: str) -> ApiKey | None:
         """Return what is kept of a key that is in hand; None when it is not known."""
@@ -103,6 +106,8 @@ class AccountService:
     ) -> tuple[str, ApiKey]:
         """Make a key for the caller, or as an admin for anybody; return it, this once, and what is kept of it.
 
+        It never outlives the key that the caller shows, whatever time was asked for.
+
         Raises:
             PermissionDenied: The caller is somebody else and no admin.
             UserNotFound: There is no such user.
@@ -114,13 +119,15 @@ class AccountService:
             raise InvalidInput(f"expires_in_s is {expires_in_s!r}; give seconds, at most ten years, or None for never")
         with self._database.write(settle=True) as tx:
             _find(tx, user)
-            return self._add_key(tx, user, label, expires_in_s)
+            return self._add_key(tx, user, label, _earlier_us(self._in_us(expires_in_s), caller.acts_until))
 
-    def _add_key(self, tx: Transaction, user: str, label: str, expires_in_s: float | None) -> tuple[str, ApiKey]:
-        key, now_us = new_key(), self._now_us()
-        expires_at = None if expires_in_s is None else now_us + round(expires_in_s * 1e6)
+    def _in_us(self, seconds: float | None) -> int | None:
+        return None if seconds is None else self._now_us() + round(seconds * 1e6)
+
+    def _add_key(self, tx: Transaction, user: str, label: str, expires_at: int | None) -> tuple[str, ApiKey]:
+        key = new_key()
         accounts.add_key(
-            tx, digest_of(key), secrets.randbits(63), user, label=label, expires_at=expires_at, now_us=now_us
+            tx, digest_of(key), secrets.randbits(63), user, label=label, expires_at=expires_at, now_us=self._now_us()
         )
         record = accounts.find_key(tx, digest_of(key))
         assert record is not None
@@ -148,9 +155,10 @@ class AccountService:
 
     @done_again
     def rotate_key(self, caller: Account, user: str, key_id: int) -> tuple[str, ApiKey]:
-        """Make a key with the label and the remaining time of another, and revoke that one in the same step.
+        """Make a key with the label and the expiry of another, and revoke that one in the same step.
 
         Raises:
+            PermissionDenied: It would outlive the key that the caller shows.
             InvalidInput: The user has no such key, or it is not taken any more.
         """
         _require_self_or_admin(caller, user)
@@ -160,11 +168,16 @@ class AccountService:
             old = next((key for key in accounts.keys_of(tx, user) if key.key_id == key_id), None)
             if old is None:
                 raise _no_key(user, key_id)
-            left_s = None if old.expires_at is None else old.expires_at.timestamp() - now_us / 1e6
-            if old.revoked_at is not None or (left_s is not None and left_s <= 0):
+            expires_at = microseconds(old.expires_at)
+            if old.revoked_at is not None or (expires_at is not None and expires_at <= now_us):
                 raise InvalidInput(f"key {key_id} of {user!r} is not taken any more; make a new one")
+            if _earlier_us(expires_at, caller.acts_until) != expires_at:  # the owner did not ask for a shorter one
+                raise PermissionDenied(
+                    f"the key in place of {key_id} would outlive yours, which expires at "
+                    f"{caller.acts_until:%Y-%m-%d %H:%M UTC}; use one that does not expire before it"
+                )
             accounts.revoke_key(tx, user, key_id, now_us)
-            return self._add_key(tx, user, old.label, left_s)
+            return self._add_key(tx, user, old.label, expires_at)
 
     # -- users -----------------------------------------------------------------------------------
 
@@ -231,6 +244,12 @@ class AccountService:
 def knows(tx: Transaction, user: str) -> bool:
     """Return whether there is a user of this name."""
     return accounts.find(tx, user) is not None
+
+
+def _earlier_us(expires_at: int | None, limit: datetime | None) -> int | None:
+    """Return the earlier of two times, of which None is never."""
+    known = [at for at in (expires_at, microseconds(limit)) if at is not None]
+    return min(known) if known else None
 
 
 def _find(tx: Transaction, user: str) -> Account:

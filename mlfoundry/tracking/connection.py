@@ -11,15 +11,18 @@ import os
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from json import dumps, loads
+from json import dumps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from ..errors import BackendUnavailable, InvalidInput, MlfoundryError
+from ..errors import BackendUnavailable, InvalidInput, MlfoundryError, quoted, shown
+from ..json_texts import read_json
 from ..wire import errors as wire_errors
+from ..wire.frames import ANSWER_LIMIT_BYTES
 from ..wire.plain import Json
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 5.0
 READ_S = 30.0
+BLOCK_BYTES = 1 << 16
 WHOLE_S = 120.0  # how long an answer may take from its first byte to its last
 SILENT_S = 30.0  # how long a server that did not answer counts as silent, unless it is heard of
 RETRY_AFTER_LIMIT_S = 3600.0
@@ -132,19 +136,25 @@ class Connection:
 
     def _whole(self, answer: Response) -> Answer:
         """Return an answer with all of its body, which may come slowly, but not for ever."""
-        blocks, deadline = [], time.monotonic() + WHOLE_S
+        content, deadline = bytearray(), time.monotonic() + WHOLE_S
         with self.translated(), closing(answer):
-            while block := answer.raw.read1(1 << 16, decode_content=True):
-                blocks.append(block)
+            for block in _unpacked(answer):
+                content += block
+                if len(content) > ANSWER_LIMIT_BYTES:
+                    raise BackendUnavailable(
+                        f"the answer of {self._uri} is longer than {ANSWER_LIMIT_BYTES:,} bytes; is it the address of "
+                        "an MLFoundry server?"
+                    )
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"the answer was not whole after {WHOLE_S:g} s")
         self._silent_until = 0.0
-        return Answer(answer.status_code, answer.headers, b"".join(blocks))
+        return Answer(answer.status_code, answer.headers, bytes(content))
 
     def _refused(self, answer: Answer) -> None:
         if 300 <= answer.status_code < 400:
+            where = quoted(answer.headers.get("Location", "somewhere else"))
             raise BackendUnavailable(
-                f"{self._uri} redirects to {answer.headers.get('Location', 'somewhere else')!r}, which is not followed "
+                f"{self._uri} redirects to {where}, which is not followed "
                 "because the key would go with it. Use the address that the server has."
             )
         raise wire_errors.read_error(answer.status_code, answer.json(), _retry_after(answer))
@@ -183,7 +193,7 @@ class Connection:
                     f"{plain}; what goes there can be read on its way, so have it behind TLS where others reach it."
                 ) from error
             raise BackendUnavailable(f"{self._uri} has no certificate that this machine trusts ({error})") from error
-        except (http.exceptions.RequestException, HTTPError, OSError) as error:
+        except (http.exceptions.RequestException, HTTPError, OSError, zlib.error) as error:
             if isinstance(error, (http.exceptions.Timeout, TimeoutError)):
                 self._silent_until = time.monotonic() + SILENT_S
             raise BackendUnavailable(f"{self._uri} cannot be reached now ({_reason(error)})") from error
@@ -200,8 +210,8 @@ class Answer:
     def json(self) -> Any:
         """Return what its JSON says, None when it is none."""
         try:
-            return loads(self.content)
-        except (ValueError, RecursionError):
+            return read_json(self.content)
+        except ValueError:
             return None
 
 
@@ -234,6 +244,25 @@ def _request(
     return request
 
 
+def _unpacked(answer: Response) -> Iterator[bytes]:
+    """Return the body of an answer as it comes, in blocks of a bounded size, whatever a few bytes would unpack to."""
+    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", "gzip"):
+        raise OSError(f"the answer is packed as {shown(encoding)}, which was not asked for")
+    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding == "gzip" else None
+    while block := answer.raw.read1(BLOCK_BYTES, decode_content=False):
+        if unpacker is None:
+            yield block
+            continue
+        while block:
+            yield unpacker.decompress(block, BLOCK_BYTES)
+            block = unpacker.unconsumed_tail
+    if unpacker is not None:
+        yield unpacker.flush()
+        if not unpacker.eof:
+            raise OSError("the answer broke off")
+
+
 def _new_session(uri: str) -> Session:
     import requests as http
     from requests.adapters import HTTPAdapter
@@ -258,6 +287,7 @@ def _new_session(uri: str) -> Session:
     found = session.merge_environment_settings(uri, {}, None, None, None)
     session.proxies, session.verify, session.cert = dict(found["proxies"]), found["verify"], found["cert"]
     session.trust_env = False
+    session.headers["Accept-Encoding"] = "gzip"  # what `_unpacked` unpacks
     return session
 
 

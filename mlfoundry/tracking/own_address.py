@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
+
+from ..json_texts import read_json
 
 FILE_NAME = "dashboard.json"
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d{1,5}")
@@ -32,7 +33,7 @@ def find_address(root: Path) -> str | None:
 
 def _read(descriptor: int) -> str | None:
     try:
-        told = json.loads(os.pread(descriptor, 1000, 0))
+        told = read_json(os.pread(descriptor, 1000, 0))
     except ValueError:
         return None
     address = told.get("address") if isinstance(told, dict) else None

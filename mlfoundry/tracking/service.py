@@ -5,7 +5,6 @@ Every way to a store goes through here with the name of the caller.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ..errors import (
     UserNotFound,
     shown,
 )
+from ..log import Log
 from ..names import is_run_id, legal_name
 from ..records import (
     Acknowledgement,
@@ -52,7 +52,7 @@ from .incoming import Incoming
 from .lease import Lease
 from .reading import read_series, require_possible
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class TrackingService:

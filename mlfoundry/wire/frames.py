@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from ..errors import InvalidInput
+from ..json_texts import read_json
 from ..records import Batch, RunKey, Series
 from ..slots import SLOT
 from .plain import Json, reading, whole
@@ -25,6 +26,7 @@ else:
 BATCH_TYPE = "application/vnd.mlfoundry.batch"
 POINTS_TYPE = "application/vnd.mlfoundry.points"
 SLOTS_LIMIT_BYTES = 64 * 1024 * 1024  # of a batch, once unpacked
+ANSWER_LIMIT_BYTES = 256 * 1024 * 1024  # several times what a server sends at once, packed or unpacked
 HEADER_LIMIT_BYTES = 16 * 1024 * 1024
 WINDOW_LOG_LIMIT = 24  # a frame that asks for more memory to be read is none of ours
 _LENGTH = struct.Struct("<I")
@@ -47,8 +49,10 @@ def read_frame(data: bytes, size_of: Callable[[Json], int]) -> tuple[Json, bytes
     (length,) = _LENGTH.unpack_from(data)
     if length > HEADER_LIMIT_BYTES or _LENGTH.size + length > len(data):
         raise InvalidInput(f"the header of a frame of {len(data):,} bytes cannot have {length:,}")
-    header = json.loads(data[_LENGTH.size : _LENGTH.size + length])
+    header = read_json(data[_LENGTH.size : _LENGTH.size + length])
     size = size_of(header)
+    if size > ANSWER_LIMIT_BYTES:
+        raise InvalidInput(f"the body of a frame cannot have {size:,} bytes; at most {ANSWER_LIMIT_BYTES:,} are read")
     reader = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG_LIMIT})
     try:
         body = reader.decompress(data[_LENGTH.size + length :], max_length=size + 1)

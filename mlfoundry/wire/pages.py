@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import InvalidInput
+from ..json_texts import read_json
 from ..records import RunKey, RunPage, RunRecord, RunRows, RunStatus
 from ..summaries import Summaries
 from ..values import param_value, utc
@@ -77,7 +78,7 @@ def read_page_frame(data: bytes) -> RunPage:
     """Return a page from bytes."""
     with reading("page of runs"):
         header, body = read_frame(data, _size)
-        told, rest = json.loads(body[: header["text"]]), _Columns(body, header["text"])
+        told, rest = read_json(body[: header["text"]]), _Columns(body, header["text"])
         count = header["runs"]
         times = [rest.take(_WHOLE, count) for _ in range(4)]
         param_places, tag_places = (rest.take(_PLACE, header[kind]) for kind in ("params", "tags"))

@@ -8,7 +8,6 @@ that, but not for a server that does not answer.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -16,11 +15,13 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mlfoundry.log import Log
+
 INTERVAL_S = 1.0
 FIRST_S = 0.3
 SETTLE_S = 2.0  # how long the end of a cell waits for the pictures
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 
 
 class Fed(Protocol):

@@ -8,7 +8,6 @@ some later reader could not show. In layouts of ipywidgets it is a widget like a
 from __future__ import annotations
 
 import abc
-import logging
 import os
 import threading
 import time
@@ -21,6 +20,7 @@ import traitlets
 
 from mlfoundry.displays import Html
 from mlfoundry.errors import InvalidFilter, InvalidInput, MlfoundryError
+from mlfoundry.log import Log
 
 from .asset import asset, own_source
 from .feed import feed
@@ -29,7 +29,7 @@ from .outputs import outputs
 Answer = tuple[Any, Sequence[bytes]]
 Picture = tuple[str, str]
 
-_log = logging.getLogger("mlfoundry")
+_log = Log("mlfoundry")
 _WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
 

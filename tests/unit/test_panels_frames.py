@@ -265,6 +265,28 @@ def test_a_cell_whose_end_nobody_wrote_down_ended_with_its_run(status):
     assert "status" not in running
 
 
+ODD_CELLS = {
+    "deep": "[" * 5000,
+    "deep in a name": '{"a":' * 900 + "1" + "}" * 900,
+    "NaN": '{"wall_s": NaN}',
+    "infinite": '{"wall_s": 1e999}',
+    "a list with an infinity": '{"a": [[-Infinity]]}',
+    "half a surrogate pair": '{"status": "\\ud800"}',
+    "half a surrogate pair as a name": '{"\\udfff": 1}',
+    "many digits": '{"wall_s": ' + "9" * 5000 + "}",
+    "a list": "[1]",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("odd", ODD_CELLS.values(), ids=ODD_CELLS)
+def test_a_cell_that_no_other_json_can_hold_is_left_out_and_hides_nothing_else(odd):
+    facts = {"cell.0001": odd, "cell.0001.source": "x = 1", "cell.0002": '{"wall_s": 2.0, "status": "über"}'}
+    told = frames.run_snapshot(record(), facts)
+    assert [(cell["n"], cell["wall_s"]) for cell in told["cells"]] == [(2, 2.0)]
+    assert json.loads(json.dumps(told, ensure_ascii=False, allow_nan=False).encode()) == told
+
+
 def test_a_collaborator_says_user_permission_and_whether_the_project_is_theirs():
     told = frames.collaborator_json(Collaborator("bob", Permission.WRITE, False, AT))
     assert told == {"user": "bob", "permission": "WRITE", "is_owner": False, "added_at": AT.timestamp()}

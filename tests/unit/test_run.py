@@ -670,6 +670,21 @@ def test_health_says_each_thing_in_a_sentence_and_leaves_names_and_paths_alone(c
     assert run.flush()
 
 
+def test_health_tells_when_a_thread_of_the_tracker_is_gone(run):
+    threads = shipper.current()._threads
+    gone = threading.Thread(target=lambda: None)
+    gone.start()
+    gone.join()
+    threads.append(gone)
+    try:
+        assert run.health.state == "offline"
+        assert run.health.message.startswith("a thread that stores what is logged has ended. What is logged is kept")
+        assert "`mlfoundry sync`" in run.health.message
+    finally:
+        threads.remove(gone)
+    assert run.health.state in ("ok", "behind")
+
+
 def test_reading_what_is_not_stored_says_so_and_does_not_tell_less_than_was_logged(client, run):
     run.client.settings = settings.resolve(tracking_uri=client.settings.tracking_uri, user="ann", end_timeout_s=0.1)
     run.log_metrics({"a": 1.0})

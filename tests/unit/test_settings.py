@@ -1,6 +1,7 @@
 """Settings: argument before environment before file before default, and errors that name the source."""
 
 import getpass
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -262,6 +263,47 @@ def test_a_key_is_never_shown():
     assert repr(settings.resolve()).endswith("api_key=not set)")
 
 
+KEY = "mlf_6h5r7nehm5doasz3g3mv4nef3xubcqqb87927c96"
+
+
+def key_from(way, key, home):
+    """Resolve the settings of a server with a key that comes from an argument, the environment, the file or a login."""
+    host = "https://runs.example.org"
+    if way == "file":
+        (home / "settings.toml").write_text(f"api_key = {json.dumps(key, ensure_ascii=False)}\n", "utf-8")
+    if way == "login":
+        told = {"default": host, "hosts": {host: {"api_key": key, "user": "ann"}}}
+        (home / "credentials.json").write_text(json.dumps(told))
+    environment = {"MLFOUNDRY_HOME": str(home)} | ({"MLFOUNDRY_API_KEY": key} if way == "environment" else {})
+    return settings.resolve(environment, tracking_uri=host, api_key=key if way == "argument" else None)
+
+
+WAYS = ("argument", "environment", "file", "login")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", "  {}", "{}\t"], ids=repr)
+def test_what_a_file_or_a_shell_left_around_a_key_is_no_part_of_it(way, around, home):
+    assert key_from(way, around.format(KEY), home).api_key == KEY
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("inside", ["\n", "\r\n", " ", "\t", "é", "ж", "\u202e", "\u2028"], ids=ascii)
+def test_a_key_with_what_no_key_holds_is_refused_and_not_shown(way, inside, home):
+    with pytest.raises(InvalidSetting, match="is no API key: a key is one line of letters, digits") as caught:
+        key_from(way, KEY[:20] + inside + KEY[20:], home)
+    assert KEY[4:20] not in str(caught.value)
+    assert KEY[20:] not in str(caught.value)
+    assert caught.value.__cause__ is None
+    where = {"argument": "argument api_key", "environment": "MLFOUNDRY_API_KEY", "file": "settings.toml: api_key"}
+    assert where.get(way, "credentials.json: the key for https://runs.example.org") in str(caught.value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_blanks_alone_are_no_key(way, home):
+    assert key_from(way, " \n", home).api_key is None
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -355,9 +397,9 @@ def test_a_folder_that_is_named_like_folders_are_is_no_address(tmp_path, monkeyp
     assert settings.resolve(tracking_uri=text).folder == tmp_path / text
 
 
-@pytest.mark.parametrize("name", ["tracking_uri", "home", "api_key"])
-def test_what_is_no_text_is_refused(name):
-    with pytest.raises(InvalidSetting, match=rf"argument {name} is 5 \(int\); give text"):
+@pytest.mark.parametrize(("name", "told"), [("tracking_uri", r"5 \(int\)"), ("home", r"5 \(int\)"), ("api_key", "int")])
+def test_what_is_no_text_is_refused(name, told):
+    with pytest.raises(InvalidSetting, match=rf"argument {name} is {told}; give text"):
         settings.resolve(**{name: 5})
 
 

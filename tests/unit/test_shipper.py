@@ -1,6 +1,7 @@
 """The shipper: how it backs off, what it makes of each refusal, and that nothing ends its threads."""
 
 import io
+import logging
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ from mlfoundry.errors import (
 from mlfoundry.journal import Journal, chain
 from mlfoundry.journal.reader import adopt
 from mlfoundry.journal.spool import Spool
+from mlfoundry.log import Log
 from mlfoundry.records import Acknowledgement, NewRun, RunKey, RunRecord, RunStatus
 from mlfoundry.shipping import recovery
 from mlfoundry.shipping import shipper as shippers
@@ -137,6 +139,27 @@ def shipper(monkeypatch):
     shipper = Shipper()
     yield shipper
     shipper.stop(10)
+
+
+@pytest.fixture
+def handler():
+    """A handler of the program's own that raises when it was told something."""
+
+    class Raising(logging.Handler):
+        def __init__(self):
+            super().__init__()
+            self.told, self.error, self.changed = [], None, threading.Condition()
+
+        def emit(self, record):
+            with self.changed:
+                self.told.append(record.getMessage())
+                self.changed.notify_all()
+            raise self.error
+
+    made = Raising()
+    logging.getLogger("mlfoundry").addHandler(made)
+    yield made
+    logging.getLogger("mlfoundry").removeHandler(made)
 
 
 # -- what is sent --------------------------------------------------------------------------------
@@ -414,6 +437,36 @@ def test_no_unexpected_error_ends_the_thread(shipper, shipment, journal, store, 
     assert shipper.wait(lambda: bool(began), 10)
 
 
+@pytest.mark.parametrize("error", [RuntimeError("the handler's"), SystemExit(3), KeyboardInterrupt()], ids=repr)
+def test_a_handler_of_the_program_that_raises_ends_no_thread(
+    shipper, shipment, journal, store, handler, monkeypatch, error
+):
+    store.error = RuntimeError("a bug")
+    handler.error = error
+    shipper.add(shipment)
+    journal.log({"a": 0.0}, None)
+    assert shipper.wait(lambda: bool(shipment.trouble), 10)
+    synced = journal.sync
+    monkeypatch.setattr(journal, "sync", lambda: 1 / 0)
+    with handler.changed:
+        assert handler.changed.wait_for(lambda: any("forced to the disk" in text for text in handler.told), 10)
+    monkeypatch.setattr(journal, "sync", synced)
+    store.error = None
+    assert shipper.wait(lambda: shipment.pending == 0 and not shipment.trouble, 10)
+    assert shipper.is_whole
+    assert any(text.startswith("Not stored yet") for text in handler.told)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the handler's"), MemoryError()], ids=repr)
+def test_a_handler_that_raises_reaches_nobody_who_logs_and_an_interrupt_in_it_does(handler, error):
+    handler.error = error
+    Log("mlfoundry").warning("%s is told", "this")
+    assert handler.told == ["this is told"]
+    handler.error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        Log("mlfoundry").warning("and this")
+
+
 def test_a_shipment_that_fails_does_not_hold_up_the_others(shipper, journal, store, tmp_path):
     broken = Store()
     broken.error = RuntimeError("a bug")
@@ -443,6 +496,48 @@ def test_waiting_tries_once_more_at_once_what_was_put_off(shipper, shipment, jou
     store.error = None
     assert shipment.pending > 0
     assert shipper.wait(lambda: shipment.pending == 0 and not shipment.trouble, 10)
+
+
+def test_a_run_that_is_waited_for_goes_before_all_others_of_a_round_that_has_begun(shipper, tmp_path):
+    sent, entered, gate = [], threading.Event(), threading.Event()
+
+    class Told(Store):
+        def __init__(self, number):
+            super().__init__()
+            self.number = number
+
+        def ingest(self, batch):
+            sent.append(self.number)
+            if self.number == 0:
+                entered.set()
+                assert gate.wait(10)
+            return super().ingest(batch)
+
+    journals, shipments = [], []
+    for number in range(6):
+        run_id = f"{number:032x}"
+        journals.append(Journal(tmp_path / "journals", {"run_id": run_id, "role": "owner"}))
+        journals[-1].open()
+        journals[-1].log({"a": 0.0}, None)
+        new = NewRun(run_id, "p", "r", None, {}, "", 0)
+        shipments.append(Shipment(journals[-1], Told(number), new, run=RunKey(7, run_id), fresh=True))
+    for each in shipments:
+        shipper.add(each)
+    assert entered.wait(10)  # a round has begun: it has the first in hand, and may or may not know of the others
+    last, asked = shipments[-1], []
+
+    def until():
+        asked.append(last.is_awaited)
+        if len(asked) == 2:  # the lane was woken
+            gate.set()
+        return last.pending == 0
+
+    assert shipper.wait(until, 10, run_id=last.new.run_id)
+    assert shipper.wait(lambda: all(each.pending == 0 for each in shipments), 10)
+    assert sent[:2] == [0, 5]
+    assert sorted(sent) == [0, 1, 2, 3, 4, 5]
+    for each in journals:
+        each.close(settled=True)
 
 
 def test_waiting_does_not_hammer_a_store_that_refuses(shipper, shipment, journal, store):
