@@ -2,7 +2,7 @@
 
 import { button, codeToCopy, copyButton, element, fateOf, replace, setText, statusWord, tabList } from "./dom.js";
 import { RunColours } from "./colours.js";
-import { bytes, clock, duration, elapsed, figure, percent } from "./numbers.js";
+import { bytes, clock, count, duration, elapsed, figure, percent } from "./numbers.js";
 import { RunPoints } from "./series.js";
 import { RunHeader, isLive } from "./run_header.js";
 import { ChartsTab, bandsOf, firstMetrics, firstSystem, metricCharts, systemCharts } from "./run_charts.js";
@@ -123,7 +123,7 @@ class RunView {
     const { leftOut } = this._points;
     if (!leftOut) return "";
     const shown = this._points.all().filter((series) => !series.system).length;
-    const which = `the first ${figure(shown)} of ${figure(shown + leftOut)} metrics, by name`;
+    const which = `the first ${shown.toLocaleString("en")} of ${count(shown + leftOut, "metric")}, by name`;
     return `Charts are of ${which}. Details has the values of all; run.get_metrics("NAME") reads the points of any.`;
   }
 
@@ -244,6 +244,7 @@ class RunView {
   /** Nobody tells any more how the run goes on: its clock stands, and a run that went on may have ended since. */
   _takeGone() {
     this._isGone = true;
+    this._header.stop();
     const run = this._run;
     const isOpen = run && isLive(run.status);
     const last = Number.isFinite(this._points.newest) ? `, of ${clock(this._points.newest)}` : "";
