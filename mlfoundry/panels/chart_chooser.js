@@ -17,6 +17,7 @@ export class ChartChooser {
       "aria-controls": id,
       "aria-label": label,
       hidden: true,
+      onkeydown: (event) => this._key(event),
     });
     this._search = element("input", {
       type: "search",
@@ -117,7 +118,7 @@ export class ChartChooser {
   }
 
   _key(event) {
-    if (event.key !== "Escape") return;
+    if (event.key !== "Escape" || this.node.hidden) return;
     event.stopPropagation();
     this._open(false);
     this.toggle.focus();

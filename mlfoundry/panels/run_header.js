@@ -66,6 +66,11 @@ export class RunHeader {
     this._time.title = `${started}, ended ${clock(run.ended_at)}`;
   }
 
+  /** What the machine does now is known no more. */
+  stop() {
+    setText(this._use, "");
+  }
+
   /** Show the newest values: of the machine while the run lives, of each metric always. */
   values(points) {
     const live = this._run && isLive(this._run.status);

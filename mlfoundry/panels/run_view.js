@@ -2,7 +2,7 @@
 
 import { button, codeToCopy, copyButton, element, fateOf, replace, setText, statusWord, tabList } from "./dom.js";
 import { RunColours } from "./colours.js";
-import { bytes, clock, duration, elapsed, figure, percent } from "./numbers.js";
+import { bytes, clock, count, duration, elapsed, figure, percent } from "./numbers.js";
 import { RunPoints } from "./series.js";
 import { RunHeader, isLive } from "./run_header.js";
 import { ChartsTab, bandsOf, firstMetrics, firstSystem, metricCharts, systemCharts } from "./run_charts.js";
@@ -237,6 +237,7 @@ class RunView {
   /** Nobody tells any more how the run goes on: its clock stands, and a run that went on may have ended since. */
   _takeGone() {
     this._isGone = true;
+    this._header.stop();
     const run = this._run;
     const isOpen = run && isLive(run.status);
     const last = Number.isFinite(this._points.newest) ? `, of ${clock(this._points.newest)}` : "";

@@ -143,6 +143,7 @@ def test_when_the_kernel_is_gone_the_clock_stands_and_it_is_said_where_the_run_i
     expect(line).to_contain_text("The kernel is gone; this is the last state, of ")
     expect(line).to_contain_text("%mlfoundry_attach 0123456789abcdef0123456789abcdef")
     expect(run.page.locator(".mlf-run-fresh")).to_be_hidden()
+    expect(run.page.locator(".mlf-run-use")).to_have_text("")
     expect(run.page.get_by_role("button", name="pause the charts")).to_be_hidden()
     before = header.inner_text()
     run.get("(clock += 60, mounted.view._tick(), null)")
@@ -162,6 +163,16 @@ def test_of_a_run_that_has_ended_a_kernel_that_is_gone_changes_nothing_but_that_
 def test_what_the_tracker_takes_of_a_short_run_is_told_in_seconds_and_of_a_long_one_as_a_share(run):
     run.show("{run: {started_at: NOW - 1, health: {...snapshot().health, tracker_cpu_s: 0.14}}}", drawn=None)
     expect(run.page.locator(".mlf-run-health")).to_contain_text("tracker 140 ms of CPU")
+
+
+def test_escape_closes_the_list_of_charts_from_its_button_too(run):
+    run.show()
+    toggle = run.page.get_by_role("button", name="choose metrics")
+    toggle.click()
+    expect(toggle).to_have_attribute("aria-expanded", "true")
+    toggle.press("Escape")
+    expect(toggle).to_have_attribute("aria-expanded", "false")
+    expect(toggle).to_be_focused()
 
 
 def test_where_not_all_metrics_are_sent_it_is_said_how_many_there_are_and_where_the_rest_is(run):
