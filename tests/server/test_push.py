@@ -150,6 +150,10 @@ def test_everything_of_a_project_arrives_as_it_was(here: Client, there: HttpBack
     facts = after[next(run_id for run_id, run in after.items() if run["name"] == "svm")]["facts"]
     assert facts["tracker.lost_records"] == "3"
     assert "kept all the same" in facts["tracker.refused"]
+    assert PUSHED in there.get_facts(there.get_run_by_name(None, "iris", "svm").key)
+    told = Client(here.settings, there).get_run("iris/svm").get_facts()
+    assert PUSHED not in told, "it is of no use to people"
+    assert "git.commit" in told
 
 
 def _query(backend: Backend, name: str = "iris") -> RunQuery:
