@@ -11,6 +11,7 @@ const ONE_EACH = /^[\x20-\x7e]*$/;
 const CELL_PADDING = 20;
 const SORT_MARK = 11;
 const SLACK = 2;
+const LONGEST_TICKING = "23 h 59 min"; // what a running run took grows while nothing else of it changes
 const segmenter = new Intl.Segmenter();
 
 /** Draw a value into a cell. `other(key)` gives the row's other values. */
@@ -74,13 +75,17 @@ export function fitWidths(columns, rows, runs, { now, font }) {
     let widest = pen.measureText(column.title).width + SORT_MARK;
     pen.font = font;
     for (const row of rows) {
-      const text = shortText(column, runs.value(row, column.key), (key) => runs.value(row, key), now);
+      const text = isTicking(column, row, runs) ? LONGEST_TICKING : shortText(column, runs.value(row, column.key), (key) => runs.value(row, key), now);
       const error = column.kind === "name" ? errorType(runs.value(row, "error")) : "";
       widest = Math.max(widest, pen.measureText(text).width + (error ? pen.measureText(error).width + 8 : 0));
     }
     const [least, most] = column.kind === "name" ? [120, NAME_WIDTH] : [56, 190];
     return { ...column, width: Math.round(Math.min(Math.max(widest + CELL_PADDING + SLACK, least), most)), isFitted: true };
   });
+}
+
+function isTicking(column, row, runs) {
+  return column.key === "took" && runs.value(row, "took") === undefined && runs.value(row, "status") === "RUNNING";
 }
 
 function shortText(column, value, other, now) {
