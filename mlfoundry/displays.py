@@ -344,7 +344,10 @@ class RunColumns:
 
     def named(self, started: str) -> list[str]:
         """Return the names of the columns, with one's own for the last."""
-        return ["status", "run", *self.metrics, *self.params, "took", started]
+        both = set(self.metrics) & set(self.params)
+        metrics = [f"{name} (metric)" if name in both else name for name in self.metrics]
+        params = [f"{name} (param)" if name in both else name for name in self.params]
+        return ["status", "run", *metrics, *params, "took", started]
 
     @property
     def numeric(self) -> list[bool]:

@@ -92,7 +92,7 @@ RUN = (
     argument("--quiet", "-q", action="store_true", help="Show nothing, no panel either."),
     argument("--cell", action="store_true", help="A run of this cell alone; it is what %%%%mlfoundry_run does."),
     argument("--end", action="store_true", help="End the run that %%mlfoundry_run PROJECT began."),
-    argument("--status", choices=ENDS, help="How --end ends it; as its last cell ended by default."),
+    argument("--status", type=str.upper, choices=ENDS, help="How --end ends it; as its last cell ended by default."),
 )
 
 

@@ -20,6 +20,7 @@ const FIXED = {
 
 // Words of the filter language that differ from the column's key.
 const ORDER_WORDS = { name: "run_name", took: "duration" };
+const SINGULAR = { metrics: "metric", params: "param", tags: "tag" };
 const LESS_IS_BETTER = /(^|[^a-z])(loss|nll|err|error|mae|mse|rmse|mape|perplexity|ppl|cer|wer|fid|cost|regret)([^a-z]|$)/i;
 const MORE_IS_BETTER =
   /(^|[^a-z])(acc|accuracy|auc|auroc|f1|f1_score|precision|recall|score|r2|reward|return|bleu|rouge|iou|miou|map|dice|elo)([^a-z]|$)/i;
@@ -42,12 +43,18 @@ export function split(key) {
   return dot < 0 ? { kind: null, name: key } : { kind: key.slice(0, dot), name: key.slice(dot + 1) };
 }
 
+/** Whether something of another kind has the same name: a metric and a param, say. */
+function isShared(key, runs) {
+  const { kind, name } = split(key);
+  return kind in SINGULAR && Object.keys(SINGULAR).some((other) => other !== kind && runs.has(`${other}.${name}`));
+}
+
 /** Describe a column: what it is called and how its cells are drawn. */
 export function describe(key, runs) {
   if (FIXED[key]) return { key, full: FIXED[key].title, ...FIXED[key] };
-  const { name, extreme } = split(key);
+  const { kind, name, extreme } = split(key);
   const isNumeric = runs.isNumeric(key);
-  const title = extreme ? `${extreme} ${name}` : name;
+  const title = extreme ? `${extreme} ${name}` : isShared(key, runs) ? `${name} (${SINGULAR[kind]})` : name;
   const width = Math.min(Math.max(title.length * 7.2 + 34, isNumeric ? 84 : 92), 170);
   return { key, title, full: key, kind: isNumeric ? "number" : "text", width: Math.round(width) };
 }

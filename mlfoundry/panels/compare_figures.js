@@ -53,7 +53,7 @@ export function scatter(comparison, state, theme, colourOf) {
  */
 export function parallel(comparison, state, theme, width) {
   const keys = parallelKeys(comparison, state, width);
-  // A line has no way through a gap: runs without one of the values are left out, and counted.
+  // Runs without one of the values are left out, and counted.
   const runs = comparison.runs.filter((run) => keys.every((key) => isPlaced(comparison.value(run, key))));
   const axes = keys.map((key) => dimension(comparison, runs, key));
   const values = runs.map((run) => comparison.value(run, state.colour));
@@ -78,7 +78,8 @@ export function parallel(comparison, state, theme, width) {
     hovermode: "closest",
     showlegend: false,
   };
-  return { data: [...lines, colourBar(state, values, colours, theme)], layout, left: comparison.runs.length - runs.length };
+  const isDrawn = runs.length > 0 && keys.length > 1;
+  return { data: [...lines, colourBar(state, values, colours, theme)], layout, left: comparison.runs.length - runs.length, isDrawn };
 }
 
 /** The axes that there is room for: params that tell runs apart, two metrics, and the one that colours. */
@@ -86,12 +87,32 @@ function parallelKeys(comparison, state, width) {
   const { differing } = comparison.splitParams();
   const metrics = comparison.names("metrics").map((name) => `metrics.${name}`);
   const room = Math.max(2, Math.min(MOST_DIMENSIONS, Math.floor(width / DIMENSION_WIDTH) - 1));
-  const others = metrics.filter((key) => key !== state.colour).slice(0, room > 6 ? 2 : 0);
+  const shared = sharing(comparison, state.colour);
+  const others = shared(metrics.filter((key) => key !== state.colour), room > 6 ? 2 : 0);
   // A value of its own in every run, such as a seed, explains nothing: it comes last.
   const isLabel = (name) => new Set(comparison.runs.map((run) => comparison.param(run, name))).size === comparison.runs.length && comparison.runs.length > 3;
   const telling = [...differing.filter((name) => !isLabel(name)), ...differing.filter(isLabel)];
-  const params = telling.map((name) => `params.${name}`).slice(0, room - others.length - 1);
+  const params = shared(telling.map((name) => `params.${name}`), room - others.length - 1);
   return [...params, ...others, state.colour];
+}
+
+/**
+ * A function that keeps of keys the first few that leave at least half of the runs with every value: a line has no way
+ * through a gap, and runs of several kinds have params of their own.
+ */
+function sharing(comparison, colour) {
+  const all = comparison.runs.filter((run) => isPlaced(comparison.value(run, colour)));
+  let left = all;
+  return (keys, most) => {
+    const kept = [];
+    for (const key of keys) {
+      const rest = left.filter((run) => isPlaced(comparison.value(run, key)));
+      if (kept.length >= most || 2 * rest.length < all.length) continue;
+      kept.push(key);
+      left = rest;
+    }
+    return kept;
+  };
 }
 
 function axisTexts({ label, ticks }, at, theme) {

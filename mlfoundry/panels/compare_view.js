@@ -288,6 +288,7 @@ class CompareView {
     const points = scatter(comparison, state, theme, (run) => this._colourOf(run));
     const lines = parallel(comparison, state, theme, this._parallel.clientWidth || 600);
     this._drawFigureHeads(state, keys, points, lines);
+    this._parallel.hidden = !lines.isDrawn;
     const Plotly = await this._plotly();
     if (asked !== this._asked || !this.element.isConnected) return;
     const config = { displayModeBar: false, responsive: true };
@@ -302,9 +303,10 @@ class CompareView {
     const axisChoice = (label, part) => element("label", { class: "mlf-tick" }, label, choose(`${label} axis`, keys, state[part], (key) => this._set({ [part]: key })));
     const left = ({ left: without }) => (without ? element("span", { class: "mlf-muted" }, `${count(without, "run")} without these values`) : null);
     const metrics = this.comparison.names("metrics").map((name) => `metrics.${name}`);
+    const nothing = element("span", { class: "mlf-muted" }, "these runs have no values in common beside it");
     const colour = element("label", { class: "mlf-tick" }, "colour", choose("Colour by", metrics, state.colour, (key) => this._set({ colour: key })));
     keepingFocus(this._scatterHead, () => replace(this._scatterHead, axisChoice("x", "x"), axisChoice("y", "y"), left(points)));
-    keepingFocus(this._parallelHead, () => replace(this._parallelHead, colour, left(lines)));
+    keepingFocus(this._parallelHead, () => replace(this._parallelHead, colour, lines.isDrawn ? left(lines) : nothing));
   }
 }
 

@@ -159,6 +159,11 @@ export class Runs {
     return keys.sort(byName);
   }
 
+  /** Whether any run has ever come with a param, a metric or a tag. */
+  has(key) {
+    return this._columns.has(key);
+  }
+
   isNumeric(key) {
     return key === "took" || Boolean(this._columns.get(key)?.numbers);
   }

@@ -57,10 +57,10 @@ export class ShownColumns {
     const { runs, node } = this.options;
     const keys = `${runs.keys().join("\n")} ${node.clientWidth}`;
     if (keys === this._keysBefore && runs.version === this._versionBefore) return;
-    const columns = keys === this._keysBefore || this.isChosen ? this.list : this._wished();
+    const columns = keys === this._keysBefore ? this.list : this._wished();
     [this._keysBefore, this._versionBefore] = [keys, runs.version];
     const grown = this._grown(columns);
-    const look = (list) => list.map(({ key, width }) => `${key} ${width}`).join("\n");
+    const look = (list) => list.map(({ key, title, width }) => `${key} ${title} ${width}`).join("\n");
     if (look(grown) === look(this.list)) return;
     this.list = grown;
     this.options.table().setColumns(grown);
@@ -87,8 +87,9 @@ export class ShownColumns {
   }
 
   _column(key, width) {
-    const known = this.list.find((each) => each.key === key && each.kind !== "status"); // that has a word or none
-    const column = known ?? describe(key, this.options.runs);
+    const made = describe(key, this.options.runs);
+    const held = this.list.find((each) => each.key === key && each.kind !== "status"); // that has a word or none
+    const column = held ? { ...held, title: made.title } : made; // another run may bring a param of a metric's name
     return width ? { ...column, width, isSized: true } : column;
   }
 

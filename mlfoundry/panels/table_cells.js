@@ -14,6 +14,7 @@ const SLACK = 2;
 const WORD_FROM = 80;
 const ERROR_GAP = 8;
 const ROOM_BESIDE_ERROR = 60; // that the style sheet keeps for the name
+const LONGEST_TICKING = "23 h 59 min"; // what a running run took grows while nothing else of it changes
 const segmenter = new Intl.Segmenter();
 
 /** Draw a value into a cell. `other(key)` gives the row's other values. */
@@ -77,7 +78,7 @@ export function fitWidths(columns, rows, runs, { now, font }) {
     let widest = pen.measureText(column.title).width + SORT_MARK;
     pen.font = font;
     for (const row of rows) {
-      const text = shortText(column, runs.value(row, column.key), (key) => runs.value(row, key), now);
+      const text = isTicking(column, row, runs) ? LONGEST_TICKING : shortText(column, runs.value(row, column.key), (key) => runs.value(row, key), now);
       const error = column.kind === "name" ? errorType(runs.value(row, "error")) : "";
       const beside = error ? pen.measureText(error).width + ERROR_GAP : 0;
       widest = Math.max(widest, Math.max(pen.measureText(text).width, beside ? ROOM_BESIDE_ERROR : 0) + beside);
@@ -85,6 +86,10 @@ export function fitWidths(columns, rows, runs, { now, font }) {
     const [least, most] = column.kind === "name" ? [120, NAME_WIDTH] : [56, 190];
     return { ...column, width: Math.round(Math.min(Math.max(widest + CELL_PADDING + SLACK, least), most)), isFitted: true };
   });
+}
+
+function isTicking(column, row, runs) {
+  return column.key === "took" && runs.value(row, "took") === undefined && runs.value(row, "status") === "RUNNING";
 }
 
 function shortText(column, value, other, now) {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +17,8 @@ from mlfoundry.errors import InvalidInput, MlfoundryError
 from mlfoundry.names import SYSTEM_PREFIX
 from mlfoundry.panels import frames
 from mlfoundry.panels.limits import MAX_POINTS
-from mlfoundry.records import Permission, ProjectRecord, SeriesQuery
+from mlfoundry.query.parser import parse_order
+from mlfoundry.records import Permission, ProjectRecord, RunQuery, SeriesQuery
 from mlfoundry.results import Comparison
 
 from .. import list_pictures
@@ -27,6 +30,7 @@ LOOK_S = 2.0
 KEPT_S = 300.0  # a page that was away for longer gets all again: it may have been asleep, and have missed something
 PAGE = 200
 MOST_RUNS = 200
+_RUN_ID = re.compile("[0-9a-f]{32}")
 
 
 class RunsPanel(Panel):
@@ -37,10 +41,11 @@ class RunsPanel(Panel):
         client: Who asks; `mlfoundry.get_client` by default.
 
     Attributes:
-        selected: Ids of the selected runs, in the order in which they were selected.
+        selected: Ids of the selected runs, in the order in which they were selected. Anything else is a TraitError.
         filter: The filter, in the language of `Client.search_runs`.
         quick: Words that a run must hold somewhere.
-        order_by: The order, such as ``metrics.loss asc``; newest first when empty.
+        order_by: The order, such as ``metrics.loss asc``; newest first when empty. One that is no order is a
+            TraitError; a name that no run has is warned about.
         columns: Names of the columns that are shown; empty for the view's own choice.
         compare: Whether the selected runs are compared.
         compare_state: What the comparison shows: its baseline, metrics and axes.
@@ -82,6 +87,35 @@ class RunsPanel(Panel):
     def selected_runs(self) -> list[StoredRun]:
         """The selected runs."""
         return [self.client.get_run(run_id) for run_id in self.selected]
+
+    @traitlets.validate("selected")
+    def _only_ids(self, proposal: Any) -> list[str]:
+        for each in proposal.value:
+            if not _RUN_ID.fullmatch(each):
+                raise traitlets.TraitError(f"selected takes run ids, 32 hexadecimal digits (run.run_id), not {each!r}")
+        return list(proposal.value)
+
+    @traitlets.validate("order_by")
+    def _only_orders(self, proposal: Any) -> str:
+        try:
+            parse_order([proposal.value] if proposal.value else [])
+        except InvalidInput as error:
+            raise traitlets.TraitError(str(error)) from error
+        return str(proposal.value)
+
+    @traitlets.observe("order_by")
+    def _warn_of_order(self, change: Any) -> None:
+        """Say that no run has what the panel was told to order by; what a view orders by is there."""
+        if not change.new:
+            return
+        with contextlib.suppress(MlfoundryError):  # a store that is away is said where the panel reads it
+            query = RunQuery(self.project.project_id, order_by=(change.new,), limit=1)
+            try:
+                hints = self.client.backend.search_runs(query).hints
+            except InvalidInput as error:
+                hints = (str(error),)
+            for hint in hints:
+                warnings.warn(f"order_by: {hint}", UserWarning, stacklevel=2)
 
     # -- life ------------------------------------------------------------------------------------
 

@@ -153,6 +153,30 @@ def test_scatter_and_parallel_coordinates_follow_their_choices(runs: RunsPage) -
     assert runs.state("compare_state") == {"x": "params.lr", "colour": "metrics.accuracy"}
 
 
+def test_runs_of_several_kinds_are_lines_over_what_most_of_them_have(runs: RunsPage) -> None:
+    runs.show(
+        "data.digits().map(run => { const {lr, dropout} = run.params; "
+        "return run.name.startsWith('svm-57') ? {...run, params: {C: 1, gamma: 2}, metrics: {}} "
+        ": {...run, params: run.name.startsWith('cnn') ? {lr, dropout} : {dropout, [`only_${run.name}`]: 1}}; })"
+    )
+    view = compare(runs, "svm-57", "cnn-53", "cnn-50", "mlp-51")
+    figure = view.get_by_role("region", name="Parallel coordinates")
+    figure.scroll_into_view_if_needed()
+    expect(figure.locator("path.js-line")).to_have_count(2, timeout=PLOTLY_MS)
+    expect(figure).to_contain_text("2 runs without these values")
+    titles = set(figure.locator(".annotation-text").all_text_contents())
+    assert {"lr", "dropout", "val_loss"} <= titles
+    assert not {"C", "gamma", "only_mlp-51"} & titles
+
+
+def test_runs_that_have_nothing_but_one_metric_in_common_are_no_empty_axes(runs: RunsPage) -> None:
+    runs.show("data.digits().map(run => ({...run, params: {[run.name]: 1}, metrics: {loss: run.metrics.loss}}))")
+    view = compare(runs, "svm-57", "cnn-53", "mlp-51")
+    figure = view.get_by_role("region", name="Parallel coordinates")
+    expect(figure).to_contain_text("these runs have no values in common beside it")
+    expect(figure.locator(".mlf-compare-figure")).to_be_hidden()
+
+
 def test_the_comparison_follows_the_selection_and_closes_with_it(runs: RunsPage) -> None:
     view = compare(runs, "cnn-53", "svm-57")
     expect(view.get_by_role("listitem")).to_have_count(2)

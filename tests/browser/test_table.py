@@ -353,6 +353,24 @@ def test_without_a_selection_the_active_cell_is_copied(runs: RunsPage) -> None:
     assert runs.page.evaluate(READ_CLIPBOARD) == "0.123456789"
 
 
+def test_a_metric_and_a_param_of_one_name_are_told_apart(runs: RunsPage) -> None:
+    runs.show("data.digits().map(run => ({...run, params: {lr: run.params.lr}}))")
+    assert "accuracy" in runs.heads()
+    runs.send("[{...runs[0], params: {accuracy: 'high'}}, {...runs[1], params: {accuracy: 'low'}}]")
+    expect(runs.head("accuracy (metric)")).to_be_visible()
+    expect(runs.head("accuracy (param)")).to_be_visible()
+    assert "accuracy" not in runs.heads()
+
+
+def test_what_a_running_run_took_has_room_to_grow(runs: RunsPage) -> None:
+    running = "status: 'RUNNING', started_at: data.NOW - 5, ended_at: undefined"
+    runs.show(f"data.digits().slice(0, 2).map((run, i) => (i ? {{...run, {running}}} : run))")
+    name = runs.page.evaluate("runs[1].name")
+    took = runs.row(name).locator(".mlf-td-duration")
+    took.evaluate("cell => { cell.textContent = '59 min 59 s'; }")
+    assert took.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+
+
 def test_widths_stay_while_scrolling(runs: RunsPage) -> None:
     runs.show("data.many(3000)")
     before = [head.bounding_box() for head in runs.page.locator(".mlf-th").all()]

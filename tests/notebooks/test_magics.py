@@ -450,6 +450,7 @@ def test_a_param_of_the_line_that_the_cell_assigns_otherwise_is_said_with_both_v
     ("line", "end", "status"),
     [
         ("1/0", "--end", "FAILED"),
+        ("1", "--end --status failed", "FAILED"),
         ("raise KeyboardInterrupt", "--end", "KILLED"),
         ("1/0", "--end --status FINISHED", "FINISHED"),
         ("1", "--end --status KILLED", "KILLED"),

@@ -265,6 +265,11 @@ def test_runs_show_the_metrics_that_most_of_them_have_and_the_params_that_differ
     assert "1 min 30 s" in text
 
 
+def test_a_metric_and_a_param_of_one_name_are_told_apart():
+    runs = [a_run(f"r{i}", params={"loss": i, "lr": i}, metrics={"loss": a_metric(0.5)}) for i in range(2)]
+    assert displays.RunColumns(runs).headers[2:5] == ["loss (metric)", "loss (param)", "lr"]
+
+
 def test_a_value_that_a_run_lacks_is_absent_and_not_zero():
     runs = [a_run("a", metrics={"loss": a_metric(0.0)}, params={"lr": 0}), a_run("b")]
     a, b = displays.runs_text(runs, "").splitlines()[3:]

@@ -1,6 +1,7 @@
 """The panels of runs, collaborators and projects, without a browser: what they send and what they answer."""
 
 import pytest
+import traitlets
 
 import mlfoundry
 from mlfoundry.panels import runs_table
@@ -198,6 +199,29 @@ def test_the_selection_is_a_trait_and_gives_runs(wire, client, runs):
     panel._handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
     assert seen == [[runs[1].run_id]]
     assert [run.run_name for run in panel.selected_runs] == ["b"]
+
+
+def test_a_selection_of_something_else_than_ids_is_refused(wire, client, runs):
+    panel = RunsPanel("demo", client)
+    with pytest.raises(traitlets.TraitError, match=r"selected takes run ids, .*\(run.run_id\), not 'nope'"):
+        panel.selected = [runs[0].run_id, "nope"]
+    assert panel.selected == []
+
+
+def test_an_order_that_is_none_is_refused_with_the_place(wire, client, runs):
+    panel = RunsPanel("demo", client, order_by="loss")
+    with pytest.raises(traitlets.TraitError, match="loss downwards"):
+        panel.order_by = "loss downwards"
+    assert panel.order_by == "loss"
+
+
+def test_an_order_by_a_name_that_no_run_has_is_warned_about(wire, client, runs):
+    panel = RunsPanel("demo", client)
+    for order in ("lossy desc", "metrics.lossy"):
+        with pytest.warns(UserWarning, match=r"order_by: [^.]*lossy[\s\S]*loss"):
+            panel.order_by = order
+    panel.order_by = "metrics.loss desc"
+    panel.order_by = ""
 
 
 def test_the_picture_shows_what_the_filter_and_the_order_say(wire, client, runs):
