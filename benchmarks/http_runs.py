@@ -43,6 +43,7 @@ def fill(uri: str, runs: int, *, user: str = team.USER) -> None:
     with database.write() as tx:
         keys.note(tx, first, "metric", [f"metric-{number}" for number in VALUES])
         keys.note(tx, first, "param", [f"param-{number}" for number in VALUES])
+        tx.run("UPDATE project SET runs = ? WHERE project_id = ?", (runs, first.project_id))
         tx.run("ANALYZE")  # as PostgreSQL does by itself within a minute
     database.close()
 
@@ -235,7 +236,7 @@ def run_page(work: Workplace) -> Figures:
             backend.ingest(of_points(writing, 50, size, values, first_step=start))
         query = SeriesQuery(run, names, max_points=1000)
         found = backend.read_series(query)
-        new = SeriesQuery(run, names, max_points=1000, since=dict.fromkeys(names, rows - 10))
+        new = SeriesQuery(run, names, since=dict.fromkeys(names, rows - 10))
         return {
             "overview": median_ms(lambda: backend.read_series(query)),
             "answer_kb": len(frames.points_frame(found)) / 1000,

@@ -22,7 +22,7 @@ from .errors import (
 )
 from .names import legal_name, random_name
 from .query.parser import parse_filter, parse_order
-from .records import PAGE_LIMIT, NewRun, Permission, ProjectRecord, RunQuery, RunRecord, RunStatus
+from .records import PAGE_LIMIT, NewRun, Permission, ProjectRecord, RunQuery, RunRecord
 from .results import CollaboratorList, Comparison, ProjectList, RunList
 from .runs import beginning
 from .runs.run import Run
@@ -151,7 +151,7 @@ class Client:
             RunEnded: The run has ended.
         """
         record = self._find(run_id)
-        if record.status is not RunStatus.RUNNING:
+        if record.has_ended:
             raise RunEnded(
                 f"{record.owner}/{record.project_name}/{record.run_name} has ended ({record.status.value}); it takes "
                 "no more data. Start a new run with create_run."

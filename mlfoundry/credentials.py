@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from . import folders
 from .errors import InvalidSetting
+from .loopback import is_loopback
 
 FILE_NAME = "credentials.json"
 
@@ -26,11 +28,13 @@ def is_address(text: str) -> bool:
 def address(text: str, source: str = "tracking_uri") -> str:
     """Return a server's address in its one form: without a slash at the end, a query or credentials.
 
+    One that says no scheme means https://, and on this machine, where nobody has a certificate, http://.
+
     Raises:
         InvalidSetting: It is none.
     """
     try:
-        parts = urlsplit(text.strip())
+        parts = urlsplit(_with_scheme(text.strip()))
         port = parts.port
     except ValueError as error:
         raise InvalidSetting(f"{source} is {text!r}, which is no address ({error})") from error
@@ -40,6 +44,15 @@ def address(text: str, source: str = "tracking_uri") -> str:
         raise InvalidSetting(f"{source} holds a name or a password; leave them out and run mlfoundry login")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme.lower()}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def _with_scheme(text: str) -> str:
+    if "://" in text:
+        return text
+    host = urlsplit(f"//{text}").hostname or ""
+    if not re.search(r"\w", host) or re.search(r"\s", text):  # a folder, or no place at all
+        return text
+    return f"{'http' if is_loopback(host) else 'https'}://{text}"
 
 
 class Credentials:

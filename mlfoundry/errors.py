@@ -25,7 +25,8 @@
     ├── JournalReplaced                            a push that another has taken the place of
     ├── JournalUnreadable                          a journal that holds records this version cannot read
     ├── BackendUnavailable                         the store or the server cannot be reached now
-    │   └── StoreBusy                              another process kept the store locked
+    │   ├── StoreBusy                              another process kept the store locked
+    │   └── WrongHash                              a file changed while it was sent
     ├── StoreTooNew                                the store was written by a newer version
     └── MissingExtra            (also ImportError) an optional package is needed and absent
 
@@ -213,6 +214,13 @@ class StoreBusy(BackendUnavailable):
     def __init__(self, message: str, *, retry_after_s: float | None = None, gave_way: bool = False) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
         self.gave_way = gave_way
+
+
+class WrongHash(BackendUnavailable):
+    """The bytes of a file are not those that were announced: it changed, or its beginning came from elsewhere.
+
+    Nothing of them was kept, so that the whole file can be sent again.
+    """
 
 
 class StoreTooNew(MlfoundryError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -29,17 +30,22 @@ class Login(NamedTuple):
     expires_at: datetime | None
 
 
-def host_to_log_in_to(given: str | None) -> str:
+def host_to_log_in_to(given: str | None, *, source: str = "the address", how: str = "give its address, like") -> str:
     """Return the address of the server: as it is given, else that of the settings.
+
+    Args:
+        given: What the user gave.
+        source: Where that was given, for messages.
+        how: What to do when none is known, up to an example of an address.
 
     Raises:
         InvalidSetting: It is none, or none is known.
     """
     if given:
-        return credentials.address(given if "://" in given else f"https://{given}", "the address")
+        return credentials.address(given, source)
     known = settings.resolve()
     if not known.is_server:
-        raise InvalidSetting("no server is known; give its address, like https://runs.example.org")
+        raise InvalidSetting(f"no server is known; {how} https://runs.example.org")
     return known.tracking_uri
 
 
@@ -59,8 +65,8 @@ def log_in(host: str, key: str) -> Login:
     key = key.strip()
     if not key.startswith("mlf_") or not key.isascii() or not key.isprintable() or " " in key:
         raise NotAuthenticated("this is no API key: one begins with mlf_. Nothing was sent and nothing is kept.")
-    caller = People(backend := HttpBackend(host, key)).whoami()
-    backend.close()
+    with closing(HttpBackend(host, key)) as backend:
+        caller = People(backend).whoami()
     kept().keep(host, api_key=key, user=caller.user)
     return Login(host, caller.user, caller.is_admin, caller.key.expires_at if caller.key is not None else None)
 

@@ -1,4 +1,4 @@
-"""What may be a name, in which normal form it is kept, and names for those who give none.
+"""What may be a name, in which normal form it is kept, which come near to another, and names for those who give none.
 
 Owns the rules for names of projects, runs, users, keys (metrics, params, tags) and artifact
 paths. Every layer that takes a name from outside calls these functions; the store relies on it.
@@ -7,6 +7,8 @@ paths. Every layer that takes a name from outside calls these functions; the sto
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from .errors import InvalidName, shown
@@ -15,6 +17,9 @@ NAME_LIMIT = 128
 KEY_LIMIT = 250
 PATH_LIMIT = 1000
 SYSTEM_PREFIX = "system/"
+NEAR = 3
+LIKENESS = 0.75  # a slip in a word of four letters; less finds words that only share some
+LOOKED_THROUGH = 5_000  # names; to compare more of them would be felt
 
 # They would be read as something else in a URL, a path or an `owner/project/run`.
 _RESERVED = frozenset("/\\%?#")
@@ -129,10 +134,12 @@ def legal_path(path: object) -> str:
 
 
 def numbered(name: str, number: int) -> str:
-    """Return ``name-2`` for 2, and so on: what a run is called whose name is taken.
+    """Return ``name-2`` for 2, and so on: what a run is called whose name is taken; for 1 the name itself.
 
     The suffix counts within the 128 characters of a name: a long name is cut to make room.
     """
+    if number == 1:
+        return name
     suffix = f"-{number}"
     return name[: NAME_LIMIT - len(suffix)] + suffix
 
@@ -148,6 +155,27 @@ def number_of(found: str, name: str) -> int | None:
 def is_run_id(text: object) -> bool:
     """Return whether a text is the id of a run: 32 hex digits, 0-9 and a-f."""
     return isinstance(text, str) and len(text) == 32 and set(text) <= set("0123456789abcdef")
+
+
+def alike(name: str, known: Iterable[str], *, likeness: float = LIKENESS) -> list[str]:
+    """Return the names that were perhaps meant by one that nobody has, at most `NEAR`, the nearest first.
+
+    They look like it, upper and lower case being the same here, or end in it as ``val/loss`` in ``loss``.
+
+    >>> alike("los", ["loss", "val/loss", "accuracy"])
+    ['loss']
+    """
+    from difflib import get_close_matches  # no program needs it before a name is wrong
+
+    folded = name.casefold()
+    by_folded: dict[str, list[str]] = {}
+    ends = []
+    for each in islice(known, LOOKED_THROUGH):
+        by_folded.setdefault(each.casefold(), []).append(each)
+        if each.casefold().endswith((f"/{folded}", f".{folded}")):
+            ends.append(each)
+    close = get_close_matches(folded, by_folded, n=NEAR, cutoff=likeness)
+    return list(dict.fromkeys([*(one for each in close for one in by_folded[each]), *ends]))[:NEAR]
 
 
 def random_name() -> str:

@@ -213,6 +213,11 @@ class RunRecord:
         """Whether it was given up because nothing was heard of its process any more; it may come back."""
         return self.status is RunStatus.KILLED and self.error.startswith(LOST)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it goes on no longer, as far as can be known: not one that was only given up."""
+        return self.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED) and not self.is_lost
+
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
@@ -345,6 +350,10 @@ class RunRows:
     hints: tuple[str, ...]
 
 
+LEAST_POINTS = 4
+"""The fewest points that a series can be thinned out to: first, last, least and greatest."""
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesQuery:
     """Which points of a run.
@@ -353,8 +362,8 @@ class SeriesQuery:
         run: The run.
         names: Metrics, None for all of them (without system metrics unless `system`).
         system: With `names` None: system metrics instead of logged ones; None for both, logged ones first.
-        max_points: At most so many points a series, chosen so that first, last, least and greatest
-            of each bucket are among them; None for all points.
+        max_points: At most so many points a series, from `LEAST_POINTS` on, chosen so that first, last, least and
+            greatest of each bucket are among them; None for all points. Not together with `since` or `most`.
         since: Number of points of a series that the reader has already; those are left out.
         most: At most so many points of each series: the next that arrived after those; None for all.
     """

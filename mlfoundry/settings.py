@@ -33,7 +33,7 @@ SETTINGS: dict[str, tuple[str, object, str]] = {
     "host": (
         "MLFOUNDRY_HOST",
         None,
-        "The https://… of a server; the one that `mlfoundry login` kept when not set, else home.",
+        "Address of a server, https:// if it does not say; the one that `mlfoundry login` kept if not set, else home.",
     ),
     "api_key": ("MLFOUNDRY_API_KEY", None, "Key for a server; the one that `mlfoundry login` kept when not set."),
     "user": ("MLFOUNDRY_USER", None, "Name to work under in the embedded store; the login name when not set."),
@@ -125,7 +125,7 @@ class Settings:
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """Leave the key out: whoever unpickles takes the one that they have, see `_unpickled`."""
         told = {field.name: getattr(self, field.name) for field in fields(self)}
-        return _unpickled, ({**told, "api_key": None, "user_of_key": None},)
+        return _unpickled, ({**told, "api_key": None, "user_of_key": None}, self.api_key and _mark(self.api_key))
 
     def __copy__(self) -> Settings:
         return self
@@ -139,16 +139,23 @@ class Settings:
         return f"Settings({', '.join(f'{name}={value!s}' for name, value in shown.items())}, api_key={key})"
 
 
-# Keys that were given as arguments, by server and name: for what is unpickled in this process or in one that it forks.
+# Keys that were given as arguments, by server and mark: for what is unpickled in this process or in one that it forks.
 _given_keys: dict[tuple[str, str], str] = {}
 
 
-def _unpickled(told: dict[str, Any]) -> Settings:
-    """Return settings as they were pickled, with the key that this process has for their server, if it has one."""
+def _mark(api_key: str) -> str:
+    """Return what tells keys apart and gives nothing of them away, for they are long and random."""
+    import hashlib
+
+    return hashlib.sha256(b"mlfoundry key " + api_key.encode()).hexdigest()
+
+
+def _unpickled(told: dict[str, Any], mark: str | None) -> Settings:
+    """Return settings as they were pickled, with their key where it was given, else with this process's, if any."""
     made = Settings(**told)
     if not made.is_server:
         return made
-    if (given := _given_keys.get((made.tracking_uri, made.user))) is not None:
+    if mark is not None and (given := _given_keys.get((made.tracking_uri, mark))) is not None:
         return replace(made, api_key=given)
     here = resolve(tracking_uri=made.tracking_uri)
     return replace(made, api_key=here.api_key, user_of_key=here.user_of_key)
@@ -185,7 +192,7 @@ def resolve(environment: Mapping[str, str] | None = None, **given: Any) -> Setti
         values["user_of_key"] = kept.user(values["tracking_uri"]) if is_kept else None
     values["user"] = values["user"] or _login_name()
     if given.get("api_key") is not None:
-        _given_keys[values["tracking_uri"], values["user"]] = values["api_key"]
+        _given_keys[values["tracking_uri"], _mark(values["api_key"])] = values["api_key"]
     return Settings(**values)
 
 

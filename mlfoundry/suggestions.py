@@ -5,34 +5,17 @@ What is not there is an error all the same; this says what was perhaps meant. On
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from .errors import MlfoundryError, NotFound
-from .names import legal_name
+from .names import LOOKED_THROUGH, NEAR, alike, legal_name
 from .records import RunQuery
 
 if TYPE_CHECKING:
     from .tracking.backend import Backend
 
-NEAR = 3
-LOOKED_THROUGH = 5_000
 PROJECTS_LOOKED_THROUGH = 50
-LIKENESS = 0.75  # a slip in a word of four letters; less suggests words that only share some
-
-
-def close(name: str, known: Iterable[str], *, likeness: float = LIKENESS) -> list[str]:
-    """Return the names that look like one, the nearest first; upper and lower case are the same here.
-
-    >>> close("los", ["loss", "val/loss", "accuracy"])
-    ['loss']
-    """
-    by_folded: dict[str, str] = {}
-    for each in islice(known, LOOKED_THROUGH):
-        by_folded.setdefault(each.casefold(), each)
-    return [by_folded[each] for each in difflib.get_close_matches(name.casefold(), by_folded, n=NEAR, cutoff=likeness)]
 
 
 def sentence(near: Iterable[str]) -> str:
@@ -58,8 +41,8 @@ def projects(backend: Backend, owner: str | None, name: str) -> list[str]:
     if wanted in fqns:
         return []
     same = [fqn for fqn, record in fqns.items() if record.name.casefold() == name.casefold()]
-    near = [f"{owner}/{each}" for each in close(name, [record.name for record in known if record.owner == owner])]
-    whole = close(wanted, fqns, likeness=0.85)  # a slip in the owner; that owners are the same says nothing
+    near = [f"{owner}/{each}" for each in alike(name, [record.name for record in known if record.owner == owner])]
+    whole = alike(wanted, fqns, likeness=0.85)  # a slip in the owner; that owners are the same says nothing
     return list(dict.fromkeys([*same, *near, *whole]))[:NEAR]
 
 
@@ -71,7 +54,7 @@ def runs(backend: Backend, owner: str | None, project: str, name: str, *, view: 
         known = [run.run_name for run in backend.search_runs(query).runs]
     except MlfoundryError:
         return []
-    return [] if name in known else close(name, known)
+    return [] if name in known else alike(name, known)
 
 
 def runs_named(backend: Backend, name: str) -> list[str]:

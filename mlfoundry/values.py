@@ -1,8 +1,8 @@
 """What a metric, param or tag value may be, and how it is kept.
 
-A metric is a float64. A param is text with a type, so that it comes back as it went in. Nothing
-is imported to recognise the numbers of numpy, torch, jax or pandas: they are asked for what
-they can do.
+A metric is a float64. A param is text with a type: None, bools, ints, floats and text come back as they went in, lists,
+tuples and arrays as lists, anything else as text. Nothing is imported to recognise the numbers of numpy, torch, jax or
+pandas: they are asked for what they can do.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _leaves(value: object, kind: str, path: tuple[str, ...]) -> Iterator[tuple[s
     if len(path) > 20:
         raise InvalidValue(f"{kind} {'.'.join(path[:3])}… nests more than 20 levels deep")
     if path and not value:
-        yield ".".join(path), "{}"
+        yield ".".join(path), {}
     for key, inner in value.items():
         if not isinstance(key, str) and (not path or not isinstance(key, (int, float, bool))):
             raise InvalidValue(f"{kind} key must be a string, not {shown(key)}")
@@ -178,9 +178,10 @@ def _leaves(value: object, kind: str, path: tuple[str, ...]) -> Iterator[tuple[s
 def param_text(name: str, value: object) -> tuple[str, str]:
     """Return a param's value as (type, text): what is stored.
 
-    The types are ``int float bool none str json``; lists and tuples become JSON when they hold plain
-    values; anything else is kept as ``str(value)``, without the address in memory that a text like
-    ``<function f at 0x7f…>`` tells: it is another each time.
+    The types are ``int float bool none str json``. Lists, tuples and the arrays and tensors of numpy, torch, jax and
+    pandas become JSON when they hold plain values, whole however long they are: what they print may leave numbers out.
+    Anything else is kept as ``str(value)``, without the address in memory that a text like ``<function f at 0x7f…>``
+    tells: it is another each time. Two values of one text are the same param.
 
     Raises:
         InvalidValue: The text is longer than 65,536 characters or holds NUL or a lone surrogate.
@@ -202,16 +203,50 @@ def param_text(name: str, value: object) -> tuple[str, str]:
         return "int", text
     if isinstance(value, float) or "float" in scalar:
         return "float", repr(float(value))  # type: ignore[arg-type]
-    if isinstance(value, (list, tuple)):
-        _check_depth(what, value, JSON_DEPTH)
-        try:
-            text = json.dumps(value, ensure_ascii=False)
-        except (TypeError, ValueError, RecursionError):
-            return "str", plain_text(what, _ADDRESS.sub("", _text(what, value)))
-        if _LONG_INT.search(text):  # whoever reads it may not be allowed longer ones
-            raise InvalidValue(f"{what} holds an int of {INT_DIGITS:,} digits or more; log it as text")
-        return "json", plain_text(what, text)
+    if isinstance(value, (list, tuple, dict)) or _is_array(value):
+        return _json_text(what, value)
     return "str", plain_text(what, _ADDRESS.sub("", _text(what, value)))
+
+
+def _json_text(what: str, value: object) -> tuple[str, str]:
+    """Return (type, text) of what JSON can hold, when it holds plain values."""
+    plain = _plain_array(what, value) if _is_array(value) else value
+    _check_depth(what, plain, JSON_DEPTH)
+    try:
+        text = json.dumps(plain, ensure_ascii=False, default=lambda inner: _plain_array(what, inner))
+    except InvalidValue:
+        raise
+    except (TypeError, ValueError, RecursionError):
+        return "str", plain_text(what, _ADDRESS.sub("", _text(what, plain)))
+    if _LONG_INT.search(text):  # whoever reads it may not be allowed longer ones
+        raise InvalidValue(f"{what} holds an int of {INT_DIGITS:,} digits or more; log it as text")
+    return "json", plain_text(what, text)
+
+
+def _is_array(value: object) -> bool:
+    """Return whether it is an array, a tensor or a series of any number of elements but one without an axis."""
+    return callable(getattr(value, "tolist", None)) and getattr(value, "shape", ()) != ()
+
+
+def _plain_array(what: str, value: Any) -> Any:
+    """Return an array, or a number of such a library, as the lists and numbers of Python.
+
+    Raises:
+        InvalidValue: It has more elements than any text that is kept.
+        TypeError: It is neither.
+    """
+    if not callable(getattr(value, "tolist", None)):
+        raise TypeError("it is no array")
+    count = math.prod(getattr(value, "shape", ()))
+    if count > TEXT_LIMIT:  # before a list is made of it, which takes many times its memory
+        raise InvalidValue(
+            f"{what} is an array of {count:,} elements, too many for the {TEXT_LIMIT:,} characters that are kept. "
+            "Log it as an artifact, and its shape or a hash of it as the param."
+        )
+    try:
+        return value.tolist()
+    except Exception as error:  # a stranger's tolist may raise anything at all
+        raise TypeError(str(error)) from error
 
 
 def _check_depth(what: str, value: object, left: int) -> None:

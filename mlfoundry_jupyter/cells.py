@@ -92,7 +92,9 @@ class Cells:
                 raise UsageError(f"--client wants a variable that holds a client; {name} {held}")
             return found
         if self._client is None or self._client.settings != settings.resolve():
-            self._client = mlfoundry.get_client()
+            former, self._client = self._client, mlfoundry.get_client()
+            if former is not None:
+                former.close()  # runs and panels that it gave out take hold again when they need it
         return self._client
 
     # -- what IPython tells ----------------------------------------------------------------------

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from mlfoundry import displays
 from mlfoundry.displays import Html
+from mlfoundry.names import SYSTEM_PREFIX
 from mlfoundry.panels import frames
 from mlfoundry.records import RunRecord, RunStatus, Series
 from mlfoundry.system_metrics import catalogue
 
-from . import sketch
+from . import ranking, sketch
 
 POINTS = 400
 LIMIT_BYTES = 48_000
@@ -131,7 +132,10 @@ def _header(record: RunRecord, now: datetime) -> Html:
         f"  {record.owner}/{displays.shortened(record.project_name, 80)}  ·  {took}",
         style="font-size:14px;line-height:1.6",
     )
-    return Html.element("div", first, Html.element("div", _when(record, now), style=_FAINT))
+    parts = [first, Html.element("div", _when(record, now), style=_FAINT)]
+    if record.ended_at is None:
+        parts.append(Html.element("div", _later(record), style=_FAINT))
+    return Html.element("div", *parts)
 
 
 def _when(record: RunRecord, now: datetime) -> str:
@@ -139,6 +143,11 @@ def _when(record: RunRecord, now: datetime) -> str:
     if record.ended_at is None:
         started += f"  ·  as of {_stamp(now)}"
     return f"{started}  ·  run id {record.key.run_id}"
+
+
+def _later(record: RunRecord) -> str:
+    """Return what leads from a picture that grows old to the run as it is now."""
+    return f"%mlfoundry_attach {record.key.run_id} shows it as it is now"
 
 
 def _stamp(at: datetime) -> str:
@@ -170,7 +179,7 @@ def _cut(text: str, width: int, detail: Detail) -> Html:
 
 def _metrics(record: RunRecord, points: Mapping[str, Series], detail: Detail, *, with_lines: bool) -> Html:
     rows: list[list[object]] = []
-    for name in sorted(record.metrics, key=_natural)[: detail.rows]:
+    for name in ranking.charted(record.metrics)[: detail.rows]:
         metric = record.metrics[name]
         numbers = [metric.last, metric.min, metric.max]
         row: list[object] = [(displays.shortened(name, 60), displays.shortened(name, detail.tip))]
@@ -195,10 +204,10 @@ def _charts(
     cells: Sequence[Mapping[str, Any]],
     detail: Detail,
 ) -> list[Html]:
-    """Return the charts of the first metrics by name, then those of the machine."""
+    """Return the charts of the first metrics in the order of the live panel, then those of the machine."""
     charts = []
-    drawn = sorted((series for series in logged if len(series.values) > 1), key=lambda series: _natural(series.name))
-    for series in drawn[: detail.charts]:
+    drawn = {series.name: series for series in logged if len(series.values) > 1}
+    for series in [drawn[name] for name in ranking.charted(drawn)[: detail.charts]]:
         line = sketch.Line(series.steps.astype(np.float64), series.values)
         alt = f"{displays.shortened(series.name, detail.tip)} by step"
         title = [_cut(series.name, 34, detail), f"  {displays.figure(float(series.values[-1]))}"]
@@ -278,14 +287,9 @@ def _summary(values: NDArray[np.float64], unit: str) -> str:
 
 def _short_name(name: str) -> str:
     """Return what tells a series from the others of its chart: ``gpu 1``, ``sent``."""
-    *parents, last = name.removeprefix("system/").split("/")
+    *parents, last = name.removeprefix(SYSTEM_PREFIX).split("/")
     numbered = [f"{before} {number}" for before, number in pairwise(parents) if number.isdecimal()]
     return "".join(numbered) or re.sub(r"_(bytes|bytes_per_s|percent)$", "", last).replace("_", " ")
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Return what sorts names as people do: ``m2`` before ``m10``."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 _CELL_NUMBERS = (("took", "wall_s", displays.span), ("CPU", "cpu_s", displays.span),
@@ -346,6 +350,7 @@ def _run_text(
     lines = [
         displays.plain(f"{displays.status_text(record.status)}  {fqn}  {took}"),
         displays.plain(_when(record, now)),
+        *([_later(record)] if record.ended_at is None else []),
     ]
     if record.error:
         lines.append(f"error: {displays.plain(record.error)}")
@@ -358,7 +363,7 @@ def _run_text(
     if record.metrics:
         rows = [
             [name, *map(displays.figure, (m.last, m.min, m.max, m.last_step, m.count))]
-            for name, m in sorted(record.metrics.items(), key=lambda item: _natural(item[0]))
+            for name, m in ((name, record.metrics[name]) for name in ranking.charted(record.metrics))
         ]
         headers = ["metric", "last", "min", "max", "step", "points"]
         lines += ["", displays.text_table(headers, rows, [False, *[True] * 5])]

@@ -14,7 +14,7 @@ from mlfoundry.displays import Html
 from mlfoundry.records import Collaborator, ProjectRecord, RunRecord, Series
 from mlfoundry.results import SHOWN, CollaboratorList, Comparison, ProjectList
 
-from . import sketch
+from . import ranking, sketch
 from .fallback import Picture, chart
 
 _TEXT = "font-size:13px;line-height:1.5"
@@ -73,7 +73,11 @@ def comparison_picture(compared: Comparison, series: Mapping[str, Mapping[str, S
         series: Points, or an overview of them, by run id and by name of the metric.
     """
     runs = compared.runs[:COMPARED]
-    named = [name for name in compared.metrics if any(_has_course(series.get(run.run_id, {}), name) for run in runs)]
+    named = [
+        name
+        for name in ranking.ranked(compared.metrics)
+        if any(_has_course(series.get(run.run_id, {}), name) for run in runs)
+    ]
     html = Html()
     for charts, rows, points in ((6, 40, POINTS), (4, 24, 40), (2, 12, 30), (1, 6, 20)):
         drawn = [

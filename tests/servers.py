@@ -16,6 +16,7 @@ import uvicorn
 from mlfoundry.folders import make_private
 from mlfoundry.server.app import create_app
 from mlfoundry.server.attempts import FailedAttempts
+from mlfoundry.server.listening import uvicorn_config
 from mlfoundry.store.artifacts import ArtifactFolder
 from mlfoundry.store.database import Database
 from mlfoundry.store.postgres import PostgresDatabase
@@ -33,7 +34,7 @@ class Servers:
     def __init__(self) -> None:
         self._apps: dict[str, App] = {}
         self._port = free_port()
-        config = uvicorn.Config(
+        config = uvicorn_config(
             self._answer, host="127.0.0.1", port=self._port, log_level="error", lifespan="off", interface="asgi3"
         )
         self._server = uvicorn.Server(config)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import displays, suggestions
 from ..errors import InvalidFilter
+from ..names import alike
 from ..records import RunRecord
 from . import documents
 from .layout import STACKED_LEAST, Grid
@@ -86,7 +87,7 @@ def _resolved(field: Field, known: dict[str, set[str]], text: str, position: int
     else:
         everything = {f"{each}.{name}": name for each, names in known.items() for name in sorted(names)}
         written = {name: way for way, name in everything.items()} | {name: name for name in ATTRIBUTES}
-        near = [written[name] for name in suggestions.close(field.name, written)]
+        near = [written[name] for name in alike(field.name, written)]
         message = f"no run of this project has a metric, param, tag or attribute {field.name!r}."
         message = (message + suggestions.sentence(near)).rstrip(".")
     raise InvalidFilter(message, text=text, position=position, length=length)

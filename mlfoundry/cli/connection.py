@@ -52,10 +52,9 @@ def look(settings: Settings) -> Connection:
     found = Connection(settings.tracking_uri)
     log_in = f"Run: mlfoundry login {settings.tracking_uri}"
     try:
-        client = Client(settings)
-        assert isinstance(client.backend, HttpBackend)
-        caller = People(client.backend).whoami()
-        client.close()
+        with Client(settings) as client:
+            assert isinstance(client.backend, HttpBackend)
+            caller = People(client.backend).whoami()
     except NotAuthenticated as error:
         found.answers = settings.api_key is not None
         found.problem = (f"The server takes no key of yours: {error}", log_in)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import displays, suggestions
 from ..errors import NotFound
-from ..names import legal_key
+from ..names import alike, legal_key
 from ..records import SeriesQuery
 from . import documents, layout, output, plot, tables
 
@@ -32,7 +32,7 @@ def read(run: StoredRun, names: Sequence[str]) -> list[Series]:
     for name, series in found.items():
         if not len(series.steps):
             system = run.client.backend.list_keys(run.record.key.project_id, "system")
-            near = suggestions.sentence(suggestions.close(name, [*run.record.metrics, *system]))
+            near = suggestions.sentence(alike(name, [*run.record.metrics, *system]))
             raise NotFound(f"{run.fqn} has no points of a metric {name!r}.{near}")
     return list(found.values())
 

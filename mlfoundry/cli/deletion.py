@@ -43,13 +43,13 @@ def _delete_runs(session: Session, names: tuple[str, ...], *, yes: bool) -> None
     found = {run.run_id: run for run in map(session.client.get_run, names)}  # all of them, before any is deleted
     if not yes:
         output.echo("\n".join(f"  {output.safe(run.fqn)}  {run.run_id}" for run in found.values()))
-        _ask(f"Delete {_count(len(found), 'run')}? `mlfoundry restore` can bring them back.")
+        _ask(f"Delete {output.counted(len(found), 'run')}? `mlfoundry restore` can bring them back.")
     for run in found.values():
         run.delete()
     if session.json:
         output.json_data({"deleted": [{"run_id": run.run_id, "fqn": run.fqn} for run in found.values()]})
         return
-    output.echo(f"{_count(len(found), 'run')} deleted. To bring back:")
+    output.echo(f"{output.counted(len(found), 'run')} deleted. To bring back:")
     for run in found.values():
         output.echo(f"  mlfoundry restore {run.run_id}  # {output.safe(run.fqn)}")
 
@@ -59,7 +59,7 @@ def _delete_project(session: Session, name: str, *, yes: bool) -> None:
     fqn = f"{record.owner}/{record.name}"
     if not yes:
         running = f", {record.running_count} of them still running," if record.running_count else ""
-        runs = _count(record.run_count, "run")
+        runs = output.counted(record.run_count, "run")
         _ask(
             output.safe(f"Delete {fqn} with its {runs}{running} and all their files for good? Nothing brings it back.")
         )
@@ -68,16 +68,12 @@ def _delete_project(session: Session, name: str, *, yes: bool) -> None:
         gone = {"owner": record.owner, "name": record.name, "runs": record.run_count}
         output.json_data({"deleted_project": gone})
     else:
-        output.echo(output.safe(f"{fqn} and its {_count(record.run_count, 'run')} are gone for good."))
+        output.echo(output.safe(f"{fqn} and its {output.counted(record.run_count, 'run')} are gone for good."))
 
 
 def _ask(question: str) -> None:
     if not click.confirm(question):
         raise Refused("nothing was deleted")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 @click.command(cls=StoreCommand)

@@ -293,18 +293,14 @@ def _size(folder: Path) -> int:
 
 def _check(found: Diagnosis, database: Database, bar: output.Progress) -> None:
     """Let SQLite check its file, then read every series of every run."""
-    from ..records import RunKey
-    from ..store import points
+    from ..store import points, runs
 
     remedy = "Restore a backup of the store, or export what can be read: mlfoundry export PROJECT --to FOLDER"
     try:
         for wrong in database.check():
             found.problem(f"SQLite finds the file damaged: {wrong}", remedy)
         with database.read() as tx:
-            # All runs of all users: a check of the bytes goes by no permission.
-            keys = [
-                RunKey(project_id, run_id.hex()) for project_id, run_id in tx.rows("SELECT project_id, run_id FROM run")
-            ]
+            keys = runs.homes(tx)
         bar.length = len(keys)
         for key in keys:
             for wrong in _verified(database, key, points.verify):
@@ -386,7 +382,7 @@ def _looked_at(
 
 def _journal_problem(found: Diagnosis, standing: str, why: Hindrance | None, journals: list[PendingJournal]) -> None:
     size = displays.size(sum(journal.size_bytes for journal in journals))
-    what = f"{_count(len(journals), 'journal')} ({size})"
+    what = f"{output.counted(len(journals), 'journal')} ({size})"
     runs = ", ".join(sorted({journal.run for journal in journals})[:5])
     if standing == "parked":
         reason = why.reason if why else "nothing is in the way of storing it any more"
@@ -397,7 +393,3 @@ def _journal_problem(found: Diagnosis, standing: str, why: Hindrance | None, jou
     else:
         whose = "living processes" if standing == "living" else "processes that are gone"
         found.problem(f"{what} of {whose} cannot be stored: {why.reason} ({runs})", why.whole_remedy())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"

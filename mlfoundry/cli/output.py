@@ -52,6 +52,11 @@ def lines(text: object) -> str:
 # -- text ----------------------------------------------------------------------------------------
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words: ``1 run``, ``2,000 runs``."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
+
+
 def width() -> int | None:
     """Return how many cells a line of standard output has; None where it is no terminal, and nothing is cut."""
     if not sys.stdout.isatty():

@@ -92,7 +92,8 @@ def _target(host: str | None) -> Client:
     from ..login import host_to_log_in_to
     from ..settings import resolve
 
-    return Client(resolve(tracking_uri=host_to_log_in_to(host)))
+    known = host_to_log_in_to(host, source="--to", how="log in with mlfoundry login HOST, or name one with --to, like")
+    return Client(resolve(tracking_uri=known))
 
 
 def _place(name: str | None) -> tuple[str | None, str | None]:
@@ -130,10 +131,10 @@ def _tell(session: Session, record: ProjectRecord, server: str, pushed: Pushed, 
         kept = [{"run": run, "what": list(what)} for run, what in pushed.kept]
         output.json_data({"project": there, "server": server, **counts, "kept": kept, "left_out": left_out})
         return
-    told = f"{_count(pushed.runs, 'run')} pushed"
+    told = f"{output.counted(pushed.runs, 'run')} pushed"
     if pushed.runs:
         size = displays.size(pushed.size_bytes)
-        told += f", with {_count(pushed.points, 'point')} and {_count(pushed.files, 'file')} ({size})"
+        told += f", with {output.counted(pushed.points, 'point')} and {output.counted(pushed.files, 'file')} ({size})"
     if pushed.present:
         told += f"; {pushed.present:,} {'was' if pushed.present == 1 else 'were'} there already"
     output.caption(f"{record.owner}/{record.name} to {there} on {server}: {told}")
@@ -144,11 +145,8 @@ def _tell(session: Session, record: ProjectRecord, server: str, pushed: Pushed, 
         output.echo(output.safe(f"  {run}: {both}; what is there stays"))
     if others and pushed.runs:
         output.echo(
-            f"  {_count(others, 'collaborator')} did not go along: mlfoundry collaborators add, with their names there"
+            f"  {output.counted(others, 'collaborator')} did not go along: mlfoundry collaborators add, with their "
+            "names there"
         )
     for run, reason in pushed.left_out:
         output.warn(f"left out: {run}: {reason}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"

@@ -137,6 +137,7 @@ def _run(session: Session, *, host: str, port: int, hosts: str, proxies: str, pa
     _require_extra()
     from ..server import listening, workers
     from ..server.addresses import Proxies
+    from ..server.app import require_base
     from ..store import places
     from ..tracking.accounts import AccountService
 
@@ -144,6 +145,7 @@ def _run(session: Session, *, host: str, port: int, hosts: str, proxies: str, pa
     artifacts = _artifacts_place(place, given.pop("artifacts"))
     names = workers.known_hosts(host, _listed(hosts))
     Proxies(_listed(proxies))  # one that is none is told before anything begins
+    require_base(given["base_path"])
     database = places.open_database(place, pool_size=1, partitions=partitions)
     try:
         engine = database.describe()["engine"]  # makes or migrates the tables, before anybody is told to come

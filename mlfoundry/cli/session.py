@@ -12,6 +12,7 @@ import click
 
 from .. import suggestions
 from ..errors import InvalidSetting
+from ..names import alike
 from . import output
 
 if TYPE_CHECKING:
@@ -230,5 +231,5 @@ class Family(click.Group):
         except click.UsageError as error:
             if getattr(error, "possibilities", None):  # newer versions of click do it themselves
                 raise
-            near = suggestions.sentence(suggestions.close(args[0], self.list_commands(ctx)))
+            near = suggestions.sentence(alike(args[0], self.list_commands(ctx)))
             raise click.UsageError(f"{error.message}{near}", ctx) from error

@@ -139,13 +139,13 @@ def _tell(session: Session, *, stored: int, left: list[_Left], living: int) -> N
         output.json_data({"stored": stored, "left": [each.document() for each in left], "living": living})
         return
     if stored or not left:
-        output.echo(f"{_count(stored)} stored." if stored else "Nothing was left by dead processes: all is stored.")
+        output.echo(
+            f"{output.counted(stored, 'journal')} stored."
+            if stored
+            else "Nothing was left by dead processes: all is stored."
+        )
     if living:
-        output.echo(f"{_count(living)} of processes that live; they store them themselves.")
+        output.echo(f"{output.counted(living, 'journal')} of processes that live; they store them themselves.")
     for each in left:
         size = displays.size(each.journal.size_bytes)
         output.warn(f"still here: {each.journal.run} ({size}, {each.journal.folder}): {each.reason}")
-
-
-def _count(number: int) -> str:
-    return f"{number} journal{'s' if number != 1 else ''}"

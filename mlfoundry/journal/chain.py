@@ -18,7 +18,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Chain:
     Args:
         root: Folder that holds the journals; made (0700) when missing. None keeps all in memory.
         run_id: The run; with the journal's id it names the folder.
+        others: Where it begins instead when no file can be made in `root`, the better places first.
 
     Attributes:
         on_open: Called when the first segment exists; so in a forked child with the first record.
@@ -56,8 +57,9 @@ class Chain:
         closed: Whether it was given up.
     """
 
-    def __init__(self, root: Path | None, run_id: str) -> None:
+    def __init__(self, root: Path | None, run_id: str, others: Sequence[Path] = ()) -> None:
         self.root = root
+        self._others = tuple(others)
         self._run_id = run_id
         self.on_open: Callable[[Any], None] | None = None
         self._reset()
@@ -145,13 +147,16 @@ class Chain:
         segment = None
         if time.monotonic() >= self._retry_at:
             try:
-                segment = self._new_segment(tail, taken)
+                segment = self._first_segment(taken) if last is None else self._new_segment(tail, taken)
             except OSError as error:
                 if self.finished or self.closed:
                     return True  # a signal handler ended the run meanwhile; `_make_room` says so
                 self._troubled(error)
         if segment is None:
-            segment = Segment(None, base=tail, preamble=b"", room=max(MEMORY_SLOTS, taken) + RESERVED_SLOTS)
+            try:
+                segment = Segment(None, base=tail, preamble=b"", room=max(MEMORY_SLOTS, taken) + RESERVED_SLOTS)
+            except OSError:  # nor is there memory
+                return False
             segment.limit -= RESERVED_SLOTS
         try:
             self._use(segment, tail, last)
@@ -186,6 +191,21 @@ class Chain:
                 error.strerror or error,
             )
         self.trouble = f"{error.strerror or error}: {where}"
+
+    def _first_segment(self, room: int) -> Segment:
+        """Make the first file where that can be done; where it begins a journal stays."""
+        while True:
+            try:
+                return self._new_segment(self.tail, room)
+            except OSError:
+                if not self._others or self._segments:
+                    raise
+                folder, lock_fd = self.folder, self._lock_fd
+                self.folder, self._lock_fd = None, -1
+                self.root, self._others = self._others[0], self._others[1:]
+                if folder is not None:
+                    os.close(lock_fd)
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _new_segment(self, base: int, room: int) -> Segment:
         """Make a file with room for `room` slots from slot `base` on; the folder with the first."""

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,8 @@ _log = logging.getLogger("mlfoundry")
 class Spool:
     """The spooled files of one journal: the bytes, and beside them a JSON that names them.
 
-    The JSON appears last and whole: bytes without one are of a log call that never returned.
+    The JSON appears last and whole: bytes without one are of a log call that never returned. It has the size and the
+    hash of the bytes and a check of itself, so that nothing is stored that a disk has changed.
 
     Args:
         folder: The journal's folder; the spool is made in it with its first file.
@@ -43,8 +45,10 @@ class Spool:
             OSError: There is no room; nothing is kept.
         """
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        # Names sort by time, so that of two files for one path the later is stored last.
-        stem = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        # Names sort in the order of the calls, whatever the clock does: of two files for one path the later is stored
+        # last.
+        number = max([time.time_ns(), *(_number(each) + 1 for each in self._folder.iterdir())])
+        stem = f"{number:020d}-{secrets.token_hex(4)}"
         data, told, part = (self._folder / f"{stem}.{kind}" for kind in ("data", "json", "part"))
         digest, size = hashlib.sha256(), 0
         try:
@@ -55,7 +59,7 @@ class Spool:
                     size += len(block)
                 _settle(file)
             with open(part, "xb", opener=_private) as file:
-                file.write(json.dumps({"path": path}).encode())
+                file.write(_note(path, digest.hexdigest(), size))
                 _settle(file)
             part.rename(told)
         except BaseException:  # an interrupt leaves nothing half-kept either
@@ -73,7 +77,7 @@ class Spool:
         for told in sorted(self._folder.glob("*.json")):
             data = told.with_suffix(".data")
             try:
-                path = _artifact_path(told)
+                path = _read_note(told)[0]
                 _require_readable(data)
             except FileNotFoundError as error:  # gone with its JSON: another thread has stored it
                 if told.exists():
@@ -124,21 +128,51 @@ class Spool:
         return all(are_aside)
 
     @staticmethod
+    def require_unchanged(file: Path) -> None:
+        """Make sure that a file that waits holds what was logged; reads all of it.
+
+        Raises:
+            OSError, InvalidInput: It cannot be read, or holds something else.
+        """
+        _, sha256, size = _read_note(file.with_suffix(".json"))
+        with file.open("rb") as source:
+            if os.fstat(source.fileno()).st_size != size or hashlib.file_digest(source, "sha256").hexdigest() != sha256:
+                raise InvalidInput(f"{file.name} is not as it was written")
+
+    @staticmethod
     def done(file: Path) -> None:
         """Forget a file that is stored."""
         file.with_suffix(".json").unlink(missing_ok=True)
         file.unlink(missing_ok=True)
 
 
-def _artifact_path(told: Path) -> str:
-    _require_readable(told)
+def _number(file: Path) -> int:
+    """Return the number in the name of a file of a spool, -1 for another file."""
+    number = file.name.partition("-")[0]
+    return int(number) if number.isdecimal() and len(number) == 20 else -1
+
+
+def _note(path: object, sha256: str, size: int) -> bytes:
+    told = {"path": path, "sha256": sha256, "size": size}
+    return json.dumps({**told, "check": _check(told)}).encode()
+
+
+def _check(told: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps([told.get("path"), told.get("sha256"), told.get("size")]).encode())
+
+
+def _read_note(file: Path) -> tuple[str, str, int]:
+    """Return artifact path, hash and size of what waits."""
+    _require_readable(file)
     try:
-        content: Any = json.loads(told.read_bytes())
+        content: Any = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{told.name} is no JSON ({error})") from error
+        raise InvalidInput(f"{file.name} is no JSON ({error})") from error
     if not isinstance(content, dict):
-        raise InvalidInput(f"{told.name} holds no JSON object")
-    return legal_path(content.get("path"))
+        raise InvalidInput(f"{file.name} holds no JSON object")
+    if content.get("check") != _check(content):
+        raise InvalidInput(f"{file.name} is not as it was written")
+    return legal_path(content.get("path")), content["sha256"], content["size"]
 
 
 def _require_readable(file: Path) -> None:

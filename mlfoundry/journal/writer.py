@@ -14,7 +14,7 @@ import itertools
 import os
 import struct
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import time_ns
 from typing import Any
@@ -45,6 +45,7 @@ class Journal(Chain):
     Args:
         root: Folder that holds the journals; made (0700) when missing. None keeps all in memory.
         origin: Where the run belongs, as plain JSON; restated in each segment. See `recovery`.
+        others: See `Chain`.
 
     Attributes:
         origin: As given; `become_child` changes its role.
@@ -52,7 +53,7 @@ class Journal(Chain):
         accepted: Number of points taken, without those of system metrics.
     """
 
-    def __init__(self, root: Path | None, origin: dict[str, Any]) -> None:
+    def __init__(self, root: Path | None, origin: dict[str, Any], others: Sequence[Path] = ()) -> None:
         self.origin = origin
         self._metrics = KeySpace(legal_metric_key)
         self._system = KeySpace(lambda name: legal_key("system metric", name))
@@ -61,7 +62,7 @@ class Journal(Chain):
         self.names: dict[int, tuple[str, ...]] = {}
         self.accepted = 0
         self._quiet_from = self._quiet_until = 0  # the stretch of samples at the journal's end
-        super().__init__(root, origin["run_id"])
+        super().__init__(root, origin["run_id"], others)
         _journals.add(self)
 
     def become_child(self) -> None:
@@ -257,15 +258,16 @@ class Journal(Chain):
             out.append(crc32(body, (start + index) & 0xFFFF_FFFF).to_bytes(4, "little") + body)
         return b"".join(out)
 
-    def finish(self, content: Mapping[str, Any]) -> None:
-        """Record the end as a document; what is logged after it raises RunEnded."""
+    def finish(self, content: Mapping[str, Any] | None) -> None:
+        """Record the end as a document, none for a part of a run that goes on; logging after it raises RunEnded."""
         with self._lock:
             if not self.finished:
                 self._make_room_for_end()
                 if self._lost_unsaid:
                     count, self._lost_unsaid = self._lost_unsaid, 0
                     self._say_lost(count)
-                self.write(content)
+                if content is not None:
+                    self.write(content)
                 self.finished = True
                 self._limit = 0
 

@@ -4,6 +4,7 @@ import { button, element, replace } from "./dom.js";
 import { figure } from "./numbers.js";
 import { askBestRun, bestRun, defaultRule, ruleText } from "./best.js";
 import { rankedMetrics, direction } from "./columns.js";
+import { cutInTheMiddle } from "./table_cells.js";
 
 const FATES = { FAILED: "failed", KILLED: "was killed", RUNNING: "still runs" };
 
@@ -12,11 +13,13 @@ export class BestLine {
   constructor(parent, options) {
     this.options = options;
     this.element = element("div", { class: "mlf-best" });
+    // One stop for the Tab key, as toolbars are: the table is near. The arrow keys go on from there.
+    const bar = { class: "mlf-best-bar", role: "toolbar", "aria-label": "the best run", onkeydown: (event) => this._key(event) };
     this._form = element("span", { class: "mlf-best-form" });
     this._form.hidden = true;
     this._text = element("span", { class: "mlf-best-text" });
     this._change = button("rule…", () => this._toggle(), { class: "mlf-button mlf-plain", "aria-expanded": "false" });
-    this.element.append(this._text, this._change, this._form);
+    this.element.append(element("span", bar, this._text, this._change), this._form);
     parent.append(this.element);
   }
 
@@ -25,6 +28,11 @@ export class BestLine {
   }
 
   refresh(rows) {
+    if (this.options.runs.isArriving) {
+      // Which is the best of all cannot be said of some.
+      if (!this._told) this._say(element("span", { class: "mlf-muted" }, "best: as soon as all runs are here"));
+      return;
+    }
     this._rows = rows;
     this._again = null;
     const { runs } = this.options;
@@ -37,7 +45,29 @@ export class BestLine {
     const told = `${JSON.stringify(rule)} ${found?.row} ${found?.value} ${found?.finished} ${found?.other?.row} ${found?.other?.value}`;
     if (told === this._told) return;
     this._told = told;
-    replace(this._text, rule ? this._outcome(rule, found) : "best: choose a metric");
+    this._say(rule ? this._outcome(rule, found) : "best: choose a metric");
+  }
+
+  _say(...parts) {
+    replace(this._text, ...parts);
+    const [first, ...others] = this._stops();
+    first.tabIndex = 0;
+    for (const each of others) each.tabIndex = -1;
+  }
+
+  _stops() {
+    return [...this._text.querySelectorAll("button"), this._change];
+  }
+
+  _key(event) {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const stops = this._stops();
+    const place = stops.indexOf(document.activeElement);
+    const next = stops[(place + step + stops.length) % stops.length];
+    for (const each of stops) each.tabIndex = each === next ? 0 : -1;
+    next.focus();
   }
 
   /** The same where the list has not come whole; `filter` narrows it, `version` says whether it has changed. */
@@ -51,17 +81,17 @@ export class BestLine {
     if (this.element.hidden || told === this._told) return;
     this._told = told;
     if (!rule) {
-      replace(this._text, "best: choose a metric");
+      this._say("best: choose a metric");
       return;
     }
     const isStale = () => this._told !== told;
     try {
       const found = await askBestRun(source, runs, filter, rule);
-      if (!isStale()) replace(this._text, this._outcome(rule, found));
+      if (!isStale()) this._say(this._outcome(rule, found));
     } catch (error) {
       if (isStale()) return;
       this._told = null; // asked again when something changes
-      replace(this._text, element("span", { class: "mlf-muted" }, `best by ${rule.metric}: ${error.message}`));
+      this._say(element("span", { class: "mlf-muted" }, `best by ${rule.metric}: ${error.message}`));
     }
   }
 
@@ -76,8 +106,9 @@ export class BestLine {
 
   _link(row) {
     const { runs, onReveal } = this.options;
-    const name = element("bdi", { class: "mlf-cut-name" }, runs.value(row, "name") ?? "");
-    return button(name, () => onReveal(runs.id(row)), { class: "mlf-link", title: runs.value(row, "name") });
+    const name = runs.value(row, "name") ?? "";
+    const shown = element("span", { class: "mlf-cut" }, cutInTheMiddle(name));
+    return button(shown, () => onReveal(runs.id(row)), { class: "mlf-link", title: name });
   }
 
   _toggle() {

@@ -1,6 +1,7 @@
 // A list of charts to tick, with a search where there are many; below a chart of several series, each of these.
 
 import { button, element, freshId, replace, setText } from "./dom.js";
+import { count } from "./numbers.js";
 
 const SEARCH_FROM = 12;
 
@@ -40,7 +41,7 @@ export class ChartChooser {
     const lines = all.reduce((sum, chart) => sum + chart.lines.length, 0);
     this.toggle.hidden = lines < 2;
     const isAll = shown.length === all.length;
-    setText(this.toggle, isAll ? `all ${all.length} charts` : `${shown.length} of ${all.length} charts`);
+    setText(this.toggle, `${isAll ? "all" : `${shown.length.toLocaleString("en")} of`} ${count(all.length, "chart")}`);
     this._search.hidden = all.length <= SEARCH_FROM;
     const told = all.map((chart) => [chart.key, ...chart.lines.map((line) => line.key)].join("\t")).join("\n");
     if (told !== this._told) this._make(all);

@@ -200,7 +200,8 @@ class CompareView {
   }
 
   _drawLegend(look) {
-    const chips = this.comparison.runs.map((run) => {
+    const isGrey = ({ run_id: id }) => Number(!this._coloured.has(id)); // those with a colour are looked for here
+    const chips = [...this.comparison.runs].sort((left, right) => isGrey(left) - isGrey(right)).map((run) => {
       const isBase = run === look.baseline;
       const choose = button(isBase ? "baseline" : "as baseline", () => this._set({ baseline: run.run_id }), {
         class: "mlf-button mlf-plain mlf-base-button",

@@ -55,17 +55,21 @@ def frame(header: Mapping[str, Any], columns: Sequence[Column]) -> bytes:
     return b"".join([struct.pack("<I", len(text)), text, *parts])
 
 
-def whole_points(run_id: str, logged: Sequence[Series], system: Sequence[Series]) -> bytes:
+def whole_points(
+    run_id: str, logged: Sequence[Series], system: Sequence[Series], *, told: Mapping[str, Any] | None = None
+) -> bytes:
     """Return all that a run has measured so far, or an overview of it.
 
     Args:
         run_id: The run.
         logged: Its metrics.
         system: Its system metrics.
+        told: What the header says besides: as ``total`` how many series of each kind the run has, where these are not
+            all; as ``adds`` that those without points are here already.
     """
     heads = [_series_head(series, is_system=False) for series in logged]
     heads += [_series_head(series, is_system=True) for series in system]
-    header = {"kind": "points", "run": run_id, "whole": True, "series": heads}
+    header = {"kind": "points", "run": run_id, "whole": True, "series": heads, **(told or {})}
     return frame(header, _point_columns([*logged, *system]))
 
 

@@ -4,7 +4,7 @@ import { element, setText } from "./dom.js";
 import { ChartChooser } from "./chart_chooser.js";
 import { LineCharts } from "./charts.js";
 import { ranking } from "./columns.js";
-import { bytes, duration } from "./numbers.js";
+import { bytes, count, duration } from "./numbers.js";
 
 const ranked = ranking();
 
@@ -129,18 +129,20 @@ function costOf(cell) {
 
 /** The inside of the tabs Metrics and System. `kind` is "metrics" or "system". */
 export class ChartsTab {
-  constructor(kind, source, { charts, settings, empty, shownAtFirst }) {
+  constructor(kind, source, { charts, settings, empty, shownAtFirst, points }) {
     this._kind = kind;
     this._source = source;
     this._chartsOf = charts;
     this._settingsOf = settings;
     this._shownAtFirst = shownAtFirst;
+    this._points = points;
     this._key = "";
     this._chooser = new ChartChooser(`choose ${kind === "system" ? "system charts" : "metrics"}`, (keys) =>
       this._choose(keys),
     );
     this._message = element("div", { class: "mlf-error", role: "alert", hidden: true });
     this._empty = element("div", { class: "mlf-empty" }, empty);
+    this._rest = element("p", { class: "mlf-charts-rest mlf-muted", hidden: true });
     this._place = element("div", { class: "mlf-charts-place" });
     this.node = element(
       "div",
@@ -148,6 +150,7 @@ export class ChartsTab {
       this._chooser.node,
       this._message,
       this._empty,
+      this._rest,
       this._place,
     );
     this._view = new LineCharts(this._place, () => source.plotly(), { onError: (error) => this._fail(error) });
@@ -168,6 +171,7 @@ export class ChartsTab {
       { ...settings, now: 0 },
     ]);
     this._empty.hidden = all.length > 0 || !isSettled;
+    this._showRest();
     this._chooser.update(all, shown);
     if (key === this._key) {
       this._view.touch();
@@ -175,6 +179,15 @@ export class ChartsTab {
     }
     this._key = key;
     this._view.show(shown, settings);
+  }
+
+  /** Say where only a part of the series is here, and where the others are. */
+  _showRest() {
+    const isSystem = this._kind === "system";
+    const here = this._points.all().filter((series) => series.system === isSystem).length;
+    const words = restText(here, this._points.totalOf(isSystem), isSystem);
+    this._rest.hidden = !words;
+    setText(this._rest, words);
   }
 
   /** What the charts have cost so far; for those who measure. */
@@ -213,6 +226,15 @@ export class ChartsTab {
     this._message.hidden = false;
     setText(this._message, `The charts cannot be drawn: ${error.message}`);
   }
+}
+
+/** What is said of series that are not here; empty when all are. */
+export function restText(here, total, isSystem) {
+  if (total <= here) return "";
+  const [one, verb] = isSystem ? ["system metric", "get_system_metrics"] : ["metric", "get_metrics"];
+  const details = isSystem ? "" : "Details has the latest values of all; ";
+  const charts = `There are charts of the first ${here.toLocaleString("en")} of ${count(total, one)}, by name.`;
+  return `${charts} ${details}run.${verb}("NAME") reads the points of any.`;
 }
 
 /** The charts of metrics that are shown before anybody chose. */

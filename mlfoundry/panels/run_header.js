@@ -95,7 +95,7 @@ export class RunHeader {
       { class: "mlf-button mlf-plain", "aria-expanded": "false", "aria-controls": id },
     );
     const line = element("span", { class: "mlf-run-error-text", tabindex: 0, role: "group", "aria-label": "error" }, lastStep(run), element("bdi", {}, text));
-    const quiet = this._fate === "LOST" || (run.status === "KILLED" && !run.error) ? "mlf-killed-line" : "mlf-error-line";
+    const quiet = this._fate === "LOST" || run.status === "KILLED" ? "mlf-killed-line" : "mlf-error-line";
     replace(
       this._error,
       element("div", { class: `${quiet} mlf-row` }, line, run.traceback ? toggle : null),

@@ -2,7 +2,7 @@
 
 import { button, codeToCopy, copyButton, element, fateOf, replace, setText, statusWord, tabList } from "./dom.js";
 import { RunColours } from "./colours.js";
-import { duration, elapsed, figure, percent, bytes } from "./numbers.js";
+import { bytes, clock, duration, elapsed, figure, percent } from "./numbers.js";
 import { RunPoints } from "./series.js";
 import { RunHeader, isLive } from "./run_header.js";
 import { ChartsTab, bandsOf, firstMetrics, firstSystem, metricCharts, systemCharts } from "./run_charts.js";
@@ -14,6 +14,8 @@ const TROUBLES = new Set(["offline", "refused", "losing"]);
 const SETTLED_MS = 4000;
 /** A run that has logged nothing for so long, not even of its machine, may be stuck. */
 const SILENT_S = 60;
+/** In a run shorter than this the tracker's share of the time says nothing: to begin a run takes the same in each. */
+const SHARE_FROM_S = 60;
 const STATES = ["paused", "smoothing", "log", "x_axis", "selected_series", "tab"];
 
 /** Show a run in an element; `source` says what it is and hears what a person does. Returns {dispose}. */
@@ -33,10 +35,12 @@ class RunView {
     this._fresh = element("span", { class: "mlf-run-fresh mlf-muted", hidden: true });
     this._health = element("div", { class: "mlf-run-health" });
     this._said = element("div", { class: "mlf-sr", role: "status" });
+    this._goneLine = element("div", { class: "mlf-run-gone", role: "status", hidden: true });
     this._whole = element(
       "div",
       { class: "mlf-run-whole", hidden: true },
       this._header.node,
+      this._goneLine,
       element("div", { class: "mlf-run-bar" }, this._tabs.list, this._controls),
       this._tabs.panels,
       this._health,
@@ -76,17 +80,14 @@ class RunView {
 
   _makeTabs() {
     const about = () => ({ place: this._place, cross: this._cross() });
-    const line = element(
-      "div",
-      {},
-      "No metrics yet. Log some:",
-      codeToCopy('run.log_metrics({"loss": loss}, step=step)'),
-    );
+    this._none = element("span", {});
+    const line = element("div", {}, this._none, codeToCopy('run.log_metrics({"loss": loss}, step=step)'));
     this._metrics = new ChartsTab("metrics", this._source, {
       charts: () => metricCharts(this._points, about()),
       settings: () => this._settings("metrics"),
       empty: line,
       shownAtFirst: firstMetrics,
+      points: this._points,
     });
     const none = element(
       "div",
@@ -100,6 +101,7 @@ class RunView {
       settings: () => this._settings("system"),
       empty: none,
       shownAtFirst: firstSystem,
+      points: this._points,
     });
     this._cells = new CellsTab();
     this._about = new AboutTab(this._source, this._points);
@@ -161,6 +163,7 @@ class RunView {
   // -- what comes ----------------------------------------------------------------------------------
 
   _hear(message) {
+    if (this._isGone && message.kind !== "gone") this._takeBack();
     const takers = {
       run: () => this._takeRun(message.run),
       points: () => this._takePoints(message),
@@ -231,8 +234,23 @@ class RunView {
     );
   }
 
+  /** Nobody tells any more how the run goes on: its clock stands, and a run that went on may have ended since. */
   _takeGone() {
-    setText(this._said, "the kernel is gone; what you see is the last state");
+    this._isGone = true;
+    const run = this._run;
+    const isOpen = run && isLive(run.status);
+    const last = Number.isFinite(this._points.newest) ? `, of ${clock(this._points.newest)}` : "";
+    const how = isOpen ? [" See how the run is now:", codeToCopy(`%mlfoundry_attach ${run.run_id}`)] : [];
+    this._goneLine.classList.toggle("mlf-killed-line", Boolean(isOpen));
+    replace(this._goneLine, element("span", {}, `The kernel is gone; this is the last state${last}.`), how);
+    this._goneLine.hidden = false;
+    this._show();
+    this._showFresh();
+  }
+
+  _takeBack() {
+    this._isGone = false;
+    this._goneLine.hidden = true;
   }
 
   _settle() {
@@ -269,6 +287,7 @@ class RunView {
     if (name !== this._tabs.selected) this._tabs.select(name);
     this._showControls();
     if (!this._run) return;
+    setText(this._none, isLive(this._run.status) ? "No metrics yet. Log some:" : "This run logged no metrics. A run logs them so:");
     const cells = this._run.cells ?? [];
     this._tabs.setTitle("cells", cells.length ? `Cells ${figure(cells.length)}` : "Cells");
     if (this._tabs.selected === "cells") this._cells.update(cells);
@@ -292,14 +311,14 @@ class RunView {
     this._time.setAttribute("aria-pressed", String(isTime));
     this._log.setAttribute("aria-pressed", String(Boolean(get("log"))));
     const isPaused = Boolean(get("paused"));
-    this._pause.hidden = !this._run || !isLive(this._run.status);
+    this._pause.hidden = this._isGone || !this._run || !isLive(this._run.status);
     this._pause.setAttribute("aria-pressed", String(isPaused));
     this._pause.setAttribute("aria-label", "pause the charts");
     setText(this._pause, isPaused ? "▶ paused" : "❚❚");
   }
 
   _tick() {
-    if (document.hidden) return;
+    if (document.hidden || this._isGone) return;
     this._header.tick();
     this._showFresh();
   }
@@ -307,7 +326,7 @@ class RunView {
   /** Say how old the newest point of a run that lives is: a curve that stands still does not tell why. */
   _showFresh() {
     const { run, newest } = { run: this._run, newest: this._points.newest };
-    this._fresh.hidden = !run || !isLive(run.status) || !Number.isFinite(newest);
+    this._fresh.hidden = this._isGone || !run || !isLive(run.status) || !Number.isFinite(newest);
     if (this._fresh.hidden) return;
     const age = Math.max(0, this._source.now() - newest);
     const isSilent = age > SILENT_S;
@@ -324,7 +343,8 @@ function wordsOf(health, run, now) {
   words.push(health.lost > 0 ? `${figure(health.lost)} lost` : "nothing refused");
   const seconds = (run.ended_at ?? now) - run.started_at;
   if (Number.isFinite(health.tracker_cpu_s) && seconds > 0) {
-    words.push(`tracker ${percent((100 * health.tracker_cpu_s) / seconds)} % CPU`);
+    const share = `${percent((100 * health.tracker_cpu_s) / seconds)} %`;
+    words.push(`tracker ${seconds < SHARE_FROM_S ? `${duration(health.tracker_cpu_s)} of` : share} CPU`);
     if (health.tracker_cpu_s > 60) words.push(duration(health.tracker_cpu_s));
   }
   return words;

@@ -104,6 +104,13 @@ export class RunPoints {
     this._order = [];
     this.version = 0;
     this.shape = 0;
+    this.total = null;
+  }
+
+  /** How many logged series (of the machine: `system`) the run has, of which not all may be here. */
+  totalOf(system) {
+    const here = this._order.filter((series) => series.system === system).length;
+    return Math.max(here, this.total?.[system ? "system" : "logged"] ?? 0);
   }
 
   /** When the newest point was logged, in seconds since 1970; -Infinity without one. */
@@ -133,6 +140,7 @@ export class RunPoints {
 
   _takeWhole(header, columns) {
     let start = 0;
+    this.total = header.total ?? null;
     this._order = header.series.map((told) => {
       const known = this._byName.get(key(told.name, told.system));
       const series = known ?? new Series(told);

@@ -6,6 +6,7 @@ import { fitWidths } from "./table_cells.js";
 const FITTED_ROWS = 200;
 const LEAST_PARAMS = 2;
 const LEAST_METRICS = 1;
+const WORD = 58; // of a state, beside its sign
 const BESIDE = 48; // the boxes to tick, the scrollbar and the border
 
 export class ShownColumns {
@@ -80,13 +81,14 @@ export class ShownColumns {
   }
 
   _wished() {
-    if (!this.isChosen) return this._withinRoom(this._fitted(this._firstKeys().map((key) => this._column(key))));
+    if (!this.isChosen) return this._inWords(this._withinRoom(this._fitted(this._firstKeys().map((key) => this._column(key)))));
     const chosen = this.options.source.get("columns");
     return this._fitted(chosen.map((entry) => (Array.isArray(entry) ? this._column(...entry) : this._column(entry))));
   }
 
   _column(key, width) {
-    const column = this.list.find((each) => each.key === key) ?? describe(key, this.options.runs);
+    const known = this.list.find((each) => each.key === key && each.kind !== "status"); // that has a word or none
+    const column = known ?? describe(key, this.options.runs);
     return width ? { ...column, width, isSized: true } : column;
   }
 
@@ -107,6 +109,13 @@ export class ShownColumns {
       while (room > 0 && width() > room && shown.filter(isSpare).length > least) shown.splice(shown.findLastIndex(isSpare), 1);
     }
     return shown;
+  }
+
+  /** The state as a word beside its sign, where all columns leave room for it. */
+  _inWords(columns) {
+    const room = this.options.node.clientWidth - BESIDE - columns.reduce((sum, { width }) => sum + width, 0);
+    if (room < WORD) return columns;
+    return columns.map((column) => (column.kind === "status" ? { ...column, width: column.width + WORD } : column));
   }
 
   _fitted(columns) {

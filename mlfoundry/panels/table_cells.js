@@ -11,12 +11,13 @@ const ONE_EACH = /^[\x20-\x7e]*$/;
 const CELL_PADDING = 20;
 const SORT_MARK = 11;
 const SLACK = 2;
+const WORD_FROM = 80;
 const segmenter = new Intl.Segmenter();
 
 /** Draw a value into a cell. `other(key)` gives the row's other values. */
 export function drawCell(cell, column, value, other, table) {
   setClass(cell, "mlf-waits", false);
-  if (column.kind === "status") drawStatus(cell, value, other("error"));
+  if (column.kind === "status") drawStatus(cell, value, other("error"), column.width < WORD_FROM);
   else if (column.kind === "name") drawName(cell, value ?? "", other, table);
   else drawText(cell, shortText(column, value, other, table.options.now()), value === undefined);
 }
@@ -100,11 +101,12 @@ function drawText(cell, text, isAbsent) {
   setClass(cell, "mlf-absent", isAbsent);
 }
 
-function drawStatus(cell, status, error) {
+function drawStatus(cell, status, error, compact) {
   const fate = fateOf(status, error);
-  if (cell.mlfShown === fate) return;
-  cell.mlfShown = fate;
-  cell.replaceChildren(statusMark(fate, { compact: true }));
+  const shown = `${fate} ${compact}`;
+  if (cell.mlfShown === shown) return;
+  cell.mlfShown = shown;
+  cell.replaceChildren(statusMark(fate, { compact }));
 }
 
 function drawName(cell, name, other, table) {

@@ -13,6 +13,7 @@ from ..documents import CARRYING
 from ..errors import BackendUnavailable, InvalidInput, JournalGap, JournalReplaced, NotFound
 from ..names import SYSTEM_PREFIX
 from ..records import (
+    LEAST_POINTS,
     ArtifactRecord,
     NewRun,
     ProjectRecord,
@@ -34,7 +35,6 @@ from .journal import Beginning, CarriedJournal, content_of
 
 PAGE = 1000
 TRIES = 6
-LEAST_POINTS = 4  # that a question for thinned points may ask for
 
 Answer = TypeVar("Answer")
 _random = random.Random()  # one's own: the program's random numbers stay as they would be without us

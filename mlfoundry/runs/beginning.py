@@ -11,6 +11,7 @@ from ..journal import Journal
 from ..records import NewRun, RunKey, RunRecord, RunStatus
 from ..shipping import recovery
 from ..shipping import shipper as shippers
+from . import own_runs
 from .run import Run
 
 if TYPE_CHECKING:
@@ -25,20 +26,22 @@ def begin(client: Client, new: NewRun) -> Run:
     The journal is opened first: a process that dies in between leaves no run without one.
     """
     journal = _journal(client, new, role="owner")
-    journal.open()
+    made: bool | None = None
     try:
-        record = client.backend.create_run(new)
-        made = True
-        journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
-    except BackendUnavailable:
-        record, made = _offline(client, new), False
-    except BaseException as error:  # also an interrupt: no journal stays open without a run
-        # What failed left no run; after an interrupt there may be one, which recovery then ends.
-        journal.close(settled=isinstance(error, Exception))
+        journal.open()
+        try:
+            record = client.backend.create_run(new)
+            made = True
+            journal.origin.update(project_id=record.key.project_id, run_name=record.run_name)
+        except BackendUnavailable:
+            record, made = _offline(client, new), False
+        project_id = record.key.project_id if made else None
+        journal.write({"kind": "created", "project_id": project_id, "run_name": record.run_name})
+        return _opened(client, record, journal, new, owns_end=True, made=made)
+    except BaseException as error:
+        # What was refused left no run; after an interrupt there may be one, which recovery then ends.
+        _give_up(journal, is_empty=made is None and isinstance(error, Exception))
         raise
-    project_id = record.key.project_id if made else None
-    journal.write({"kind": "created", "project_id": project_id, "run_name": record.run_name})
-    return _opened(client, record, journal, new, owns_end=True, made=made)
 
 
 def join(client: Client, record: RunRecord) -> Run:
@@ -54,23 +57,41 @@ def join(client: Client, record: RunRecord) -> Run:
     )
     journal = _journal(client, new, role="member")
     journal.origin["project_id"] = record.key.project_id
-    journal.open()
-    run = _opened(client, record, journal, new, owns_end=False, made=True)
+    try:
+        journal.open()
+        run = _opened(client, record, journal, new, owns_end=False, made=True)
+    except BaseException:
+        _give_up(journal, is_empty=True)
+        raise
     run._params = {name: values.param_text(name, value)[1] for name, value in record.params.items()}
     return run
 
 
 def _journal(client: Client, new: NewRun, role: str) -> Journal:
-    root = folders.make_one_of(client.settings.journal_roots())
+    roots = client.settings.journal_roots()
+    root = folders.make_one_of(roots)
     backend = client.backend
     origin = recovery.origin(new, user=backend.user_if_known, uri=backend.uri, role=role, pid=os.getpid())
-    return Journal(root, origin)
+    others = [] if root is None else roots[roots.index(root) + 1 :]  # should the disk of the first be full
+    return Journal(root, origin, others)
 
 
 def _opened(client: Client, record: RunRecord, journal: Journal, new: NewRun, *, owns_end: bool, made: bool) -> Run:
     run = Run(client, record, journal, new, owns_end=owns_end, made=made)
     shippers.shipper().watch(client.backend, client.settings.journal_roots())
     return run
+
+
+def _give_up(journal: Journal, *, is_empty: bool) -> None:
+    """Leave no journal open for a run that nobody has a handle of: it would be RUNNING while this process lives."""
+    opened = next((run for run in own_runs.open_runs() if run._journal is journal), None)
+    if opened is not None and opened._shipment is not None:
+        shippers.shipper().add(opened._shipment)  # the interrupt may have come before that
+        opened._end(RunStatus.KILLED, error="", timeout_s=0.0)
+        return
+    if opened is not None:
+        own_runs.leave(opened)
+    journal.close(settled=is_empty)
 
 
 def _offline(client: Client, new: NewRun) -> RunRecord:

@@ -78,10 +78,10 @@ class Run(StoredRun):
         self._started = endings.steady_us()
         self._pid = os.getpid()
         self._shipment: Shipment | None = None
+        own_runs.enter(self)  # first: whatever interrupts what follows finds the run there, and ends it
         journal.on_open = self._ship
         if journal.folder is not None or journal.trouble is not None:
             self._ship(journal, fresh=True)
-        own_runs.enter(self)
 
     def _ship(self, journal: Journal, *, fresh: bool = True) -> None:
         """Hand the journal to this process's shipper."""
@@ -136,6 +136,7 @@ class Run(StoredRun):
 
         Args:
             params: A mapping, an ``argparse.Namespace`` or a dataclass's instance; nested ones are joined with dots.
+                What comes back of each value is told by `StoredRun.get_params`.
 
         Raises:
             ParamChanged: A param has another value already; nothing of the call is recorded.
@@ -337,6 +338,8 @@ class Run(StoredRun):
             content = {"kind": "end", "status": status.value, "error": error, "elapsed_us": elapsed_us}
             self._journal.finish(content)
             self._record = endings.ended_record(self._record, status, error, elapsed_us)
+        else:
+            self._journal.finish(None)  # a thread that is inside of a log call is either before this or refused
         shipment = self._shipment
         if shipment is None:
             self._journal.close(settled=True)

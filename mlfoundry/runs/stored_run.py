@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import displays, suggestions, values
 from ..errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly, shown
-from ..names import legal_key, legal_name, legal_path
-from ..records import ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
+from ..names import alike, legal_key, legal_name, legal_path
+from ..records import LEAST_POINTS, ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
 from ..results import ArtifactList, SeriesTable
 from .downloads import are_one_file, download
 
@@ -78,8 +78,8 @@ class StoredRun:
 
     @property
     def status(self) -> RunStatus:
-        """Where the run stands now; asks the store while it is RUNNING."""
-        if self._record.status is RunStatus.RUNNING:
+        """Where the run stands now; asks the store until it has ended (a run that was given up may come back)."""
+        if not self._record.has_ended:
             self.refresh()
         return self._record.status
 
@@ -125,7 +125,11 @@ class StoredRun:
     # -- what was logged -------------------------------------------------------------------------
 
     def get_params(self) -> dict[str, Any]:
-        """Return the params, typed as they were logged."""
+        """Return the params.
+
+        None, bools, ints, floats and text come back as they were logged; numbers of numpy, torch and the like as the
+        Python number of that value; lists as lists, and so do tuples, arrays and tensors. Anything else is its text.
+        """
         return dict(self._fresh().params)
 
     def get_tags(self) -> dict[str, str]:
@@ -159,7 +163,9 @@ class StoredRun:
 
     def _series(self, names: tuple[str, ...], *, system: bool, max_points: int | None) -> SeriesTable:
         if max_points is not None and not _is_whole(max_points):
-            raise InvalidInput(f"max_points is {shown(max_points)}; give at least 4, or None for all points")
+            raise InvalidInput(
+                f"max_points is {shown(max_points)}; give at least {LEAST_POINTS}, or None for all points"
+            )
         asked = tuple(legal_key("metric key", name) for name in names) or None
         self._settle()
         query = SeriesQuery(self._record.key, asked, system=system, max_points=max_points)
@@ -174,11 +180,9 @@ class StoredRun:
         if (self.run_id, name) in _hinted:
             return
         _hinted.add((self.run_id, name))
-        query = SeriesQuery(self._record.key, system=None, max_points=4)
+        query = SeriesQuery(self._record.key, system=None, max_points=LEAST_POINTS)
         known = [series.name for series in self.client.backend.read_series(query)]
-        ends = [each for each in known if each.casefold().endswith(f"/{name.casefold()}")]
-        near = dict.fromkeys([*suggestions.close(name, known), *ends[: suggestions.NEAR]])
-        if near:
+        if near := alike(name, known):
             _log.warning("%s has no points of a metric %r.%s", self.fqn, name, suggestions.sentence(near))
 
     def _settle(self) -> None:
@@ -326,7 +330,7 @@ class StoredRun:
                 f"client.join_run({self.run_id!r})."
             )
         known = [each for each in dir(type(self)) if not each.startswith("_")]
-        close = [] if name.startswith("_") else suggestions.close(name, [*known, *_LOGGING])
+        close = [] if name.startswith("_") else alike(name, [*known, *_LOGGING])
         if close and close[0] in _LOGGING and close[0] not in known:
             return getattr(self, close[0])  # says that this handle reads
         hint = f"; did you mean {close[0]}?" if close else ""

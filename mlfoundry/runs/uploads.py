@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from .. import values
-from ..errors import BackendUnavailable, InvalidInput, shown
+from ..errors import BackendUnavailable, InvalidInput, TooLarge, shown
 from ..journal.spool import Spool
 from ..names import legal_path
 from ..records import ArtifactRecord, RunKey
@@ -102,7 +102,7 @@ class Uploads:
         if run is not None and not self._are_waiting():
             try:
                 return self._backend.put_artifact(run, path, source)
-            except (BackendUnavailable, *NOT_TAKEN) as error:
+            except (BackendUnavailable, TooLarge, *NOT_TAKEN) as error:
                 self.trouble, self.is_refused = str(error), not isinstance(error, BackendUnavailable)
                 _log.warning("The artifact %s is kept beside the journal until it can be stored: %s", path, error)
         return self._keep(path, source)

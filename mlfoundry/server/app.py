@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -26,7 +26,7 @@ from ..tracking.sessions import SessionService
 from ..wire import errors as wire_errors
 from ..wire.errors import problem_json
 from .attempts import FailedAttempts
-from .base_path import BasePath
+from .base_path import BasePath, require_free
 from .context import Services
 from .context import answer as json_answer
 from .dashboard import add_dashboard, error_page
@@ -44,7 +44,7 @@ from .limits import (
     Turns,
 )
 from .metrics import ServerMetrics
-from .policy import refuse_undeclared
+from .policy import Needs, needs, refuse_undeclared, routes_of
 from .routes import artifacts, data, health, people, projects, runs
 
 RETRY_AFTER_S = 2.0
@@ -75,6 +75,7 @@ def create_app(
 
     Raises:
         RuntimeError: A route does not declare who may use it.
+        InvalidSetting: The base path begins as a route does.
     """
     # Where one person alone comes in, no users are kept that a collaborator could be one of, and processes die on this
     # machine, which sees it.
@@ -104,9 +105,8 @@ def create_app(
     app.state.attempts = FailedAttempts()
     app.state.place = None  # told to people where it is their own machine's
     app.state.turns = Turns()
-    for room in (health, projects, runs, data, artifacts, people):
-        app.router.routes += room.router.routes
-    add_dashboard(app)
+    _add_routes(app)
+    require_free(base_path, _paths(app))
     app.openapi = describe(app)  # type: ignore[method-assign]
     _declare_openapi(app)
     _answer_errors(app)
@@ -120,6 +120,23 @@ def create_app(
     return app
 
 
+def require_base(base_path: str) -> None:
+    """Refuse a base path that `create_app` would, before there is a database. Raises InvalidSetting."""
+    app = FastAPI(openapi_url=DESCRIPTION_PATH, docs_url=None, redoc_url=None)
+    _add_routes(app)
+    require_free(base_path, _paths(app))
+
+
+def _add_routes(app: FastAPI) -> None:
+    for room in (health, projects, runs, data, artifacts, people):
+        app.router.routes += room.router.routes
+    add_dashboard(app)
+
+
+def _paths(app: FastAPI) -> Iterator[str]:
+    return (str(getattr(route, "path", "/")) for route in routes_of(app))
+
+
 def _limit_bytes(path: str) -> int:
     """Return how large a body may be; those without a key send the least."""
     if not path.startswith("/api/"):
@@ -131,8 +148,6 @@ def _limit_bytes(path: str) -> int:
 
 def _declare_openapi(app: FastAPI) -> None:
     """Give the description of the interface a policy as well: it tells nothing that the documentation does not."""
-    from .policy import Needs, needs, routes_of
-
     for route in routes_of(app):
         if getattr(route, "path", "") == app.openapi_url:
             needs(Needs.NOTHING)(route.endpoint)  # type: ignore[attr-defined]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
+
+from ..errors import InvalidSetting
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -32,3 +34,26 @@ class BasePath:
                 path = self._path + path
             scope = {**scope, "root_path": self._path, "path": path}
         await self._app(scope, receive, send)
+
+
+def path_below(scope: Message) -> str:
+    """Return the path of a request as the routes have it, without the base."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+def require_free(base_path: str, paths: Iterable[str]) -> None:
+    """Refuse a base that begins as a route does: with the base taken off by a proxy, or not, it could be either.
+
+    Args:
+        base_path: The base; empty for none.
+        paths: The paths of all routes.
+
+    Raises:
+        InvalidSetting: The first part of the base is one of ours.
+    """
+    taken = {path.split("/")[1] for path in paths} - {""}
+    if base_path and base_path.split("/")[1] in taken:
+        raise InvalidSetting(
+            f"the base path is {base_path!r}, and the server's own addresses begin with it; give another, like "
+            f"/mlfoundry, that begins with none of {', '.join(sorted(taken))}"
+        )

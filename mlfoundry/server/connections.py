@@ -1,7 +1,8 @@
-"""Connections that cost more than they are worth: those that never ask anything, and too many from one address.
+"""Connections that cost more than they are worth: those that never ask anything, or too much, and too many of them.
 
-uvicorn waits for ever for the head of a request. This is its protocol with a deadline for that, with a bound on how
-many connections one address has, and with the kernel's help against peers that stop taking their answer.
+uvicorn waits for ever for the head of a request, and takes heads of any size and any number of requests before the
+first of them is answered. This is its protocol with a bound on each, with one on how many connections an address has,
+and with the kernel's help against peers that stop taking their answer.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..wire.errors import problem_json
 from . import envelope
@@ -28,16 +29,20 @@ UNTAKEN_S = 90
 _log = logging.getLogger("mlfoundry.server")
 
 
-class BoundedHttp(H11Protocol):
+class BoundedHttp(HttpToolsProtocol):
     """What ``uvicorn.Config(http=…)`` takes.
 
     Attributes:
         head_s: Within which time the head of a request must have come: from the connection, or from its first byte.
+        head_bytes: How much of a request may come that is not its body, head and trailers, before it is whole.
+        ahead: How many requests may wait on one connection for the answer to the one before them.
         per_address: How many connections an address may have at once with one worker. Addresses whose word is taken
             for where requests come from (``forwarded_allow_ips``) may have any number: they bring those of others.
     """
 
     head_s: ClassVar[float] = 15.0
+    head_bytes: ClassVar[int] = 64 * 1024
+    ahead: ClassVar[int] = 8
     per_address: ClassVar[int] = 256
     _counts: ClassVar[Counter[str]] = Counter()
 
@@ -45,6 +50,8 @@ class BoundedHttp(H11Protocol):
         super().__init__(config, *words, **named)
         self._deadline: asyncio.TimerHandle | None = None
         self._address = ""
+        self._is_head = True
+        self._unfinished_bytes = 0  # since something of a request was whole
         given = config.forwarded_allow_ips if config.proxy_headers else []
         self._proxies = known_proxies(tuple(given.split(",") if isinstance(given, str) else given))
 
@@ -70,11 +77,36 @@ class BoundedHttp(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; the head must be whole in time, whatever there is of it."""
+        self._unfinished_bytes += len(data)
         super().data_received(data)
+        if self._unfinished_bytes > self.head_bytes and not self.transport.is_closing():
+            self.send_400_response(f"its head has more than {self.head_bytes:,} bytes")
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_waiting()
         elif self._deadline is None:
             self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._is_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what follows a body is none, and nobody has asked for it."""
+        if self._is_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer a request, unless too many wait for their answer already."""
+        self._is_head, self._unfinished_bytes = False, 0
+        if len(self.pipeline) >= self.ahead:
+            raise ValueError("too many requests wait on one connection")  # the parser stops, and uvicorn hangs up
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body, which `limits` bounds."""
+        self._unfinished_bytes = 0
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP; no application sees it, so that what all answers have is given to it here."""

@@ -12,12 +12,12 @@ from pydantic import Field
 
 from ..names import KEY_LIMIT, NAME_LIMIT, PATH_LIMIT
 from ..query.tokens import MAX_TEXT
-from ..records import PAGE_LIMIT, Permission
+from ..records import LEAST_POINTS, PAGE_LIMIT, Permission
 from ..store.keys import KINDS
 from ..store.parts import SIZE_LIMIT_BYTES
 from ..store.search import NAMES_LIMIT
 from ..tracking.accounts import LABEL_LIMIT
-from ..tracking.reading import LEAST_POINTS, SERIES_LIMIT
+from ..tracking.reading import SERIES_LIMIT
 from ..values import TEXT_LIMIT
 
 _ID: dict[str, Any] = {"minimum": 0, "exclusiveMaximum": 1 << 63}

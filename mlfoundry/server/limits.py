@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import BackendUnavailable
 from .addresses import home_of
+from .base_path import path_below
 from .envelope import Message, Receive, Send, refuse
 
 LOGIN_LIMIT_BYTES = 4096  # also for who has no key
@@ -112,7 +113,7 @@ class RequestLimits:
 
     Args:
         app: The application.
-        limit_bytes: Gives the limit of a path.
+        limit_bytes: Gives the limit of a path of a route.
         bodies: What callers have under way.
         pause_s: How long a body may not go on arriving, and a start that it has before it must keep up a least rate.
         answer_pause_s: How long a client may not take anything of its answer.
@@ -138,7 +139,7 @@ class RequestLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limit_bytes(scope["path"])
+        limit = self._limit_bytes(path_below(scope))
         told = dict(scope["headers"]).get(b"content-length", b"0")
         if not told.isdigit() or len(told) > 18 or int(told) > limit:
             await _refuse(scope, send, 413, "TooLarge", _too_large(limit))

@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from .. import forks
@@ -42,6 +41,7 @@ class Lane:
         shipments: What is on its way.
         away_since: Since when the backend cannot be reached, by a clock that never jumps; None while it can.
         sending: The thread that sends files, None before the first.
+        has_thread: Whether it has a thread of its own; `run` is its body.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Lane:
         self.shipments: list[Shipment] = []
         self.away_since: float | None = None
         self.sending: threading.Thread | None = None
+        self.has_thread = False
         self._shipping_s = self._sending_s = 0.0
         self._changed = changed
         self._stopping = stopping
@@ -119,30 +120,37 @@ class Lane:
 
             from ..store import points  # noqa: F401
         while not self._stopping.is_set():
-            began = time.thread_time()
-            try:
-                self._round_began = time.monotonic()
-                self._round()
-            except Exception:  # the thread must outlive any round
-                _log.warning("shipping was disturbed and goes on", exc_info=True)
-            self._round_began = None
-            with self._changed:
-                self.shipments = [shipment for shipment in self.shipments if not shipment.done.is_set()]
-                self._changed.notify_all()
-            if any(shipment.has_more for shipment in self.shipments):
-                self._now.set()
-            self._begin_sending()
-            self._shipping_s += time.thread_time() - began
+            self.turn()
             self._now.wait(self._pause_s)
             self._now.clear()
+
+    def turn(self) -> None:
+        """Ship once all that is due; called by the lane's thread, or by whoever waits when it has none."""
+        began = time.thread_time()
+        try:
+            self._round_began = time.monotonic()
+            self._round()
+        except Exception:  # the thread must outlive any round
+            _log.warning("shipping was disturbed and goes on", exc_info=True)
+        self._round_began = None
+        with self._changed:
+            self.shipments = [shipment for shipment in self.shipments if not shipment.done.is_set()]
+            self._changed.notify_all()
+        if any(shipment.has_more for shipment in self.shipments):
+            self._now.set()
+        self._begin_sending()
+        self._shipping_s += time.thread_time() - began
 
     def _begin_sending(self) -> None:
         """Begin the thread that sends files when there are some, unless it is at work."""
         is_idle = self.sending is None or not self.sending.is_alive()
         if is_idle and self.away_since is None and self._files_due() and not self._stopping.is_set():
             thread = threading.Thread(target=self._send_files, name="mlfoundry-files", daemon=True)
-            with suppress(RuntimeError):  # the interpreter is ending
+            try:
                 thread.start()
+            except RuntimeError:  # the interpreter is ending, and begins no thread any more
+                self._send_files()
+            else:
                 self.sending = thread
 
     def _files_due(self) -> list[Shipment]:

@@ -256,8 +256,11 @@ class Shipment:
         assert run is not None
         for path, file in self._waiting_files():
             try:
+                Spool.require_unchanged(file)
                 with file.open("rb") as source:
                     self.backend.put_artifact(run, path, source)
+            except TooLarge:  # a proxy's limit, which can be raised
+                raise
             except InvalidInput as error:  # it can never be stored, and must not hold up the others
                 Spool(file.parent.parent).set_aside(file, str(error))
             else:

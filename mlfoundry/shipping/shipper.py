@@ -28,6 +28,7 @@ SYNC_S = 0.8
 SWEEP_S = 5.0
 # What begins beside a program that makes a run (imports above all) takes the interpreter from it for 5 ms at a time.
 BEGIN_LATER_S = 0.02
+LATE_PAUSE_S = 0.05
 
 _log = logging.getLogger("mlfoundry")
 
@@ -42,6 +43,7 @@ class Shipper:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._later: list[Callable[[], object]] = []
+        self._is_late = False  # no thread can begin any more
         self._syncing_s = 0.0
         self._heard: dict[str, threading.Thread] = {}
 
@@ -51,9 +53,11 @@ class Shipper:
         return self._syncing_s + sum(lane.cpu_s for lane in list(self._lanes.values()))
 
     def add(self, shipment: Shipment) -> None:
-        """Take a journal in; begin the threads with the first."""
+        """Take a journal in, unless it is in; begin the threads with the first."""
         with self._changed:
-            self._lane(shipment.backend).shipments.append(shipment)
+            shipments = self._lane(shipment.backend).shipments
+            if shipment not in shipments:
+                shipments.append(shipment)
         self._begin()
 
     def watch(self, backend: Backend, roots: list[Path]) -> None:
@@ -66,7 +70,7 @@ class Shipper:
         if backend.uri not in self._lanes:
             lane = Lane(backend.uri, self._changed, self._stopping, pause_s=SHIP_S, sweep_s=SWEEP_S)
             self._lanes[backend.uri] = lane
-            self._later.append(lambda: self._start("mlfoundry-shipper", lane.run))
+            self._later.append(lambda: self._start_lane(lane))
             self._wanted.set()
         return self._lanes[backend.uri]
 
@@ -86,13 +90,22 @@ class Shipper:
             if not self._threads and not self._stopping.is_set():
                 self._start("mlfoundry-disk", self._disk)
 
-    def _start(self, name: str, body: Callable[[], None]) -> None:
+    def _start_lane(self, lane: Lane) -> None:
+        lane.has_thread = self._start("mlfoundry-shipper", lane.run)
+
+    def _start(self, name: str, body: Callable[[], None]) -> bool:
+        """Begin a thread; return whether that could be done."""
         thread = threading.Thread(target=body, name=name, daemon=True)
         self._threads.append(thread)
         try:
             thread.start()
-        except RuntimeError:  # the interpreter is ending; the next process ships what is here
+        except RuntimeError:  # the interpreter is ending: whoever waits for what is shipped ships it
             self._threads.remove(thread)
+            with self._changed:
+                self._is_late = True
+                self._changed.notify_all()
+            return False
+        return True
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -111,17 +124,26 @@ class Shipper:
         with self._changed:
             lanes = self._lanes_of(backend)
             swept = [lane.hurry(sweep=sweep) for lane in lanes]
-            while not until() or not all(is_over() for is_over in swept):
+        while True:
+            with self._changed:
+                if until() and all(is_over() for is_over in swept):
+                    return True
                 left = deadline - time.monotonic()
-                if left <= 0 or not self._threads:
+                if left <= 0 or not (self._threads or self._is_late):
                     return until()
                 for lane in lanes:
                     lane.wake()
-                self._changed.wait(min(left, 0.5))
-        return True
+                idle = [lane for lane in lanes if not lane.has_thread] if self._is_late else []
+                if not idle:
+                    self._changed.wait(min(left, 0.5))
+            for lane in idle:  # a turn that a server holds up may take longer than `timeout_s`
+                lane.turn()
+            if idle and not until():
+                time.sleep(min(left, LATE_PAUSE_S))
 
     def _lanes_of(self, backend: Backend | None) -> list[Lane]:
-        return [lane for lane in self._lanes.values() if backend is None or lane.uri == backend.uri]
+        lanes = list(self._lanes.values())  # other threads add theirs meanwhile
+        return [lane for lane in lanes if backend is None or lane.uri == backend.uri]
 
     def adopted(self, backend: Backend | None = None) -> list[Shipment]:
         """Return what dead processes left and is on its way, for one backend or for all."""
@@ -210,7 +232,6 @@ def shipper() -> Shipper:
     with _making:
         if _shipper is None:
             _shipper = Shipper()
-            atexit.register(stop)
         return _shipper
 
 
@@ -228,7 +249,6 @@ def stop(timeout_s: float = 1.0) -> None:
     with _making:
         ended, _shipper = _shipper, None
     if ended is not None:
-        atexit.unregister(stop)
         ended.stop(timeout_s)
 
 
@@ -246,3 +266,6 @@ def _in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_in_child)
+# Here and not with the first shipper: what is registered first is called last, after the ends of the runs that are
+# open, in forked children as well, whose shipper is made after those were registered.
+atexit.register(stop)

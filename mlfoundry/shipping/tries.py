@@ -21,6 +21,7 @@ from ..errors import (
     RunDeleted,
     StoreBusy,
     TooLarge,
+    WrongHash,
 )
 
 BACK_OFF_S = (0.5, 5.0)  # at most so that a server that comes back is used within seconds
@@ -88,8 +89,8 @@ class Tries:
             self.gone = isinstance(error, (RunDeleted, NotFound, JournalUnreadable))
             self._failed(f"the store does not take it: {error}", delay_s=REFUSED_S)
         except BackendUnavailable as error:
-            # A lock that another holds is about this run's project; the backend itself can be used.
-            self.unavailable = None if isinstance(error, StoreBusy) else error
+            # A lock that another holds is about this run's project, a hash about one file; the backend can be used.
+            self.unavailable = None if isinstance(error, (StoreBusy, WrongHash)) else error
             self._failed(str(error), delay_s=back_off_s(self._failures, error.retry_after_s))
         except Exception as error:  # data is kept and tried again, whatever went wrong
             _log.debug("shipping failed", exc_info=True)

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from ..errors import BackendUnavailable, InvalidInput, InvalidSetting, MissingExtra, shown
+from ..errors import BackendUnavailable, InvalidSetting, MissingExtra, WrongHash, shown
 from .parts import PART_LIFE_S, check, check_part, wrong_hash
 
 if TYPE_CHECKING:
@@ -202,9 +202,9 @@ class ArtifactBucket:
         chain = self._chain(project_id, sha256, size)
         try:
             self._write(project_id, sha256, size, _read_elsewhere(self._blocks(folder, chain)))
-        except (InvalidInput, BackendUnavailable) as error:
+        except BackendUnavailable as error:
             if not self.is_whole(project_id, sha256, size):  # else another was first and took the parts away
-                if isinstance(error, InvalidInput):
+                if isinstance(error, WrongHash):
                     self._delete(folder)
                 raise
         self._delete(folder)

@@ -38,7 +38,7 @@ class ArtifactStore(Protocol):
         A part that does not begin where the held bytes end adds nothing.
 
         Raises:
-            InvalidInput: The whole has another hash than was said; nothing of it is kept.
+            WrongHash: The whole has another hash than was said; nothing of it is kept.
         """
 
     def drop_project(self, project_id: int) -> None:

@@ -147,8 +147,9 @@ class Database:
             if identity != self._read_from:  # another file has taken the name, or none
                 self._close_readers()
                 self._read_from = identity
+            kept = self._readers
             try:
-                connection = self._readers.pop()
+                connection = kept.pop()
             except IndexError:
                 connection = self._open_reader()
             try:
@@ -157,8 +158,8 @@ class Database:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                if len(self._readers) < READERS_KEPT:
-                    self._readers.append(connection)
+                if kept is self._readers and len(kept) < READERS_KEPT:
+                    kept.append(connection)
                 else:
                     connection.close()
 
@@ -180,9 +181,11 @@ class Database:
         self._close_readers()
 
     def _close_readers(self) -> None:
+        """Close those that nobody uses; those in use are closed when they come back and find another list."""
+        kept, self._readers = self._readers, []
         with suppress(IndexError):  # other threads take from the list as well
             while True:
-                self._readers.pop().close()
+                kept.pop().close()
 
     # -- connections -----------------------------------------------------------------------------
 

@@ -6,11 +6,9 @@ a slip, and then a list of no runs would hide it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
-from ..names import SYSTEM_PREFIX
+from ..names import NEAR, SYSTEM_PREFIX, alike
 from ..query.parser import parse_filter, parse_order
 from ..query.tokens import shortened
 from ..query.tree import And, Comparison, Node, Not, Or, find_attribute, format_filter
@@ -19,8 +17,6 @@ from . import keys
 from .database import Transaction
 from .projects import Project
 
-NEAR = 3
-LOOKED_THROUGH = 5_000  # names; to compare more of them would be felt
 _WRITTEN = {"metric": "metrics", "system": "metrics", "param": "params", "tag": "tags"}
 
 _STATUSES = tuple(status.value for status in RunStatus)
@@ -92,8 +88,7 @@ def near_names(tx: Transaction, project_id: int, name: str, kind: str | None = N
         kind: As what: metric, system, param or tag; None for any of them.
     """
     kinds = keys.KINDS if kind is None else (kind,)
-    known = {each: list(islice(keys.names(tx, project_id, each), LOOKED_THROUGH)) for each in kinds}
-    near = [_written(each, close) for each, names in known.items() for close in _close(name, names)]
+    near = [_written(each, found) for each in kinds for found in alike(name, keys.names(tx, project_id, each))]
     if not near and kind is not None:  # the right name, written as another kind
         near = [_written(each, name) for each in keys.KINDS if each in keys.kinds_of(tx, project_id, name)]
     return near[:NEAR]
@@ -102,18 +97,6 @@ def near_names(tx: Transaction, project_id: int, name: str, kind: str | None = N
 def _written(kind: str, name: str) -> str:
     is_plain = all(part.replace("_", "a").replace("-", "a").isalnum() for part in name.replace(".", "/").split("/"))
     return f"{_WRITTEN[kind]}.{name}" if is_plain else f"{_WRITTEN[kind]}.`{name}`"
-
-
-def _close(name: str, known: list[str]) -> list[str]:
-    """Return the names that differ in case, that end in the name as ``val/loss`` in ``loss``, or that look alike."""
-    folded = name.casefold()
-    by_folded: dict[str, list[str]] = {}
-    for each in known:
-        by_folded.setdefault(each.casefold(), []).append(each)
-    same = by_folded.get(folded, [])
-    ends = [each for each in known if each.casefold().endswith((f"/{folded}", f".{folded}"))]
-    alike = difflib.get_close_matches(folded, by_folded, n=NEAR)
-    return list(dict.fromkeys([*same, *(one for each in alike for one in by_folded[each]), *ends]))[:NEAR]
 
 
 def _asked(query: RunQuery) -> Asked:

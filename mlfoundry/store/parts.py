@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..errors import InvalidInput, shown
+from ..errors import InvalidInput, WrongHash, shown
 
 SIZE_LIMIT_BYTES = 1 << 40
 LEAST_PART_BYTES = 1 << 16  # but for the last: a part is an object or a lock, and must be worth it
@@ -37,6 +37,6 @@ def check_part(sha256: str, size: int, offset: int, part_size: int) -> None:
         raise InvalidInput(f"a part has {part_size:,} bytes; all but the last have at least {LEAST_PART_BYTES:,}")
 
 
-def wrong_hash(said: str, found: str) -> InvalidInput:
+def wrong_hash(said: str, found: str) -> WrongHash:
     """Return the error for bytes whose hash is not what was said."""
-    return InvalidInput(f"the bytes have the hash {found}, not {said}; nothing of them was kept, send them again")
+    return WrongHash(f"the bytes have the hash {found}, not {said}; nothing of them was kept, send them again")

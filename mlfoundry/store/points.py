@@ -27,6 +27,7 @@ from .keys import key_id
 MERGE_PIECES = 64
 SEAL_FROM = 1024
 _BLOCK = 200  # rows of one statement
+_STRETCH = 256 * SEALED  # points that are held at once to be thinned: 25 MB, and copies
 
 
 def columns(rows: Iterable[Rows], names: Mapping[int, Sequence[str]]) -> tuple[dict[str, Points], int]:
@@ -203,9 +204,12 @@ def compact(tx: Transaction, run: RunKey) -> None:
 
 
 def read(
-    tx: Transaction, run: RunKey, name: str, *, max_points: int | None, since: int, most: int | None = None
+    tx: Transaction, run: RunKey, name: str, *, max_points: int | None = None, since: int = 0, most: int | None = None
 ) -> Series:
-    """Return the points of one metric after the first `since`, `most` of them; an unknown metric has none."""
+    """Return the points of one metric after the first `since`, `most` of them; an unknown metric has none.
+
+    With `max_points`, which is about all of them, no more memory is taken than for a stretch of them and the answer.
+    """
     where = (run.project_id, bytes.fromhex(run.run_id), key_id(name))
     found = tx.row(
         "SELECT n FROM series WHERE project_id = ? AND run_id = ? AND system = ? AND key_id = ?",
@@ -215,22 +219,28 @@ def read(
     wanted = count - since
     if wanted <= 0:
         return Series(name, *chunks.join([]), count)
-    coarse = (
-        max_points is not None
-        and most is None
-        and not since
-        and wanted / (chunks.SEALED // chunks.OVERVIEW_STRETCHES) >= max_points / 16
-    )
-    if coarse:
-        points = _overviews(tx, where)
+    if max_points is not None:
+        points = _thinned(tx, where, count, max_points)
     elif most is None:
         points = _points(tx, where, since)
     else:
         points = chunks.cut(_points(tx, where, since, min(count, since + most)), 0, most)
-    points = chunks.in_order(points)
-    if max_points is not None:
-        points = chunks.thin(points, max(1, max_points // 4))
-    return Series(name, *points, count)
+    return Series(name, *chunks.in_order(points), count)
+
+
+def _thinned(tx: Transaction, where: tuple[int, bytes, int], count: int, max_points: int) -> Points:
+    """Return at most so many points of a series, of stretches of it that are thinned themselves where it is long."""
+    buckets = max(1, max_points // 4)
+    if count / (chunks.SEALED // chunks.OVERVIEW_STRETCHES) >= max_points / 16:
+        return chunks.thin(chunks.in_order(_overviews(tx, where)), buckets)
+    parts = []
+    for start in range(0, count, _STRETCH):
+        size = min(_STRETCH, count - start)
+        points = chunks.in_order(chunks.cut(_points(tx, where, start, start + size), 0, size))
+        if size < count:  # twice its share, so that buckets which begin elsewhere in the end still find their least
+            points = chunks.thin(points, math.ceil(2 * buckets * size / count))
+        parts.append(points)
+    return chunks.thin(chunks.in_order(chunks.join(parts)), buckets)
 
 
 def read_new(tx: Transaction, run: RunKey, counts: Mapping[str, int], since: Mapping[str, int]) -> list[Series]:
@@ -244,7 +254,7 @@ def read_new(tx: Transaction, run: RunKey, counts: Mapping[str, int], since: Map
         counts: How many points each metric has; the answer is in this order.
         since: How many of them the reader has.
     """
-    place = (run.project_id, bytes.fromhex(run.run_id))
+    where = (run.project_id, bytes.fromhex(run.run_id))
     alike: dict[int, list[int]] = {}
     for name, count in counts.items():
         if count > since.get(name, 0):
@@ -252,22 +262,26 @@ def read_new(tx: Transaction, run: RunKey, counts: Mapping[str, int], since: Map
     found: dict[int, Points] = {}
     for start, keys_alike in alike.items():
         for block in range(0, len(keys_alike), _BLOCK):
-            found.update(_new_points(tx, place, keys_alike[block : block + _BLOCK], start))
+            found.update(_new_points(tx, where, keys_alike[block : block + _BLOCK], start))
     none = chunks.join([])
     return [Series(name, *found.get(key_id(name), none), count) for name, count in counts.items()]
 
 
 def _new_points(
-    tx: Transaction, place: tuple[int, bytes], keys_alike: Sequence[int], since: int
+    tx: Transaction, run: tuple[int, bytes], keys_alike: Sequence[int], since: int
 ) -> Iterator[tuple[int, Points]]:
     """Give the points of some keys after the first `since`, with their keys."""
     marks = ", ".join("?" * len(keys_alike))
     rows = tx.rows(
         f"SELECT key_id, seq, data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id IN ({marks}) "
         "AND seq >= ? ORDER BY key_id, seq",
-        (*place, *keys_alike, since),
+        (*run, *keys_alike, since),
     )
     points = chunks.decode_all([data for _, _, data in rows])
+    if len(rows) == len(points[0]) == len(keys_alike) and all(seq == since for _, seq, _ in rows):
+        for place, (key, _, _) in enumerate(rows):  # a point each: nearly always, while somebody watches a run
+            yield key, chunks.cut(points, place, place + 1)
+        return
     whole: dict[int, Points] = {}
     end = 0
     for key, of_key in groupby(rows, lambda row: row[0]):
@@ -277,7 +291,7 @@ def _new_points(
             whole[key] = chunks.in_order(chunks.cut(points, start, end))
     for key in keys_alike:
         # Where a merge has taken the next point into a chunk that begins before it, that chunk is sought.
-        yield key, whole[key] if key in whole else chunks.in_order(_points(tx, (*place, key), since))
+        yield key, whole[key] if key in whole else chunks.in_order(_points(tx, (*run, key), since))
 
 
 def _points(tx: Transaction, where: tuple[int, bytes, int], since: int, stop: int = (1 << 63) - 1) -> Points:

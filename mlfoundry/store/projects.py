@@ -12,6 +12,8 @@ from . import members
 from .database import Transaction
 
 RUNS_AT_ONCE = 1000  # of a statement that names them
+# What says how many runs there are stays true when something else of the project changes, and stays untrue.
+_CHANGED = "changes = changes + 1, runs_at = CASE WHEN runs_at = changes THEN changes + 1 ELSE runs_at END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,28 @@ def seen_by(tx: Transaction, project_id: int, user: str) -> tuple[Project, Permi
     return None if row is None else (Project(row[0], row[1], row[2], utc(row[3])), Permission(row[4]))
 
 
-def lock_for(tx: Transaction, project_id: int, user: str, level: Permission) -> Project | None:
-    """Do as `lock` when a user has a level on a project, and return it; None otherwise, and then nobody waits."""
+def lock_for_run(
+    tx: Transaction, project_id: int, owner: str, name: str, user: str, level: Permission
+) -> Project | None:
+    """Do as `lock` and `count_run`, and return the project, when it has this owner and name and the user this level.
+
+    Otherwise return None, and then nobody waits.
+    """
     row = tx.row(
-        "UPDATE project SET changes = changes + 1 WHERE project_id = ? AND EXISTS (SELECT 1 FROM member m "
-        "WHERE m.project_id = project.project_id AND m.user_id = ? AND m.permission >= ?) "
-        "RETURNING project_id, owner, name, created_at",
-        (project_id, user, int(level)),
+        f"UPDATE project SET {_CHANGED}, runs = runs + 1 WHERE project_id = ? AND owner = ? AND name = ? "
+        "AND EXISTS (SELECT 1 FROM member m WHERE m.project_id = project.project_id AND m.user_id = ? "
+        "AND m.permission >= ?) RETURNING project_id, owner, name, created_at, changes - runs_at",
+        (project_id, owner, name, user, int(level)),
     )
-    return None if row is None else Project(row[0], row[1], row[2], utc(row[3]))
+    if row is None:
+        return None
+    if row[4]:  # an older version made runs here
+        tx.run(
+            "UPDATE project SET runs_at = changes, runs = 1 + (SELECT COUNT(*) FROM run WHERE run.project_id = ?) "
+            "WHERE project_id = ?",
+            (project_id, project_id),
+        )
+    return Project(row[0], row[1], row[2], utc(row[3]))
 
 
 def lock(tx: Transaction, project_id: int) -> bool:
@@ -82,34 +97,44 @@ def lock(tx: Transaction, project_id: int) -> bool:
     Returns:
         False when there is no such project any more.
     """
-    return tx.run("UPDATE project SET changes = changes + 1 WHERE project_id = ?", (project_id,)) > 0
+    return tx.run(f"UPDATE project SET {_CHANGED} WHERE project_id = ?", (project_id,)) > 0
+
+
+def count_run(tx: Transaction, project_id: int, more: int = 1) -> None:
+    """Count a run that this transaction makes in a project that it has locked; -1 for one that it made not."""
+    tx.run("UPDATE project SET runs = runs + ? WHERE project_id = ?", (more, project_id))
 
 
 def describe(tx: Transaction, project_id: int, permission: Permission) -> ProjectRecord | None:
-    """Return a project with its counts, None when there is none."""
-    project = get(tx, project_id)
-    if project is None:
+    """Return a project with its counts, None when there is none.
+
+    It costs as much as there are runs that run or were deleted, not as there are runs.
+    """
+    row = tx.row(
+        "SELECT owner, name, created_at, runs, changes - runs_at, "
+        "(SELECT COUNT(*) FROM run WHERE project_id = ? AND deleted_at IS NOT NULL), "
+        "(SELECT COUNT(*) FROM run WHERE project_id = ? AND status = 'RUNNING' AND deleted_at IS NULL), "
+        "(SELECT started_at FROM run WHERE project_id = ? AND deleted_at IS NULL ORDER BY started_at DESC LIMIT 1), "
+        "(SELECT COUNT(*) FROM member WHERE project_id = ?) FROM project WHERE project_id = ?",
+        (project_id,) * 5,
+    )
+    if row is None:
         return None
-    counts = tx.row(
-        "SELECT COUNT(*), MAX(started_at) FROM run WHERE project_id = ? AND deleted_at IS NULL", (project_id,)
-    )
-    running = tx.row(
-        "SELECT COUNT(*) FROM run WHERE project_id = ? AND status = 'RUNNING' AND deleted_at IS NULL", (project_id,)
-    )
-    people = tx.row("SELECT COUNT(*) FROM member WHERE project_id = ?", (project_id,))
-    assert counts is not None
-    assert running is not None
-    assert people is not None
+    owner, name, created_at, runs, is_untrue, deleted, running, last_run_at, people = row
+    if is_untrue:
+        counted = tx.row("SELECT COUNT(*) FROM run WHERE project_id = ?", (project_id,))
+        assert counted is not None
+        (runs,) = counted
     return ProjectRecord(
         project_id=project_id,
-        owner=project.owner,
-        name=project.name,
-        created_at=project.created_at,
+        owner=owner,
+        name=name,
+        created_at=utc(created_at),
         permission=permission,
-        run_count=counts[0],
-        running_count=running[0],
-        last_run_at=None if counts[1] is None else utc(counts[1]),
-        collaborator_count=people[0],
+        run_count=runs - deleted,
+        running_count=running,
+        last_run_at=None if last_run_at is None else utc(last_run_at),
+        collaborator_count=people,
     )
 
 

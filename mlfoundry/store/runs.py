@@ -22,8 +22,18 @@ _SOUGHT_AT_ONCE = 8  # names
 _STATUS = {status.value: status for status in RunStatus}  # asking the enum costs ten times as much
 
 
-def make(tx: Transaction, project: Project, new: NewRun, user: str, now_us: int) -> RunRecord | None:
-    """Make a run that runs, in a project that is locked, under a free name; the same run again is a no-op.
+def make(
+    tx: Transaction, project: Project, new: NewRun, user: str, now_us: int, *, is_repeated: bool = False
+) -> RunRecord | None:
+    """Make a run that runs, under a free name; the same run again is a no-op.
+
+    Args:
+        tx: The transaction.
+        project: Its project, which is locked, and counts the run already, see `projects.count_run`.
+        new: The run.
+        user: Who makes it.
+        now_us: The clock.
+        is_repeated: Whether the wished name is likely to be taken, so that it is looked up before it is tried.
 
     Returns:
         The run; None when its id is that of a run of another project.
@@ -35,9 +45,10 @@ def make(tx: Transaction, project: Project, new: NewRun, user: str, now_us: int)
         (blob, run.project_id),
     )
     if claimed is None:
+        projects.count_run(tx, project.project_id, -1)
         return get(tx, project, new.run_id) if home(tx, new.run_id) == run else None
     rest = ("RUNNING", user, new.started_at_us, None, now_us, new.description, "", None, run.project_id)
-    names_to_try = _wishes(tx, run.project_id, new.run_name)
+    names_to_try = _wishes(tx, run.project_id, new.run_name, is_tried=not is_repeated)
     row = next(row for name in names_to_try if _insert(tx, row := (blob, name, *rest)))
     set_tags(tx, run, new.tags)
     tags = {name: str(text) for name, text in sorted(new.tags.items())}
@@ -61,14 +72,17 @@ def free_name(tx: Transaction, project_id: int, wish: str) -> str:
     return next(name for name in _wishes(tx, project_id, wish) if by_name(tx, project_id, name) is None)
 
 
-def _wishes(tx: Transaction, project_id: int, wish: str) -> Iterator[str]:
+def _wishes(tx: Transaction, project_id: int, wish: str, *, is_tried: bool = True) -> Iterator[str]:
     """Give the names to try for a run, the last of which is free: the wish, and what comes next where that is taken.
+
+    The wish is tried before anything is looked up, or looked up first.
 
     A gap among the first suffixes is filled. Beyond them all may have been taken in turn, by as many runs of one name:
     what follows the project's latest run is tried, and then sought by halving.
     """
-    yield wish
-    few = range(2, _FIRST_BEYOND)
+    if is_tried:
+        yield wish
+    few = range(2 if is_tried else 1, _FIRST_BEYOND)
     latest = "(SELECT name FROM run WHERE project_id = ? ORDER BY started_at DESC, run_id DESC LIMIT 1)"
     *used, name = _used(tx, project_id, wish, few, also=latest)
     if (gap := _first_unused(few, used)) is not None:
@@ -123,6 +137,13 @@ def home(tx: Transaction, run_id: str) -> RunKey | None:
     """Return where a run lies, by its id alone; None when there is no such run."""
     row = tx.row("SELECT project_id FROM run_home WHERE run_id = ?", (bytes.fromhex(run_id),))
     return None if row is None else RunKey(row[0], run_id)
+
+
+def homes(tx: Transaction) -> list[RunKey]:
+    """Return all runs of all projects, for what is no user's question, such as a check of the bytes."""
+    return [
+        RunKey(project_id, run_id.hex()) for project_id, run_id in tx.rows("SELECT project_id, run_id FROM run_home")
+    ]
 
 
 def by_name(tx: Transaction, project_id: int, name: str) -> RunKey | None:
@@ -391,6 +412,14 @@ def seen(tx: Transaction, run: RunKey, now_us: int) -> bool:
             (now_us, *where),
         )
     return changed > 0
+
+
+def last_seen_us(tx: Transaction, run: RunKey) -> int | None:
+    """Return when the store last heard of a run, None when there is no such run."""
+    row = tx.row(
+        "SELECT last_seen_at FROM run WHERE project_id = ? AND run_id = ?", (run.project_id, bytes.fromhex(run.run_id))
+    )
+    return None if row is None else int(row[0])
 
 
 def lock(tx: Transaction, run: RunKey) -> bool:

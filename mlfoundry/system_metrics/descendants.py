@@ -174,4 +174,5 @@ class ProcTree:
             rss_bytes=int(field[21]) * self._page_bytes,
             threads=int(field[17]),
             alive=field[0] not in (b"Z", b"X"),
+            size_bytes=int(field[20]),
         )

@@ -14,6 +14,9 @@ from typing import NamedTuple, Protocol
 
 from mlfoundry.system_metrics.source import Reading, Source
 
+# How long after its birth a process may still be a copy of its parent, on its way to become another program.
+_COPY_S = 1.0
+
 # Clock ticks of 10 ms in both the age of a process and its CPU time.
 _CLOCK_SLACK_S = 0.05
 
@@ -31,6 +34,7 @@ class ProcessState(NamedTuple):
         rss_bytes: Resident memory.
         threads: Number of threads.
         alive: False for a zombie, which still has CPU seconds but nothing else.
+        size_bytes: Virtual memory.
     """
 
     pid: int
@@ -42,6 +46,7 @@ class ProcessState(NamedTuple):
     rss_bytes: int | None
     threads: int | None
     alive: bool = True
+    size_bytes: int | None = None
 
 
 class Tree(Protocol):
@@ -159,7 +164,12 @@ class Process(Source):
         return {} if spent is None else {"system/process/cpu_percent": 100.0 * spent[0] / spent[1]}
 
     def _read_memory(self) -> dict[str, float]:
-        sizes = [state.rss_bytes for state in self._states if state.alive and state.rss_bytes is not None]
+        known = {state.pid: state for state in self._states}
+        sizes = [
+            state.rss_bytes
+            for state in self._states
+            if state.alive and state.rss_bytes is not None and not _is_copy(state, known.get(state.parent))
+        ]
         if not sizes:
             raise LookupError("no process of the tree tells its memory")
         found: dict[str, float] = {"system/process/memory_rss_bytes": sum(sizes)}
@@ -182,3 +192,13 @@ class Process(Source):
         if not numbers:
             raise LookupError("no process of the tree tells its open files")
         return {"system/process/open_files": sum(numbers)}
+
+
+def _is_copy(state: ProcessState, parent: ProcessState | None) -> bool:
+    """Return whether a process has just been split off: until it starts its program, all its memory is its parent's."""
+    return (
+        parent is not None
+        and state.age_s < _COPY_S
+        and state.size_bytes is not None
+        and state.size_bytes == parent.size_bytes
+    )

@@ -173,6 +173,12 @@ class Connection:
         except http.exceptions.InvalidURL as error:
             raise InvalidInput(f"{self._uri!r} is no address of a server ({error})") from error
         except http.exceptions.SSLError as error:
+            if not _speaks_tls(error):
+                plain = self._uri.replace("https://", "http://", 1)
+                raise BackendUnavailable(
+                    f"what answers at {self._uri} does not speak https://. If that is the server, its address is "
+                    f"{plain}; what goes there can be read on its way, so have it behind TLS where others reach it."
+                ) from error
             raise BackendUnavailable(f"{self._uri} has no certificate that this machine trusts ({error})") from error
         except (http.exceptions.RequestException, HTTPError, OSError) as error:
             if isinstance(error, (http.exceptions.Timeout, TimeoutError)):
@@ -221,6 +227,11 @@ def _new_session(uri: str) -> Session:
     session.proxies, session.verify, session.cert = dict(found["proxies"]), found["verify"], found["cert"]
     session.trust_env = False
     return session
+
+
+def _speaks_tls(error: OSError) -> bool:
+    """Return whether a failure of TLS came from somebody who speaks it; OpenSSL's names of the other case differ."""
+    return not any(each in str(error) for each in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"))
 
 
 def _is_broken(error: OSError) -> bool:

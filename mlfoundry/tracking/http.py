@@ -18,6 +18,7 @@ from ..errors import (
     NotAuthenticated,
     RunNotFound,
     TooLarge,
+    WrongHash,
     shown,
 )
 from ..names import is_run_id
@@ -255,6 +256,12 @@ class HttpBackend:
 
     def put_artifact(self, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
         """See `Backend`; sent in parts, so that a broken connection costs one part."""
+        try:
+            return self._put_artifact(run, path, source)
+        except WrongHash:  # the file changed meanwhile, or a part of it was there that is none: the server dropped it
+            return self._put_artifact(run, path, source)
+
+    def _put_artifact(self, run: RunKey, path: str, source: BinaryIO) -> ArtifactRecord:
         sha256, size = transfers.hash_of(source)
         place = f"{_run(run)}/blobs/{sha256}"
 

@@ -7,7 +7,7 @@ record. Should its process have been cut off only, the first thing that arrives 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 from ..records import LOST
@@ -37,16 +37,26 @@ class Lease:
 
     def look(self, read: Callable[[Transaction], tuple[int, Found]]) -> Found:
         """Return what `read` finds beside the project that it looked at; once more when that had lost runs."""
-        with self._database.read() as tx:
+
+        def read_one(tx: Transaction) -> tuple[tuple[int], Found]:
             project_id, found = read(tx)
-            is_true = not self.has_lost(tx, project_id)
-        if is_true:
+            return (project_id,), found
+
+        return self.look_through(read_one)
+
+    def look_through(self, read: Callable[[Transaction], tuple[Iterable[int], Found]]) -> Found:
+        """Return what `read` finds beside the projects that it looked at; once more when one of them had lost runs."""
+        with self._database.read() as tx:
+            project_ids, found = read(tx)
+            lost = [project_id for project_id in project_ids if self._has_lost(tx, project_id)]
+        if not lost:
             return found
-        self.end_lost(project_id)
+        for project_id in lost:
+            self._end_lost(project_id)
         with self._database.read() as tx:
             return read(tx)[1]
 
-    def has_lost(self, tx: Transaction, project_id: int) -> bool:
+    def _has_lost(self, tx: Transaction, project_id: int) -> bool:
         """Return whether a project has runs to be given up."""
         return self._lease_s is not None and runs.has_unheard(tx, project_id, self._since_us())
 
@@ -63,7 +73,7 @@ class Lease:
             runs.give_up(tx, project_id, since_us, error=error, now_us=self._now_us(), only=some)
 
     @done_again
-    def end_lost(self, project_id: int) -> None:
+    def _end_lost(self, project_id: int) -> None:
         """Give up the runs of a project of which nothing was heard for the length of the lease."""
         assert self._lease_s is not None
         error = f"{LOST}nothing was heard of its process for {self._lease_s:g} s"

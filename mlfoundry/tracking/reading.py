@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import InvalidInput, TooLarge
-from ..records import Series, SeriesQuery
+from ..records import LEAST_POINTS, Series, SeriesQuery
 from ..store import series
 from ..store.database import Transaction
 
-LEAST_POINTS = 4  # first, last, least and greatest
 SERIES_LIMIT = 10_000
 
 
@@ -17,6 +16,9 @@ def require_possible(query: SeriesQuery) -> None:
     """Raise InvalidInput for a question that no answer can fit."""
     if query.max_points is not None and query.max_points < LEAST_POINTS:
         raise InvalidInput(f"max_points is {query.max_points}; give at least {LEAST_POINTS}, or None for all points")
+    if query.max_points is not None and (query.since or query.most is not None):
+        other = "most" if query.most is not None else "since"
+        raise InvalidInput(f"max_points thins out all points of a metric; give it without {other}, or {other} alone")
     if query.names is not None and len(query.names) > SERIES_LIMIT:
         raise InvalidInput(
             f"{len(query.names):,} metrics were asked for; give at most {SERIES_LIMIT:,}, or None for all"
@@ -39,7 +41,7 @@ def read_series(tx: Transaction, query: SeriesQuery, limit: int | None) -> list[
     if names is None:
         counts = series.counts(tx, query.run, system=query.system)
         _require_few(query, counts, limit)
-        if query.since and query.max_points is None and query.most is None:
+        if query.since and query.most is None:
             return points.read_new(tx, query.run, counts, query.since)
         names = tuple(counts)
     elif limit is not None:

@@ -47,6 +47,7 @@ from ..values import in_calendar, plain_text, tag_texts
 from . import rights
 from .attempts import done_again
 from .files import RunFiles
+from .guesses import Guesses
 from .incoming import Incoming
 from .lease import Lease
 from .reading import read_series, require_possible
@@ -90,6 +91,7 @@ class TrackingService:
         self._now_us = now_us
         self.files = RunFiles(database, files, settles=settles, now_us=now_us)
         self._lease = Lease(database, lease_s, now_us)
+        self._guesses = Guesses()
 
     @contextmanager
     def _on_run(self, user: str, run: RunKey, level: Permission) -> Iterator[tuple[Transaction, Project]]:
@@ -104,16 +106,14 @@ class TrackingService:
 
     def list_projects(self, user: str) -> list[ProjectRecord]:
         """See `Backend.list_projects`."""
-        with self.database.read() as tx:
-            found = [projects.describe(tx, *each) for each in members.projects_of(tx, user)]
-            open_ones = [each.project_id for each in found if each is not None and each.running_count]
-            lost = [project_id for project_id in open_ones if self._lease.has_lost(tx, project_id)]
-        if lost:
-            for project_id in lost:
-                self._lease.end_lost(project_id)
-            return self.list_projects(user)
+
+        def read(tx: Transaction) -> tuple[list[int], list[ProjectRecord]]:
+            described = (projects.describe(tx, *each) for each in members.projects_of(tx, user))
+            found = [project for project in described if project is not None]
+            return [project.project_id for project in found if project.running_count], found
+
         return sorted(
-            (project for project in found if project is not None),
+            self._lease.look_through(read),
             key=lambda project: (project.last_run_at or project.created_at, project.name),
             reverse=True,
         )
@@ -244,20 +244,34 @@ class TrackingService:
         plain_text("description", new.description)
         if not in_calendar(new.started_at_us):
             raise InvalidInput(f"started_at_us is {new.started_at_us}, outside of the years 1 to 9999")
-        with self.database.write(settle=self._settles) as tx:
-            # Its rights are held before it is locked, as by whoever changes rights.
-            project_id = projects.find(tx, owner, project_name)
-            project = None if project_id is None else projects.lock_for(tx, project_id, user, Permission.WRITE)
-            if project is None and owner == user:
-                project_id = projects.make(tx, owner, project_name, self._now_us())
-                project = rights.require(tx, user, project_id, Permission.WRITE)
-            elif project is None:
-                project = rights.require_by_name(tx, user, owner, project_name, Permission.WRITE)
-                projects.lock(tx, project.project_id)  # the right was given between the two looks
-            record = runs.make(tx, project, replace(new, run_name=name, tags=tags), user, self._now_us())
+        guess = self._guesses.project_id(owner, project_name)
+        with self.database.write(settle=self._settles, holding=guess) as tx:
+            project = self._locked_for_run(tx, user, owner, project_name, guess)
+            is_repeated = self._guesses.is_taken(project.project_id, name)
+            new = replace(new, run_name=name, tags=tags)
+            record = runs.make(tx, project, new, user, self._now_us(), is_repeated=is_repeated)
             if record is None:
                 raise InvalidInput(f"run id {new.run_id} is taken by a run of another project")
+        self._guesses.note(project.project_id, owner, project_name, name)
         return record
+
+    def _locked_for_run(self, tx: Transaction, user: str, owner: str, name: str, guess: int | None) -> Project:
+        """Return a project that is locked and counts a run that the caller may make; it is made when it may be."""
+        # The rights are held before the project is locked, as by whoever changes rights.
+        wanted = (owner, name, user, Permission.WRITE)
+        project = None if guess is None else projects.lock_for_run(tx, guess, *wanted)
+        if project is None and (project_id := projects.find(tx, owner, name)) is not None:
+            project = projects.lock_for_run(tx, project_id, *wanted)
+        if project is not None:
+            return project
+        if owner == user:
+            made = projects.make(tx, owner, name, self._now_us())
+            project = rights.require(tx, user, made, Permission.WRITE)
+        else:
+            project = rights.require_by_name(tx, user, owner, name, Permission.WRITE)
+            projects.lock(tx, project.project_id)  # the right was given between the two looks
+        projects.count_run(tx, project.project_id)
+        return project
 
     def get_run(self, user: str, run_id: str) -> RunRecord:
         """See `Backend.get_run`."""

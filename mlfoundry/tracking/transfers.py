@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from ..errors import BackendUnavailable, TooLarge
+from ..errors import BackendUnavailable, TooLarge, WrongHash
 from ..store.parts import LEAST_PART_BYTES
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def upload(
 
     Raises:
         BackendUnavailable: The server does not get on, or says what cannot be.
+        WrongHash: The server got other bytes than were announced, or the file became shorter.
         TooLarge: Not even the smallest part is taken.
     """
     stuck = 0
@@ -69,6 +70,8 @@ def upload(
             raise BackendUnavailable(f"the server says that it holds {held:,} bytes of a file of {size:,}; try again")
         source.seek(held)
         part = source.read(min(part_bytes, size - held))  # a log may grow while it is sent
+        if len(part) < min(LEAST_PART_BYTES, size - held):
+            raise WrongHash(f"the file became shorter than {size:,} bytes while it was sent; send it again")
         is_last = held + len(part) >= size
         try:
             now = send_part(part, held, size / HASHED_BYTES_PER_S if is_last else 0.0)

@@ -21,6 +21,7 @@ from ..errors import (
     RunDeleted,
     TooLarge,
     TooManyAttempts,
+    WrongHash,
 )
 from .plain import Json
 
@@ -36,6 +37,7 @@ _STATUSES: tuple[tuple[type[MlfoundryError], int], ...] = (
     (JournalGap, 409),
     (JournalReplaced, 409),
     (ParamChanged, 409),
+    (WrongHash, 409),
     (RunDeleted, 410),
     (JournalUnreadable, 422),
     (BackendUnavailable, 503),
@@ -84,7 +86,7 @@ def read_error(status: int, told: Any, retry_after_s: float | None) -> Mlfoundry
         return InvalidFilter(message, **place)
     kind = getattr(errors, str(code), None)
     if not isinstance(kind, type) or not issubclass(kind, MlfoundryError) or kind in (ParamChanged, JournalGap):
-        unsure = (JournalGap, JournalReplaced, ParamChanged, NotFound, RunDeleted, TooManyAttempts)
+        unsure = (JournalGap, JournalReplaced, ParamChanged, WrongHash, NotFound, RunDeleted, TooManyAttempts)
         known = {code: kind for kind, code in _STATUSES if kind not in unsure}
         kind = known.get(status, BackendUnavailable)
     if issubclass(kind, (BackendUnavailable, TooManyAttempts)):

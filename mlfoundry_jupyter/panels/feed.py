@@ -2,7 +2,8 @@
 
 It begins with the first panel and ends with the last. What goes wrong in it is counted and logged at debug
 level; nothing of it reaches the user's program. After each cell of IPython it also lets panels settle: their
-pictures, which a saved notebook keeps, then show how things stand at the end of the cell.
+pictures, which a saved notebook keeps, then show how things stand at the end of the cell. The cell's end waits for
+that, but not for a server that does not answer.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import logging
 import os
 import threading
 import time
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 INTERVAL_S = 1.0
 FIRST_S = 0.3
+SETTLE_S = 2.0  # how long the end of a cell waits for the pictures
 
 _log = logging.getLogger("mlfoundry")
 
@@ -29,12 +33,27 @@ class Fed(Protocol):
         """Bring the picture up to date: a cell has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class _CellEnd:
+    """The end of a cell that panels are to settle for.
+
+    Attributes:
+        context: In which what is displayed counts as the cell's output.
+        settled: Set when they have.
+    """
+
+    context: Context = field(default_factory=copy_context)
+    settled: threading.Event = field(default_factory=threading.Event)
+
+
 class Feed:
     """The thread and the panels that it feeds; made by `feed`."""
 
     def __init__(self) -> None:
         self._panels: list[Fed] = []
         self._parting: list[Fed] = []
+        self._cell_ends: list[_CellEnd] = []
+        self._awaited: _CellEnd | None = None
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._shell: Any = None
@@ -48,14 +67,19 @@ class Feed:
             if panel in self._panels:
                 return
             self._panels.append(panel)
-            self._changed.notify_all()
-            thread = None
-            if self._thread is None:
-                thread = self._thread = threading.Thread(target=self._run, name="mlfoundry-panels", daemon=True)
+            thread = self._told()
         if thread is not None:
             # Not while holding the lock: the collector may run in the new thread, and end a widget that needs it.
             thread.start()
         self._watch_cells()
+
+    def _told(self) -> threading.Thread | None:
+        """Let the thread see what there is to do; return it when it has yet to be started."""
+        self._changed.notify_all()
+        if self._thread is not None:
+            return None
+        self._thread = threading.Thread(target=self._run, name="mlfoundry-panels", daemon=True)
+        return self._thread
 
     def remove(self, panel: Fed, *, settles: bool = False) -> None:
         """Feed a panel no longer; one that is not fed is fine.
@@ -77,8 +101,7 @@ class Feed:
 
     def stop(self) -> None:
         """Feed nobody any longer, and wait for the thread's end; panels keep the pictures of this moment."""
-        for panel in self._fed():
-            self._guarded(panel.settle)
+        self._settle()
         with self._changed:
             thread = self._thread
             self._panels.clear()
@@ -92,12 +115,18 @@ class Feed:
         due = time.monotonic() + FIRST_S
         while True:
             with self._changed:
-                while self._panels and (left := due - time.monotonic()) > 0:
+                while self._panels and not self._cell_ends and (left := due - time.monotonic()) > 0:
                     self._changed.wait(left)
-                if not self._panels:
+                cell_ends, self._cell_ends = self._cell_ends, []
+                panels = list(self._panels)
+                if not panels and not cell_ends:
                     self._thread = None
                     return
-                panels = list(self._panels)
+            if cell_ends:
+                cell_ends[-1].context.run(self._settle)
+                for each in cell_ends:
+                    each.settled.set()
+                continue
             began = time.thread_time()
             for panel in panels:
                 self._guarded(panel.pulse, time.monotonic())
@@ -128,6 +157,20 @@ class Feed:
             shell.events.unregister("post_run_cell", self._cell_has_ended)
 
     def _cell_has_ended(self, _: Any) -> None:
+        if not self._fed() or self.pid != os.getpid():
+            return
+        end = _CellEnd()
+        with self._changed:
+            self._cell_ends.append(end)
+            thread = self._told()
+        if thread is not None:
+            thread.start()
+        # While the last cell's pictures are still on their way, no cell waits for its own.
+        if self._awaited is None or self._awaited.settled.is_set():
+            self._awaited = end
+            end.settled.wait(SETTLE_S)
+
+    def _settle(self) -> None:
         for panel in self._fed():
             self._guarded(panel.settle)
 

@@ -13,13 +13,14 @@ from typing import Any
 from mlfoundry import Run, RunStatus, StoredRun
 from mlfoundry.errors import MlfoundryError
 from mlfoundry.names import SYSTEM_PREFIX
-from mlfoundry.panels import frames
+from mlfoundry.panels import frames, limits
 from mlfoundry.records import Health, Permission, RunRecord, Series, SeriesQuery
 
-MAX_POINTS = 1000
 FIRST_WHOLE_S = 1.0
 WHOLE_TIMES = 4
 LOOK_S = 2.0
+LOOK_OWN_S = 5.0  # at a run of this process, of which nothing has changed: its end and its cells' ends are told anyhow
+HEALTH_LOOK_S = 2.0
 HEALTH_S = 5.0
 
 Message = tuple[dict[str, Any], tuple[bytes, ...]]
@@ -43,23 +44,31 @@ class Following:
         self._permission: Permission | None = None
         self._places: dict[str, int] = {}
         self._counts: dict[str, int] = {}
+        self._left_out = 0
         self._began_s: float | None = None
-        self._whole_at_s = self._look_at_s = self._health_at_s = 0.0
+        self._whole_at_s = self._look_at_s = self._health_look_at_s = self._health_at_s = 0.0
         self._told: tuple[Any, ...] = ()
         self._told_health: tuple[Any, ...] = ()
 
     # -- messages --------------------------------------------------------------------------------
 
-    def new(self, now_s: float) -> list[Message]:
-        """Return what is new since the last call, and a whole frame whenever one is due."""
+    def new(self, now_s: float, *, looks: bool = False) -> list[Message]:
+        """Return what is new since the last call, and a whole frame whenever one is due.
+
+        Args:
+            now_s: The time, of a clock that never jumps.
+            looks: Whether to look at once at what else the run is than points.
+        """
         if self._began_s is None:
             self._began_s = now_s
         messages: list[Message] = []
-        if now_s >= self._look_at_s or self._local_has_ended():
-            self._look_at_s = now_s + LOOK_S
+        if looks or now_s >= self._look_at_s or self._local_has_ended():
             self.look()
             messages += self._snapshot()
-        messages += self._health(now_s)
+            self._look_at_s = now_s + (LOOK_S if messages or not isinstance(self.run, Run) else LOOK_OWN_S)
+        if looks or now_s >= self._health_look_at_s or self.has_ended:
+            self._health_look_at_s = now_s + HEALTH_LOOK_S
+            messages += self._health(now_s)
         is_whole_due = now_s >= self._whole_at_s
         delta = None if is_whole_due or self.has_ended else self._new_points()
         if delta is None:
@@ -97,7 +106,7 @@ class Following:
             self.record = self.run.record  # not stored yet: what this process knows of it
             return
         self.facts = self.run.client.backend.get_facts(self.record.key)
-        self.has_ended = self.record.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED)
+        self.has_ended = self.record.has_ended
 
     def _local_has_ended(self) -> bool:
         return isinstance(self.run, Run) and self.run.status is not RunStatus.RUNNING
@@ -154,11 +163,20 @@ class Following:
 
     # -- points ----------------------------------------------------------------------------------
 
-    def series(self, max_points: int = MAX_POINTS) -> tuple[list[Series], list[Series]]:
-        """Return metrics and system metrics with their points, or an overview of them; none before it is stored."""
+    def series(self, max_points: int = limits.MAX_POINTS) -> tuple[list[Series], list[Series]]:
+        """Return metrics and system metrics with their points, or an overview of them; none before it is stored.
+
+        Of more metrics than a page is sent they are the first by name.
+        """
         if self.record.key.project_id == 0:
             return [], []
-        every = self._read(SeriesQuery(self.record.key, system=None, max_points=max_points))
+        names = sorted(self.record.metrics)
+        if len(names) > limits.SERIES_MOST:
+            few = min(max_points, limits.few_points(limits.SERIES_MOST))
+            shown = SeriesQuery(self.record.key, tuple(names[: limits.SERIES_MOST]), max_points=few)
+            return self._read(shown), self._read(SeriesQuery(self.record.key, system=True, max_points=few))
+        few = min(max_points, limits.few_points(len(names)))
+        every = self._read(SeriesQuery(self.record.key, system=None, max_points=few))
         is_system = [series.name.startswith(SYSTEM_PREFIX) for series in every]
         logged = [series for series, system in zip(every, is_system, strict=True) if not system]
         return logged, [series for series, system in zip(every, is_system, strict=True) if system]
@@ -168,7 +186,10 @@ class Following:
         every = [*logged, *system]
         self._places = {series.name: place for place, series in enumerate(every)}
         self._counts = {series.name: series.count for series in every}
-        return {"kind": "frame"}, (frames.whole_points(self.run.run_id, logged, system),)
+        self._left_out = max(0, len(self.record.metrics) - len(logged))
+        total = {"logged": len(logged) + self._left_out, "system": len(system)}
+        whole = frames.whole_points(self.run.run_id, logged, system, told={"total": total})
+        return {"kind": "frame"}, (whole,)
 
     def _new_points(self) -> list[Message] | None:
         """Return the points that came since; None when the views need a whole frame for them."""
@@ -177,10 +198,12 @@ class Following:
         new: list[tuple[int, int, Series]] = []
         for series in self._read(SeriesQuery(self.record.key, system=None, since=self._counts)):
             if series.name not in self._places:
+                if self._left_out:
+                    continue
                 return None
             if len(series.values):
                 new.append((self._places[series.name], self._counts[series.name], series))
-        if sum(len(series.values) for _, _, series in new) > MAX_POINTS * max(1, len(self._places)):
+        if sum(len(series.values) for _, _, series in new) > limits.MAX_POINTS * max(1, len(self._places)):
             return None  # somebody logs so fast that an overview is shorter
         self._counts.update((series.name, series.count) for _, _, series in new)
         return [({"kind": "frame"}, (frames.new_points(self.run.run_id, new),))] if new else []

@@ -7,15 +7,12 @@ from typing import Any
 
 from mlfoundry import Client, RunStatus, StoredRun
 from mlfoundry.errors import NotFound
-from mlfoundry.panels import frames
+from mlfoundry.panels import runs_table
 from mlfoundry.records import ProjectRecord, RunQuery, RunRecord
 from mlfoundry.results import RunList
 
 FIRST = 200
 PIECE = 2000
-MOST = 10_000
-NEWEST = 50
-MOST_EXTREMES = 100_000
 
 
 class Listing:
@@ -46,15 +43,15 @@ class Listing:
         self._known.clear()
         self._running.clear()
         self._lists.clear()
-        total, offset, cursor = self.project.run_count, 0, None
+        offset, cursor = 0, None
         while True:
-            room = MOST - offset
+            room = runs_table.WHOLE_MOST - offset
             query = RunQuery(self.project.project_id, limit=min(room, PIECE if offset else FIRST), cursor=cursor)
             page = self.client.backend.search_runs(query)
-            yield self._frame(page.runs, offset=offset, total=total, whole=True)
+            yield self._frame(page.runs, offset=offset, whole=True)
             offset += len(page.runs)
             cursor = page.next_cursor
-            if cursor is None or offset >= MOST:
+            if cursor is None or offset >= runs_table.WHOLE_MOST:
                 return
 
     def changes(self) -> list[bytes] | None:
@@ -63,10 +60,10 @@ class Listing:
         project = self.refresh()
         if project == before and not self._running:
             return []
-        query = RunQuery(project.project_id, "attributes.status = 'RUNNING'", limit=MOST)
+        query = RunQuery(project.project_id, "attributes.status = 'RUNNING'", limit=runs_table.WHOLE_MOST)
         found = {record.key.run_id: record for record in self.client.backend.search_runs(query).runs}
         if project != before:
-            newest = self.client.backend.search_runs(RunQuery(project.project_id, limit=NEWEST)).runs
+            newest = self.client.backend.search_runs(RunQuery(project.project_id, limit=runs_table.NEWEST)).runs
             found.update((record.key.run_id, record) for record in newest)
         gone = []
         for run_id in self._running - set(found):
@@ -74,11 +71,11 @@ class Listing:
                 found[run_id] = self.client.backend.get_run(run_id)
             except NotFound:
                 gone.append(run_id)
-        changed = [record for run_id, record in found.items() if self._known.get(run_id) != _signature(record)]
+        changed = [record for run_id, record in found.items() if self._known.get(run_id) != runs_table.state_of(record)]
         for run_id in gone:
             self.forget(run_id)
         pieces = [self.some(changed, gone=gone)] if changed or gone else []
-        if len(self._known) != min(project.run_count, MOST):
+        if len(self._known) != min(project.run_count, runs_table.WHOLE_MOST):
             return None  # somebody has deleted runs, or made more at once than are looked at
         if changed or gone or project == before:
             return pieces
@@ -86,35 +83,24 @@ class Listing:
 
     def some(self, records: Sequence[RunRecord], *, gone: Sequence[str] = ()) -> bytes:
         """Return a frame of some runs, wherever they stand in the table."""
-        return self._frame(records, offset=0, total=self.project.run_count, whole=False, gone=gone)
+        return self._frame(records, offset=0, whole=False, gone=gone)
 
     def forget(self, run_id: str) -> None:
         """Take a run out of what is known."""
         self._known.pop(run_id, None)
         self._running.discard(run_id)
 
-    def _frame(
-        self, records: Sequence[RunRecord], *, offset: int, total: int, whole: bool, gone: Sequence[str] = ()
-    ) -> bytes:
+    def _frame(self, records: Sequence[RunRecord], *, offset: int, whole: bool, gone: Sequence[str] = ()) -> bytes:
         for record in records:
-            self._known[record.key.run_id] = _signature(record)
+            self._known[record.key.run_id] = runs_table.state_of(record)
             if record.status is RunStatus.RUNNING:
                 self._running.add(record.key.run_id)
             else:
                 self._running.discard(record.key.run_id)
         settings = self.client.settings
         store = settings.tracking_uri if settings.is_server else str(settings.folder)
-        extra: dict[str, Any] = {
-            "whole": whole,
-            "paged": whole and total > MOST,
-            "user": self.client.user,
-            "store": store,
-        }
-        if gone:
-            extra["gone"] = list(gone)
-        width = max((len(record.metrics) for record in records), default=0)
-        extremes = total * width <= MOST_EXTREMES
-        return frames.runs_frame(self.project, records, offset=offset, total=total, extra=extra, extremes=extremes)
+        told = {"user": self.client.user, "store": store}
+        return runs_table.frame(self.project, records, offset=offset, whole=whole, told=told, gone=gone)
 
     # -- questions -------------------------------------------------------------------------------
 
@@ -124,8 +110,7 @@ class Listing:
         if wished not in self._lists:
             self._lists[wished] = self.search(filter_text, order_by)
         runs = self._lists[wished][offset : offset + count]
-        total = self.project.run_count
-        return self._frame([run.record for run in runs], offset=offset, total=total, whole=False)
+        return self._frame([run.record for run in runs], offset=offset, whole=False)
 
     def matching(self, filter_text: str) -> list[str]:
         """Return the ids of all runs that match a filter."""
@@ -133,7 +118,13 @@ class Listing:
         cursor = None
         while True:
             query = RunQuery(
-                self.project.project_id, filter_text, limit=MOST, cursor=cursor, params=(), metrics=(), tags=()
+                self.project.project_id,
+                filter_text,
+                limit=runs_table.WHOLE_MOST,
+                cursor=cursor,
+                params=(),
+                metrics=(),
+                tags=(),
             )
             page = self.client.backend.search_runs(query)
             ids += [record.key.run_id for record in page.runs]
@@ -148,10 +139,3 @@ class Listing:
     def run(self, run_id: str) -> StoredRun:
         """Return one run."""
         return self.client.get_run(run_id)
-
-
-def _signature(record: RunRecord) -> tuple[Any, ...]:
-    """Return what tells two states of a run apart."""
-    counts = tuple((name, metric.count, metric.last) for name, metric in record.metrics.items())
-    rest = (record.description, record.error, tuple(record.tags.items()), len(record.params))
-    return (record.status, record.run_name, record.ended_at, *rest, counts)

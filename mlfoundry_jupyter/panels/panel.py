@@ -60,6 +60,7 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
         self._pages_away: dict[str, bool] = {}
         self._pages_standing: dict[str, bool] = {}
         self._is_replaced = self._is_within = self._is_resting = False
+        self._unseen_since_s = 0.0
         self._closed = False
         self._pid = os.getpid()
         super().__init__(
@@ -84,6 +85,14 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
     @abc.abstractmethod
     def send_all(self) -> None:
         """Send all that a view needs which knows nothing yet."""
+
+    def send_since(self, away_s: float) -> None:  # noqa: ARG002  what sends little sends all
+        """Send what a page does not know that has seen all until it looked away; the pulse sends nothing meanwhile.
+
+        Args:
+            away_s: For how long nobody has looked.
+        """
+        self.send_all()
 
     @abc.abstractmethod
     def pulse(self, now_s: float) -> None:
@@ -204,17 +213,20 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
             self._pages_away[page] = content.get("is") is False
             self._pages_standing[page] = content.get("stands") is True
             self._is_within |= content.get("within") is True
-            if not was_seen and self.is_seen:
-                self._send_all()
+            if was_seen and not self.is_seen:
+                self._unseen_since_s = time.monotonic()
+            elif not was_seen and self.is_seen:
+                away_s = time.monotonic() - self._unseen_since_s
+                self._send_guarded(lambda: self.send_since(away_s))
             self._rest_if_left()
         elif kind == "ready":
             self._pages_away[page] = False
-            self._send_all()
+            self._send_guarded(self.send_all)
 
-    def _send_all(self) -> None:
+    def _send_guarded(self, send: Callable[[], None]) -> None:
         try:
             with self.lock:
-                self.send_all()
+                send()
         except MlfoundryError as error:
             self.say({"kind": "trouble", "message": str(error)})
 

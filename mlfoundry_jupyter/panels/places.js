@@ -75,7 +75,10 @@ export class Panel {
     this.isStanding = false;
     this.isWithin = false; // a layout, which may show it again
     this.seenSoon = () => this.seen();
+    this.leaves = () => this.left();
     document.addEventListener("visibilitychange", this.seenSoon);
+    addEventListener("pagehide", this.leaves);
+    addEventListener("pageshow", this.seenSoon);
   }
 
   async hasKernel() {
@@ -139,6 +142,14 @@ export class Panel {
     else this.hiding = setTimeout(tell, HIDDEN_MS);
   }
 
+  /** The page is closed or loaded again, which is another page: the kernel is told at once, there is no later. */
+  left() {
+    clearTimeout(this.hiding);
+    this.hiding = 0;
+    [this.isShown, this.isStanding] = [false, false];
+    this.source.tell({ kind: "visible", is: false, stands: false, within: false });
+  }
+
   /** After a restart of the kernel the model stays in the page, and nobody answers it; after a pause of the network it lives on. */
   async lives() {
     if (await this.hasKernel()) this.source.back();
@@ -149,6 +160,8 @@ export class Panel {
   dispose() {
     clearTimeout(this.hiding);
     document.removeEventListener("visibilitychange", this.seenSoon);
+    removeEventListener("pagehide", this.leaves);
+    removeEventListener("pageshow", this.seenSoon);
     this.source.dispose();
     for (const [mount, stand] of [...this.stands]) {
       this.leave(mount, stand);

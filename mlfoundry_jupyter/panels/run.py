@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -80,10 +81,11 @@ class RunPanel(Panel):
         with self.lock:
             if self._closed or not self._display_ids:
                 return
-            self._following.look()
+            if self.is_seen and self._pictured != "final":
+                self._say(self._following.new(time.monotonic(), looks=True))
+            else:
+                self._following.look()
             if self._following.has_ended:
-                if self._pictured != "final":
-                    self._say(self._following.whole())
                 feed().remove(self)
                 self._pictured = "final"
                 self.refresh_picture()
@@ -94,6 +96,10 @@ class RunPanel(Panel):
     def send_all(self) -> None:
         """See `Panel.send_all`."""
         self._say(self._following.whole())
+
+    def send_since(self, away_s: float) -> None:  # noqa: ARG002  points say themselves where some are missing
+        """See `Panel.send_since`."""
+        self._say(self._following.new(time.monotonic(), looks=True))
 
     def _say(self, messages: list[Message]) -> None:
         for content, carried in messages:

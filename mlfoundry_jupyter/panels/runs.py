@@ -12,18 +12,19 @@ import mlfoundry
 from mlfoundry import Client, StoredRun
 from mlfoundry.displays import Html
 from mlfoundry.errors import InvalidInput, MlfoundryError
+from mlfoundry.names import SYSTEM_PREFIX
 from mlfoundry.panels import frames
+from mlfoundry.panels.limits import MAX_POINTS
 from mlfoundry.records import Permission, ProjectRecord, SeriesQuery
 from mlfoundry.results import Comparison
 
 from .. import list_pictures
 from .feed import feed
-from .following import MAX_POINTS
 from .listing import Listing
 from .panel import Answer, Panel, Picture
 
 LOOK_S = 2.0
-AGAIN_S = 3.0
+KEPT_S = 300.0  # a page that was away for longer gets all again: it may have been asleep, and have missed something
 PAGE = 200
 MOST_RUNS = 200
 
@@ -90,11 +91,7 @@ class RunsPanel(Panel):
             return
         self._look_at_s = now_s + LOOK_S
         with self.lock:
-            pieces = self._listing.changes() if self._wholes else None
-            if pieces is None:
-                self.send_all()
-            else:
-                self._say(pieces)
+            self._send_changes()
 
     def settle(self) -> None:
         """See `Panel.settle`."""
@@ -111,6 +108,20 @@ class RunsPanel(Panel):
         """See `Panel.send_all`."""
         self._wholes += 1
         self._say(self._listing.whole())
+
+    def send_since(self, away_s: float) -> None:
+        """See `Panel.send_since`."""
+        if away_s > KEPT_S:
+            self.send_all()
+        else:
+            self._send_changes()
+
+    def _send_changes(self) -> None:
+        pieces = self._listing.changes() if self._wholes else None
+        if pieces is None:
+            self.send_all()
+        else:
+            self._say(pieces)
 
     def _say(self, pieces: Any) -> None:
         for piece in pieces:
@@ -180,8 +191,8 @@ class RunsPanel(Panel):
             key = self._listing.run(run_id).record.key
             query = SeriesQuery(key, tuple(names) if names else None, max_points=max_points or MAX_POINTS)
             every = self.client.backend.read_series(query)
-            logged = [series for series in every if not series.name.startswith("system/")]
-            system = [series for series in every if series.name.startswith("system/")]
+            logged = [series for series in every if not series.name.startswith(SYSTEM_PREFIX)]
+            system = [series for series in every if series.name.startswith(SYSTEM_PREFIX)]
             found.append(frames.whole_points(run_id, logged, system))
         return None, found
 

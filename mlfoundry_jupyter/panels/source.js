@@ -155,6 +155,7 @@ export class Source {
   back() {
     if (!this.isGone) return;
     this.isGone = false;
+    this.kept.delete("gone");
     this.tell({ kind: "ready" });
   }
 

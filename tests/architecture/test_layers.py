@@ -41,7 +41,7 @@ LAYERS = {
     "system_metrics": {"forks"},
     "displays": set(),
     "settings": {"credentials", "folders"},
-    "credentials": {"folders"},
+    "credentials": {"folders", "loopback"},
     "loopback": set(),
     "folders": set(),
     "file_systems": set(),

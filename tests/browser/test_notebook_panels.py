@@ -242,6 +242,35 @@ def test_a_cell_that_is_executed_again_and_again_leaves_one_panel(lab, page):
     assert page.locator(".mlf-run .js-plotly-plot").count() == 1
 
 
+def test_a_page_that_is_loaded_again_lets_former_panels_go_and_another_window_keeps_its_own(lab, new_page):
+    cell = "panel = RunPanel(run)\npanel.show()"
+    lab.write("windows.ipynb", [SETUP + "run = client.create_run('windows', 'svm', capture=False)", cell, COUNT])
+    first, second = new_page(), new_page()
+    for each in (first, second):
+        each.watch.expected += LAB_NOISE
+    notebook = lab.open(first, "windows.ipynb")
+    notebook.run(0, 1)
+    first.wait_for_selector(".mlf-run-header")
+    notebook.save()
+    lab.open(second, "windows.ipynb")
+    second.wait_for_selector(".mlf-run-header")
+    first.reload()
+    notebook.wait_until_ready()
+    first.wait_for_selector(".mlf-run-header")
+    notebook.run(1)  # its former panel stands in the other window's copy of the output
+    notebook.run(2)
+    assert notebook.cell(2).locator(".jp-OutputArea-output").inner_text().strip() == "2"
+    assert second.locator(".mlf-run-gone").is_hidden()
+    second.close()
+    shown = notebook.cell(2).locator(".jp-OutputArea-output")
+    for _ in range(30):
+        notebook.run(2)
+        if shown.inner_text().strip() == "1":
+            break
+    assert shown.inner_text().strip() == "1"
+    first.wait_for_selector(".mlf-run-header")
+
+
 def test_a_panel_in_a_box_is_a_widget_like_any_other(lab, page):
     box = "import ipywidgets\nipywidgets.VBox([ipywidgets.Label('above'), panel])"
     lab.write("box.ipynb", [SETUP, ENDED.format(project="box", name="svm"), box, "panel.tab"])

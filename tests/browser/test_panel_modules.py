@@ -11,6 +11,7 @@ import pytest
 from mlfoundry import displays
 from mlfoundry.panels import frames
 from mlfoundry.records import Series
+from mlfoundry_jupyter import ranking
 from tests.browser.conftest import watched_pages
 
 
@@ -311,3 +312,24 @@ def test_a_path_that_grows_is_the_path_drawn_at_once(modules):
     )
     assert got[0] == got[1]
     assert got[0].count("M") == 6
+
+
+METRICS = [
+    "accuracy", "train_loss", "val_loss", "step", "metric-10", "metric-9", "Metric-9b", "val/loss", "val/accuracy",
+    "val/f1", "train/loss", "train/acc", "lr", "test_auc", "grad_norm", "epoch/time", "flosses", "VAL_ACC", "cost",
+    "a/b/loss", "a/b/c", "µ", "loss",
+]  # fmt: skip
+
+
+def test_pictures_order_metrics_as_the_live_panel_does(modules):
+    ranked = modules.evaluate("names => modules.columns.rankedNames(names.sort(modules.columns.byName))", METRICS)
+    assert ranking.ranked(METRICS) == ranked
+    charted = modules.evaluate(
+        """names => {
+            const group = (name) => name.includes("/") ? name.slice(0, name.lastIndexOf("/")) : "";
+            const all = names.map((name) => ({ name, group: group(name), system: false }));
+            return modules.run_charts.metricCharts({ all: () => all }, {}).map((chart) => chart.key);
+        }""",
+        METRICS,
+    )
+    assert ranking.charted(METRICS) == charted

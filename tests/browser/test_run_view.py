@@ -120,6 +120,59 @@ def test_a_killed_run_says_that_it_was_stopped(run):
     expect(run.page.locator(".mlf-killed-line")).to_have_text("This run was stopped before its end.")
 
 
+def test_a_run_that_was_interrupted_is_told_in_the_colour_of_its_state(run):
+    run.show("{run: {status: 'KILLED', ended_at: NOW, error: 'KeyboardInterrupt', traceback: 'train()'}}", drawn=None)
+    expect(run.page.locator(".mlf-killed-line")).to_contain_text("KeyboardInterrupt")
+    run.page.get_by_role("button", name="traceback").click()
+    expect(run.page.locator(".mlf-run-error pre")).to_have_text("train()")
+
+
+def test_what_has_no_metrics_is_told_apart_while_it_runs_and_after_its_end(run):
+    run.show(drawn=None)
+    run.get("(source.send({kind: 'ended'}), null)")
+    expect(run.page.locator(".mlf-empty").first).to_contain_text("No metrics yet. Log some:")
+    run.get("(source.send({kind: 'run', run: snapshot({status: 'FINISHED', ended_at: NOW})}), null)")
+    expect(run.page.locator(".mlf-empty").first).to_contain_text("This run logged no metrics.")
+
+
+def test_when_the_kernel_is_gone_the_clock_stands_and_it_is_said_where_the_run_is_seen_until_the_kernel_is_back(run):
+    run.show()
+    header, line = run.page.locator(".mlf-run-time"), run.page.locator(".mlf-run-gone")
+    expect(run.page.locator(".mlf-run-fresh")).to_be_visible()
+    run.get("(source.send({kind: 'gone'}), null)")
+    expect(line).to_contain_text("The kernel is gone; this is the last state, of ")
+    expect(line).to_contain_text("%mlfoundry_attach 0123456789abcdef0123456789abcdef")
+    expect(run.page.locator(".mlf-run-fresh")).to_be_hidden()
+    expect(run.page.get_by_role("button", name="pause the charts")).to_be_hidden()
+    before = header.inner_text()
+    run.get("(clock += 60, mounted.view._tick(), null)")
+    assert header.inner_text() == before
+    run.get("(source.send({kind: 'run', run: snapshot()}), null)")
+    expect(line).to_be_hidden()
+    expect(header).to_have_text("3 min 14 s")
+
+
+def test_of_a_run_that_has_ended_a_kernel_that_is_gone_changes_nothing_but_that_it_is_said(run):
+    run.show("{run: {status: 'FINISHED', ended_at: NOW}, book: new Logbook()}")
+    run.get("(source.send({kind: 'gone'}), null)")
+    expect(run.page.locator(".mlf-run-gone")).to_contain_text("The kernel is gone; this is the last state")
+    expect(run.page.locator(".mlf-run-gone code")).to_have_count(0)
+
+
+def test_what_the_tracker_takes_of_a_short_run_is_told_in_seconds_and_of_a_long_one_as_a_share(run):
+    run.show("{run: {started_at: NOW - 1, health: {...snapshot().health, tracker_cpu_s: 0.14}}}", drawn=None)
+    expect(run.page.locator(".mlf-run-health")).to_contain_text("tracker 140 ms of CPU")
+
+
+def test_where_not_all_metrics_are_sent_it_is_said_how_many_there_are_and_where_the_rest_is(run):
+    run.show("{book: new Logbook()}")
+    expect(run.page.locator(".mlf-charts-rest").first).to_be_hidden()
+    run.get("(source.send(book.whole(Infinity, {logged: 7302, system: 0})), null)")
+    note = run.page.locator(".mlf-charts-rest").first
+    expect(note).to_contain_text("There are charts of the first 2 of 7,302 metrics, by name.")
+    expect(note).to_contain_text('latest values of all; run.get_metrics("NAME") reads the points of any.')
+
+
 def test_the_state_of_the_tracker_stands_below_and_trouble_is_red(run):
     run.show(drawn=None)
     expect(run.page.locator(".mlf-run-health")).to_contain_text("all stored · nothing refused · tracker 0.2 % CPU")

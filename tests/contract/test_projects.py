@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mlfoundry.errors import InvalidInput, NotFound, ProjectNotFound, RunNotFound
-from mlfoundry.records import Permission, RunKey, RunQuery
+from mlfoundry.records import Permission, RunChanges, RunKey, RunQuery
 
 SECOND = 1_000_000
 
@@ -82,6 +82,37 @@ def test_a_project_counts_its_runs_those_that_run_and_its_people(make_run, pen, 
     assert (project.run_count, project.running_count, project.collaborator_count) == (4, 3, 2)
     assert project == backend.get_project("ann", "iris")
     assert project.last_run_at == max(run.started_at for run in runs)
+
+
+def test_a_project_counts_as_many_runs_as_there_are_whatever_becomes_of_them(make_run, backend, wish):
+    first, second = make_run(name="svm"), make_run(name="svm")
+
+    def count():
+        (project,) = backend.list_projects()
+        assert project.run_count == len(backend.search_runs(RunQuery(project.project_id)).runs)
+        return project.run_count
+
+    assert count() == 2
+    backend.create_run(wish("svm", run_id=first.key.run_id))  # is there already
+    assert count() == 2
+    for _ in range(2):
+        backend.delete_run(first.key)
+        assert count() == 1
+    backend.create_run(wish("svm", run_id=first.key.run_id))  # is there, deleted
+    backend.update_run(second.key, RunChanges(run_name="tree"))
+    assert count() == 1
+    for _ in range(2):
+        backend.restore_run(first.key)
+        assert count() == 2
+    make_run(name="svm")
+    assert count() == 3
+
+
+def test_the_newest_run_of_a_project_is_one_that_is_not_deleted(make_run, backend):
+    older, newer = (make_run(started_at_us=at * SECOND) for at in (3, 9))
+    backend.delete_run(newer.key)
+    (project,) = backend.list_projects()
+    assert project.last_run_at == older.started_at
 
 
 def test_a_project_without_runs_has_no_newest_run(make_run, backend):

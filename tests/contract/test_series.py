@@ -298,6 +298,14 @@ def test_fewer_points_than_a_drawing_needs_are_refused(run, pen, backend, client
         client.get_run(run.key.run_id).get_metrics("loss", max_points=max_points)
 
 
+@pytest.mark.parametrize(("other", "given"), [("since", {"since": {"loss": 1}}), ("most", {"most": 10})])
+def test_what_is_thinned_out_is_the_whole_metric_or_it_is_refused(run, pen, backend, other, given):
+    pen(run).points("loss", [1.0, 2.0, 3.0]).send()
+    for names in (None, ("loss",)):
+        with pytest.raises(InvalidInput, match=f"give it without {other}, or {other} alone"):
+            backend.read_series(SeriesQuery(run.key, names, max_points=4, **given))
+
+
 @pytest.mark.parametrize("total", [3000, 20_000])
 def test_late_and_early_steps_are_the_first_and_the_last_of_a_drawing_too(run, pen, read, total):
     steps = list(range(total))

@@ -16,6 +16,7 @@ from mlfoundry.folders import make_private
 from mlfoundry.records import Batch, RunKey
 from mlfoundry.server.app import create_app
 from mlfoundry.server.gates import COOKIE, CSRF_HEADER, csrf_token
+from mlfoundry.server.listening import uvicorn_config
 from mlfoundry.store.artifacts import ArtifactFolder
 from mlfoundry.store.database import Database
 from mlfoundry.tracking.accounts import AccountService
@@ -59,7 +60,7 @@ class Site:
         """Run one in a thread; below a path of its host when one is given."""
         port = free_port()
         site = cls(folder / "store", f"http://127.0.0.1:{port}", base_path=base_path)
-        config = uvicorn.Config(site.app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
+        config = uvicorn_config(site.app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, name="tests-dashboard", daemon=True)
         thread.start()

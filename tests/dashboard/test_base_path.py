@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -11,10 +13,18 @@ from playwright.sync_api import Browser, expect
 
 import mlfoundry
 from mlfoundry.cli import main
+from mlfoundry.errors import InvalidSetting
+from mlfoundry.records import RunKey
+from mlfoundry.server.app import create_app, require_base
+from mlfoundry.store.artifacts import ArtifactFolder
+from mlfoundry.wire import frames
+from mlfoundry.wire.requests import new_run_json
 from tests.browser.conftest import watched_pages
 from tests.dashboard.site import Site
+from tests.server.scene import batch_bytes, new_run
 
 BASE = "/tools/mlfoundry"
+MEBIBYTE = 1 << 20
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +74,54 @@ def test_a_proxy_may_take_the_path_off(below: Site) -> None:
     assert "API key" in requests.get(below.address, headers={"Accept": "text/html"}, timeout=30).text
 
 
+@pytest.mark.parametrize("is_taken_off", [False, True])
+def test_what_may_be_sent_is_the_same_as_at_the_root(below: Site, is_taken_off: bool) -> None:
+    address = below.address.removesuffix(BASE) if is_taken_off else below.address
+    journal_id = 8 if is_taken_off else 7
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {below.keys['bob']}"
+        new = new_run_json(new_run("mine", "large"))
+        made = session.post(f"{address}/api/v1/runs", json=new, timeout=30).json()
+        run = RunKey(made["project_id"], made["run_id"])
+        place = f"{address}/api/v1/projects/{run.project_id}/runs/{run.run_id}"
+        large = batch_bytes(run, journal_id, 250_000)
+        assert len(large) > 2 * MEBIBYTE
+        headers = {"Content-Type": frames.BATCH_TYPE}
+        sent = session.post(f"{place}/journals/{journal_id}", data=large, headers=headers, timeout=60)
+        assert sent.json() == {"acked": 250_000, "settled": 0}
+        content = bytes(2 * MEBIBYTE)
+        blob = f"{place}/blobs/{hashlib.sha256(content).hexdigest()}"
+        part = session.put(blob, params={"size": len(content), "offset": 0}, data=content, timeout=60)
+        assert part.status_code == 200, part.text
+    login = requests.post(f"{address}/login", data=b"key=" + b"a" * 5000, timeout=30)
+    assert login.status_code == 413
+    assert "4,096 bytes" in login.text
+
+
 @pytest.mark.parametrize("base", ["mlfoundry", "//evil.example", "/a/../b", "/a b", "/<b>", "/é"])
 def test_what_is_no_path_is_refused_with_what_to_give(base: str) -> None:
     told = CliRunner().invoke(main, ["server", "--database", "runs.db", "--base-path", base])
     assert told.exit_code == 2
     assert "is no path; give one like /mlfoundry" in told.output
+
+
+def test_a_base_that_begins_as_an_address_of_the_server_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    place = tmp_path / "runs.db"
+    for base in ("/api", "/api/v1", "/dashboard", "/static", "/p", "/r/x", "/login", "/favicon.ico", "/healthz"):
+        told = CliRunner().invoke(main, ["server", "--database", str(place), "--base-path", base])
+        assert told.exit_code == 1, told.output
+        assert f"the base path is '{base}', and the server's own addresses begin with it" in told.output
+        assert "like /mlfoundry" in told.output
+    assert not place.exists()
+
+
+def test_every_route_is_one_that_a_base_may_not_begin_as(below: Site, tmp_path: Path) -> None:
+    firsts = {route.path.split("/")[1] for route in below.app.routes} - {""}  # type: ignore[attr-defined]
+    assert {"api", "p", "r", "static", "login"} <= firsts
+    for first in firsts:
+        with pytest.raises(InvalidSetting, match="begin with it"):
+            require_base(f"/{first}/below")
+        with pytest.raises(InvalidSetting, match="begin with it"):
+            create_app(below.database, ArtifactFolder(tmp_path), base_path=f"/{first}")
+        require_base(f"/tools/{first}")
+        require_base(f"/{first}s-own")

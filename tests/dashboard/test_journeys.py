@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from mlfoundry.records import Permission
@@ -86,6 +87,31 @@ def test_follow_a_live_run_to_its_end_without_reloading(open_page: Opener, site:
     log.end("FINISHED", 4_000_000).send()
     expect(header).to_contain_text("finished")
     expect(page.locator("#stamp")).to_be_empty()
+
+
+def test_a_run_of_more_metrics_than_a_page_holds_says_so_and_where_the_others_are(
+    open_page: Opener, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlfoundry.server.dashboard.following.SERIES_MOST", 3)
+    log = make_run(site.tracking, "wide", project="wide", owner="ann")
+    for name in "abcde":
+        log.points(name, [1.0, 0.5], gap_us=1_000_000)
+    log.send()
+    page = open_page(f"/r/{log.run.run_id}")
+    rest = page.get_by_role("tabpanel", name="Metrics").locator(".mlf-charts-rest")
+    expect(rest).to_have_text(
+        "There are charts of the first 3 of 5 metrics, by name. Details has the latest values of all; "
+        'run.get_metrics("NAME") reads the points of any.'
+    )
+    log.points("b", [0.25], first_step=2, gap_us=1_000_000).points("zeta", [0.75], gap_us=1_000_000)
+    log.end("FINISHED", 3_000_000).send()
+    expect(page.locator(".mlf-run-header")).to_contain_text("finished")
+    expect(rest).to_contain_text("the first 3 of 6 metrics")
+    page.get_by_role("tab", name="Details").click()
+    table = page.get_by_role("tabpanel", name="Details").locator("section", has_text="least").get_by_role("row")
+    expect(table).to_have_count(1 + 6)
+    expect(table.filter(has_text="zeta")).to_contain_text("0.75")
+    expect(page.locator(".mlf-run-header")).to_contain_text("b0.25")
 
 
 def test_a_collaborator_sees_the_project_appear_and_disappear(open_page: Opener, site: Site) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mlfoundry.records import RunStatus
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0  # ends long before, but for a machine that is full of work
 EVERY = [float(number) for number in range(200)]
 
 
@@ -33,6 +33,21 @@ def test_a_forked_child_logs_to_the_run_of_its_parent(start, look, store):
     lines, metrics = logged(start, look, store, "plain_fork")
     assert lines == ["0"]
     assert metrics == {"parent": EVERY * 2, "child": EVERY}
+
+
+def test_a_forked_child_that_leaves_its_part_open_has_stored_it_at_its_end_and_says_nothing(start, look, store):
+    text = (
+        "import mlfoundry, os, sys\n"
+        "run = mlfoundry.get_client(sys.argv[1], user='ann', end_timeout_s=20).create_run('p', 'x')\n"
+        "run.log_metrics({'parent': 1})\n"
+        "if not os.fork(): run.log_metrics({'child': 1}); sys.exit(0)\n"
+        "os.wait(); found = run.client.get_run('p/x'); print(found.get_metrics()['child'].values, found.status.value)\n"
+    )
+    program = start("-c", text, store)
+    assert program.rest(LIMIT_S) == "[1.] RUNNING\n"
+    assert (program.exit_code(), program.messages()) == (0, "")
+    assert look(store).run().status is RunStatus.FINISHED
+    assert list((store / "journals").iterdir()) == []
 
 
 def test_a_forked_child_that_never_logs_leaves_no_trace(start, look, store):

@@ -94,7 +94,7 @@ NONSENSE: list[tuple[str, str, dict[str, str], bytes | None, int, str]] = [
     ("GET", "/api/v1/runs/nothex", {}, None, 404, "32 hex digits"),
     ("GET", "/api/v1/runs/%2e%2e%2fkeys", {}, None, 404, "there is nothing at"),
     ("GET", "/api/v1/nothing", {}, None, 404, "openapi.json describes what there is"),
-    ("BREW", "/api/v1/projects", {}, None, 405, "'BREW' is not taken here; GET is"),
+    ("PURGE", "/api/v1/projects", {}, None, 405, "'PURGE' is not taken here; GET is"),
     ("GET", RUN + "/artifacts/content?path=../../etc/passwd", {}, None, 400, "plain relative path"),
     ("GET", RUN + "/journals/18446744073709551616", {}, None, 400, "path.journal_id"),
     ("GET", RUN + "/blobs/" + "g" * 64 + "?size=1", {}, None, 400, "64 hex digits"),
@@ -341,6 +341,79 @@ def test_the_second_head_of_a_connection_has_its_deadline_too(bounded: tuple[str
         assert b"200" in peer.recv(4096)
         peer.sendall(b"GET /healthz HTTP/1.1\r\nHo")
         _ended_within(peer, 10)
+
+
+def test_a_head_that_has_no_end_is_refused_long_before_it_takes_memory(bounded: tuple[str, str]) -> None:
+    with _connected(bounded[0]) as peer:
+        sent = 0
+        with contextlib.suppress(OSError):
+            peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
+            while sent < 16 * MEBIBYTE:
+                sent += peer.send(b"a" * 65536)
+        assert sent < 16 * MEBIBYTE
+
+
+def test_a_head_that_is_too_large_is_told_so(bounded: tuple[str, str]) -> None:
+    with _connected(bounded[0]) as peer:
+        peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * (Slow.head_bytes - 30))
+        peer.sendall(b"a" * 100)
+        answer = peer.recv(4096)
+        assert b"400 " in answer.partition(b"\r\n")[0]
+        assert b"this is no HTTP/1.1: its head has more than 65,536 bytes" in answer
+
+
+@pytest.mark.parametrize("loose", [b"1;x=", b"0\r\nX: "], ids=["an extension of a chunk", "a trailer"])
+def test_what_is_no_part_of_a_body_has_an_end_as_well(bounded: tuple[str, str], loose: bytes) -> None:
+    address, key = bounded
+    head = f"POST /api/v1/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+    head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with _connected(address) as peer:
+        sent = 0
+        with contextlib.suppress(OSError):
+            peer.sendall(head.encode() + loose)
+            while sent < 16 * MEBIBYTE:
+                sent += peer.send(b"a" * 65536)
+        assert sent < 16 * MEBIBYTE
+
+
+def test_what_follows_a_body_is_no_header(bounded: tuple[str, str]) -> None:
+    head = "GET /api/v1/whoami HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    trailer = f"0\r\nAuthorization: Bearer {bounded[1]}\r\n\r\n"
+    with _connected(bounded[0]) as peer:
+        peer.sendall((head + trailer).encode())
+        assert b"401 " in peer.recv(4096).partition(b"\r\n")[0]
+
+
+ASKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_requests_that_come_before_their_turn_are_answered_in_turn(bounded: tuple[str, str]) -> None:
+    with _connected(bounded[0]) as peer:
+        peer.sendall(ASKED * Slow.ahead)
+        answers = b""
+        while answers.count(b"HTTP/1.1 200") < Slow.ahead:
+            piece = peer.recv(65536)
+            assert piece
+            answers += piece
+
+
+def test_who_sends_requests_and_reads_no_answer_is_hung_up_on(bounded: tuple[str, str]) -> None:
+    with _connected(bounded[0]) as peer:
+        peer.sendall(ASKED * 5000)
+        assert _ended_within(peer, 10) < 8
+
+
+@pytest.mark.parametrize("upgrade", ["websocket", "h2c"])
+def test_another_protocol_is_not_offered_and_the_connection_goes_on_or_ends(
+    bounded: tuple[str, str], upgrade: str
+) -> None:
+    asked = f"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n\r\n"
+    with _connected(bounded[0]) as peer:
+        peer.sendall(asked.encode())
+        assert b"HTTP/1.1 200" in peer.recv(4096)
+        with contextlib.suppress(ConnectionError):
+            peer.sendall(ASKED)
+            assert peer.recv(4096).partition(b"\r\n")[0] in (b"HTTP/1.1 200 OK", b"")
 
 
 def test_a_connection_that_is_in_use_is_not_ended(bounded: tuple[str, str]) -> None:

@@ -77,7 +77,7 @@ REFUSALS = {
     "404 no such place": ("GET", "/nothing/at/all", 404, ""),
     "404 no such file": ("GET", "/static/x/panels/none.js", 404, ""),
     "404 no such run": ("GET", f"/api/v1/runs/{'a' * 32}", 404, ""),
-    "405": ("BREW", "/api/v1/projects", 405, ""),
+    "405": ("PURGE", "/api/v1/projects", 405, ""),
     "408": ("POST", "/api/v1/runs", 408, "Content-Type: application/json\nContent-Length: 9\n"),
     "413": ("POST", "/api/v1/runs", 413, "Content-Type: application/json\nContent-Length: 99999999\n"),
     "415": ("POST", "/api/v1/runs", 415, "Content-Type: text/plain\nContent-Length: 0\n"),

@@ -48,8 +48,9 @@ LIMITS = {
     "filter": [MAX_TEXT, MAX_COMPARISONS, MAX_DEPTH, MAX_LIST],
     "points": [reading.SERIES_LIMIT, data.POINTS_LIMIT],
     "a body's way": [limits.BODY_PAUSE_S, limits.BODY_LEAST_BYTES_PER_S >> 10],
-    "the head of a request": [HTTP.head_s],
+    "the head of a request": [HTTP.head_s, HTTP.head_bytes >> 10],
     "one caller": [limits.CALLER_TURNS, limits.TURN_WAIT_S, limits.CALLER_LIMIT_BYTES >> 20],
+    "one connection": [HTTP.ahead],
     "one address": [HTTP.per_address, attempts.LIMIT],
 }
 

@@ -80,6 +80,18 @@ def test_a_process_that_is_forked_and_a_copy_keep_the_key(client: mlfoundry.Clie
             assert _told(again) == (run.run_id, {"C": 1})
 
 
+def test_of_two_users_of_one_server_in_one_process_each_keeps_its_own_key(server: TeamServer) -> None:
+    clients = [mlfoundry.get_client(server.address, api_key=server.key(user)) for user in ("ann", "bob")]
+    for user, client in zip(("ann", "bob"), clients, strict=True):
+        with run_of(client) as run:
+            run.flush()
+            stored = client.get_run(run.run_id)
+        again = pickle.loads(pickle.dumps(stored))
+        assert again.client.settings.api_key == server.key(user)
+        again.client.close()
+        client.close()
+
+
 def test_a_key_that_is_kept_or_set_is_taken_where_it_is_read(
     server: TeamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

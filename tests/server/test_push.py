@@ -536,7 +536,7 @@ def test_without_a_server_it_says_how_to_name_one(here: Client, monkeypatch) -> 
     _fill(here.backend)
     result = CliRunner().invoke(main, ["push", "iris", "--uri", str(here.settings.folder), "--user", "ann"])
     assert result.exit_code == 1
-    assert "no server is known; give its address" in result.stderr
+    assert "no server is known; log in with mlfoundry login HOST, or name one with --to" in result.stderr
 
 
 def test_a_file_whose_bytes_are_damaged_here_is_not_passed_on(here: Client, there: HttpBackend) -> None:

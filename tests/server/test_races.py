@@ -360,6 +360,31 @@ def test_one_run_that_is_made_many_times_at_once_is_one_run(workers: list[Tracki
         assert {(each.key, each.run_name) for each in made} == {(made[0].key, "run")}
 
 
+def test_a_project_counts_its_runs_whatever_is_made_deleted_and_restored_at_once(
+    workers: list[TrackingService], scale: Any
+) -> None:
+    one, other = workers
+    for _ in range(scale(200, 10)):
+        run = make_project(one)
+        name = one.get_run(OWNER, run.run_id).project_name
+        gone = other.create_run(OWNER, new_run(name)).key
+        one.delete_run(OWNER, gone)
+        twice = new_run(name)
+        results = together(
+            partial(one.create_run, OWNER, new_run(name)),
+            partial(other.create_run, OWNER, new_run(name)),
+            partial(one.create_run, OWNER, twice),
+            partial(other.create_run, OWNER, twice),
+            partial(one.delete_run, OWNER, run),
+            partial(other.restore_run, OWNER, gone),
+        )
+        assert failures(results) == []
+        assert other.get_project(OWNER, None, name).run_count == 4
+        with one.database.read() as tx:
+            kept = tx.row("SELECT runs, changes - runs_at FROM project WHERE project_id = ?", (run.project_id,))
+        assert kept == (5, 0)
+
+
 # -- transactions that give way ------------------------------------------------------------------
 
 

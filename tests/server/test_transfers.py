@@ -372,6 +372,47 @@ def test_a_server_that_says_what_cannot_be_of_an_upload_is_given_up(answers: lis
         transfers.upload(io.BytesIO(b"x" * 100), 100, next(told), lambda part, offset, longer_s: next(told))
 
 
+def test_a_beginning_that_somebody_else_sent_wrong_does_not_keep_a_file_out(backend: HttpBackend, run: Any) -> None:
+    data = secrets.token_bytes(3 << 16)
+    sha256, size = transfers.hash_of(io.BytesIO(data))
+    place = f"/projects/{run.key.project_id}/runs/{run.key.run_id}/blobs/{sha256}"
+    backend._send("PUT", place, data=bytes(1 << 16), params={"offset": 0, "size": size})
+    assert backend.put_artifact(run.key, "model.bin", io.BytesIO(data)).sha256 == sha256
+    with backend.open_artifact(run.key, "model.bin") as file:
+        assert file.read() == data
+
+
+def test_a_file_that_becomes_shorter_while_it_is_sent_is_sent_as_it_is_then(
+    backend: HttpBackend, run: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "growing.bin"
+    path.write_bytes(bytes(transfers.PART_BYTES + (1 << 16)))
+
+    class Truncated(io.FileIO):
+        def read(self, count: int = -1) -> bytes:
+            if count == transfers.PART_BYTES:
+                os.truncate(path, 1000)
+            return super().read(count)
+
+    with Truncated(path) as source:
+        record = backend.put_artifact(run.key, "growing.bin", source)  # type: ignore[arg-type]
+    assert record.size_bytes == 1000
+
+
+def test_a_file_that_changes_all_the_time_is_kept_for_later_and_does_not_stop_the_program(
+    server: TeamServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = mlfoundry.get_client(server.address, api_key=server.key("ann"))
+    with client.create_run("iris", "changes", capture=False, log_system_metrics=False) as run:
+        run.flush()
+        with monkeypatch.context() as patch:
+            patch.setattr(transfers, "hash_of", lambda source: ("ab" * 32, 10))
+            run.log_text("0123456789", "changes.txt")
+        assert run._uploads.waiting()[0] == 1
+    assert client.get_run(run.run_id).list_artifacts()[0].size_bytes == 10
+    client.close()
+
+
 def test_folders_and_files_swapped_for_links_meanwhile_are_not_followed(tmp_path: Path, scale: Any) -> None:
     """Another account that may write into the target puts a link in the place of a folder, again and again."""
     (tmp_path / "store").mkdir()

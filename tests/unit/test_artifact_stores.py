@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mlfoundry.errors import BackendUnavailable, InvalidInput, InvalidSetting, MissingExtra
+from mlfoundry.errors import BackendUnavailable, InvalidInput, InvalidSetting, MissingExtra, WrongHash
 from mlfoundry.store import artifact_bucket, artifact_folder
 from mlfoundry.store.artifacts import ArtifactFolder
 from mlfoundry.store.parts import LEAST_PART_BYTES, PART_LIFE_S
@@ -112,7 +112,7 @@ def test_a_file_that_grows_while_it_is_stored_is_no_object_under_a_wrong_name(bu
             return super().seek(at, whence)
 
     store = open_artifacts(f"s3://{bucket}")
-    with pytest.raises(InvalidInput, match="the bytes have the hash"):
+    with pytest.raises(WrongHash, match="the bytes have the hash"):
         store.put(PROJECT, Growing(bytes(20 << 20)))
     assert everything(store) == []
     assert buckets.unfinished(bucket) == 0
@@ -158,7 +158,7 @@ def test_bytes_of_another_hash_are_refused_and_nothing_of_them_is_kept(store):
     data, wrong = os.urandom(2 * PART), os.urandom(2 * PART)
     sha256, size = sha256_of(data), len(data)
     store.add(PROJECT, sha256, size, 0, wrong[:PART])
-    with pytest.raises(InvalidInput, match="nothing of them was kept, send them again"):
+    with pytest.raises(WrongHash, match="nothing of them was kept, send them again"):
         store.add(PROJECT, sha256, size, PART, wrong[PART:])
     assert everything(store) == []
     assert store.held(PROJECT, sha256, size) == 0

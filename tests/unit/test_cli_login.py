@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 import mlfoundry
 from mlfoundry import login
 from mlfoundry.cli import main
+from mlfoundry.tracking.http import HttpBackend
 from tests.server.processes import PROGRAM, environment
 from tests.servers import Servers, TeamServer, on_sqlite
 
@@ -90,6 +91,24 @@ def test_a_key_that_the_server_does_not_take_is_not_kept(server: TeamServer, cli
     assert not _credentials(home).exists()
 
 
+def test_a_connection_is_closed_also_when_the_request_on_it_failed(
+    server: TeamServer, cli: Cli, ann: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[HttpBackend] = []
+    closed: list[HttpBackend] = []
+    begin, close = HttpBackend.__init__, HttpBackend.close
+    monkeypatch.setattr(
+        HttpBackend, "__init__", lambda self, *given, **more: (made.append(self), begin(self, *given, **more))[1]
+    )
+    monkeypatch.setattr(HttpBackend, "close", lambda self: (closed.append(self), close(self))[1])
+    wrong = "mlf_" + "0" * 36
+    cli("login", server.address, text=f"{wrong}\n", code=4)
+    assert closed == made
+    cli("doctor", code=1, MLFOUNDRY_API_KEY=wrong)
+    assert set(closed) == set(made)
+    assert len(made) > 1
+
+
 def test_a_failed_login_leaves_the_earlier_one(server: TeamServer, cli: Cli, ann: str) -> None:
     cli("login", server.address, text="mlf_wrong\n", code=4)
     assert login.kept().key(server.address) == ann
@@ -101,7 +120,10 @@ def test_a_server_that_cannot_be_reached_is_said(cli: Cli) -> None:
 
 
 def test_an_address_without_a_scheme_is_https(cli: Cli) -> None:
-    assert "https://127.0.0.1:1 cannot be reached" in cli("login", "127.0.0.1:1", text="mlf_x\n", code=5).stderr
+    assert (
+        "https://mlfoundry.invalid cannot be reached"
+        in cli("login", "mlfoundry.invalid", text="mlf_x\n", code=5).stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,6 +150,20 @@ def test_a_way_that_others_can_read_is_warned_about_before_the_key_is_sent(cli: 
 @pytest.mark.parametrize("host", ["ftp://x", "https://me:secret@x", "https://x/?key=1", "https://", "a b"])
 def test_what_is_no_address_is_refused(cli: Cli, host: str) -> None:
     assert cli("login", host, text="mlf_x\n", code=1).stderr.startswith("Error: ")
+
+
+def test_on_this_machine_an_address_needs_no_scheme_in_a_login_or_a_variable(server: TeamServer, cli: Cli) -> None:
+    bare, key = server.address.removeprefix("http://"), server.key("bob")
+    assert f"Logged in to {server.address} as bob" in cli("login", bare, text=key).stdout
+    assert "bob" in cli("whoami", MLFOUNDRY_HOST=bare).stdout
+
+
+def test_a_server_without_tls_that_was_asked_for_it_is_said_to_be_one(server: TeamServer, cli: Cli) -> None:
+    encrypted = server.address.replace("http://", "https://")
+    told = cli("login", encrypted, text=server.key("bob"), code=5).stderr
+    assert f"what answers at {encrypted} does not speak https://." in told
+    assert f"its address is {server.address}; what goes there can be read on its way" in told
+    assert "certificate" not in told
 
 
 def test_without_an_address_the_known_server_is_meant(server: TeamServer, cli: Cli, ann: str) -> None:

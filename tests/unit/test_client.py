@@ -1,6 +1,7 @@
 """The client: making and finding runs, projects and collaborators, and beginning without a store."""
 
 import inspect
+import pkgutil
 import re
 
 import pytest
@@ -23,6 +24,8 @@ from mlfoundry.errors import (
     RunNotFound,
     StoreBusy,
 )
+from mlfoundry.records import LOST
+from mlfoundry.runs.own_runs import open_runs
 from mlfoundry.runs.run import Run
 from mlfoundry.runs.stored_run import StoredRun
 from mlfoundry.tracking.embedded import EmbeddedBackend
@@ -557,6 +560,63 @@ def test_an_interrupt_after_a_run_was_made_leaves_no_run_that_runs_for_ever(clie
     monkeypatch.undo()
     client.sync(10)
     assert client.get_run("iris/svm").status is RunStatus.KILLED
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Interrupt the next call of one of our functions, before or after it has done its work."""
+
+    def arm(name, *, is_before):
+        do, is_over = pkgutil.resolve_name(f"mlfoundry.{name}"), []
+
+        def interrupted(*args, **named):
+            done = None if is_before and not is_over else do(*args, **named)
+            if not is_over:
+                is_over.append(True)
+                raise KeyboardInterrupt
+            return done
+
+        monkeypatch.setattr(f"mlfoundry.{name}", interrupted)
+
+    return arm
+
+
+@pytest.mark.parametrize("moment", ["journal.Journal.open", "journal.Journal.write", "shipping.shipper.Shipper.add"])
+@pytest.mark.parametrize("is_before", [True, False])
+def test_an_interrupt_while_a_run_begins_leaves_no_run_that_runs_for_ever(client, interrupt, moment, is_before):
+    interrupt(moment, is_before=is_before)
+    with pytest.raises(KeyboardInterrupt):
+        client.create_run("iris", "svm", log_system_metrics=False, capture=False)
+    assert open_runs() == []
+    client.sync(10)
+    runs = [] if moment == "journal.Journal.open" else client.list_runs("iris")
+    assert [run.status for run in runs] == [RunStatus.KILLED] * len(runs)
+    assert [project.run_count for project in client.list_projects()] == [1] * len(runs)
+
+
+@pytest.mark.parametrize("moment", ["journal.Journal.open", "shipping.shipper.Shipper.add"])
+@pytest.mark.parametrize("is_before", [True, False])
+def test_an_interrupt_while_a_run_is_joined_leaves_no_handle_that_keeps_it_alive(client, interrupt, moment, is_before):
+    with client.create_run("iris", "svm", log_system_metrics=False, capture=False) as run:
+        interrupt(moment, is_before=is_before)
+        with pytest.raises(KeyboardInterrupt):
+            client.join_run(run.run_id)
+        assert open_runs() == [run]
+    client.sync(10)
+    assert client.get_run(run.run_id).status is RunStatus.FINISHED
+
+
+def test_a_run_that_was_given_up_is_asked_for_again_and_can_be_joined(client):
+    with client.create_run("iris", "svm", log_system_metrics=False, capture=False) as run:
+        run.flush()
+        with client.backend.database.write() as tx:
+            given_up = "UPDATE run SET status = 'KILLED', error = ?, ended_at = last_seen_at, lost_at = last_seen_at"
+            tx.run(given_up, (f"{LOST}nothing was heard of it",))
+        stored = client.get_run("iris/svm")
+        assert (stored.status, stored.record.is_lost) == (RunStatus.KILLED, True)
+        with client.join_run("iris/svm") as joined:
+            joined.log_metrics({"a": 1.0})
+        assert stored.status is RunStatus.RUNNING
 
 
 # -- what was perhaps meant ----------------------------------------------------------------------

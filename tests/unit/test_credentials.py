@@ -5,7 +5,10 @@ import subprocess
 import sys
 import threading
 
-from mlfoundry.credentials import Credentials
+import pytest
+
+from mlfoundry.credentials import Credentials, address
+from mlfoundry.errors import InvalidSetting
 
 LOGS_IN = """
 import sys
@@ -15,6 +18,30 @@ sys.stdin.readline()
 for number in range(20):
     Credentials(Path(sys.argv[1])).keep(f"https://{sys.argv[2]}-{number}", api_key="mlf_x", user=sys.argv[2])
 """
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("runs.example.org", "https://runs.example.org"),
+        ("runs.example.org:8443/team/", "https://runs.example.org:8443/team"),
+        ("127.0.0.1:8090", "http://127.0.0.1:8090"),
+        ("localhost", "http://localhost"),
+        ("[::1]:8090", "http://[::1]:8090"),
+        ("localhost.example.org", "https://localhost.example.org"),
+        ("HTTP://runs.example.org/", "http://runs.example.org"),
+    ],
+)
+def test_an_address_without_a_scheme_is_encrypted_unless_it_is_this_machine(given, meant):
+    assert address(given) == meant
+
+
+@pytest.mark.parametrize("given", ["", "/data/runs", "./runs", "a b", "ann:secret@runs.example.org", "ftp://x", "x:y"])
+def test_what_can_be_no_address_is_refused_and_no_password_repeated(given):
+    with pytest.raises(InvalidSetting) as caught:
+        address(given, "MLFOUNDRY_HOST")
+    assert str(caught.value).startswith("MLFOUNDRY_HOST ")
+    assert "secret" not in str(caught.value)
 
 
 def test_logins_at_once_do_not_take_each_other_away(tmp_path):

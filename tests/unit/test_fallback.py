@@ -94,7 +94,18 @@ def test_a_running_run_shows_the_course_of_its_metrics_and_as_of_when():
     assert len(images(html)) == 1
     for told in (Reader(html).text, text):
         assert "as of 2026-03-01 12:01:30 UTC" in told
+        assert f"%mlfoundry_attach {'a' * 32} shows it as it is now" in told
         assert "● running" in told
+
+
+def test_charts_and_tables_begin_with_what_a_person_asks_for_first_as_the_live_panel_does():
+    names = ["accuracy", "batch_time", "val_loss"]
+    run = finished(metrics={name: metric(0.25, 40) for name in names})
+    html, text = fallback.run_picture(run, {}, [series(name, np.linspace(1, 0.25, 40)) for name in names], [])
+    alts = [value for tag, name, value in Reader(html).attributes if (tag, name) == ("img", "alt")]
+    assert alts == ["val_loss by step", "accuracy by step", "batch_time by step"]
+    for told in (Reader(html).text, text):
+        assert told.index("val_loss") < told.index("accuracy") < told.index("batch_time")
 
 
 def test_a_failed_run_says_its_exception():

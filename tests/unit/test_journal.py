@@ -693,6 +693,42 @@ def test_without_a_folder_records_are_kept_in_memory_and_that_is_said(make, capl
     assert journal.sync() == 0
 
 
+def test_a_journal_that_finds_no_room_at_its_beginning_begins_elsewhere(tmp_path, monkeypatch):
+    full = tmp_path / "full"
+
+    class SegmentOnDisks(Segment):
+        def __init__(self, path, **how):
+            if path is not None and full in path.parents:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().__init__(path, **how)
+
+    monkeypatch.setattr(chain, "Segment", SegmentOnDisks)
+    journal = Journal(full, dict(ORIGIN), [full / "other", tmp_path / "third"])
+    journal.log({"a": 1.0}, None)
+    assert journal.folder.parent == tmp_path / "third"
+    assert (journal.in_memory, journal.trouble, journal.lost) == (0, None, 0)
+    assert [path for path in full.rglob("*") if not path.is_dir()] == []  # and no lock is left that looks alive
+    journal.close(settled=True)
+
+
+def test_where_there_is_neither_a_file_nor_memory_records_are_lost_and_nothing_is_raised(make, monkeypatch):
+    class NoSegment(Segment):
+        def __init__(self, *_, **__):
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(chain, "Segment", NoSegment)
+    journal = make()
+    for _ in range(3):
+        journal.log({"a": 1.0}, None)
+        journal.log({"a": 1.0, "b": 1.0}, None)
+    journal.write({"kind": "params"})
+    assert (journal.tail, journal.lost) == (0, 10)
+    monkeypatch.undo()
+    journal._retry_at = 0.0
+    journal.log({"a": 2.0}, None)
+    assert steps_of(journal) == {"a": [0]}
+
+
 def test_records_go_to_memory_on_a_full_disk_and_to_a_file_when_there_is_room(journal, disk, small_segments, caplog):
     for i in range(20):
         journal.log({"a": float(i)}, None, i)

@@ -12,6 +12,7 @@ from IPython.core.error import UsageError
 import mlfoundry
 from mlfoundry_jupyter import changes, rerun
 from mlfoundry_jupyter.arguments import Request, split
+from mlfoundry_jupyter.cells import Cells
 from mlfoundry_jupyter.changes import Former, compare
 from mlfoundry_jupyter.completion import Completion
 from mlfoundry_jupyter.executions import Executions
@@ -19,6 +20,27 @@ from mlfoundry_jupyter.first_line import to_line_magic
 from mlfoundry_jupyter.notices import Notice
 
 CALL = "get_ipython().run_line_magic('mlfoundry_run', '--cell demo')\n"
+
+
+# -- the client ----------------------------------------------------------------------------------
+
+
+def test_a_client_of_former_settings_is_closed_and_what_it_gave_out_still_works(monkeypatch):
+    closed = []
+    close = mlfoundry.Client.close
+    monkeypatch.setattr(mlfoundry.Client, "close", lambda self: (closed.append(self), close(self)))
+    cells = Cells(SimpleNamespace(user_ns={}), Executions())
+    first = cells.client()
+    run = first.create_run("demo", "svm", log_system_metrics=False, capture=False)
+    assert cells.client() is first
+    monkeypatch.setenv("MLFOUNDRY_USER", "bob")
+    second = cells.client()
+    assert (second is not first, closed) == (True, [first])
+    run.log_metrics({"loss": 0.5})
+    run.end()
+    assert first.get_run(run.run_id).get_metrics()["loss"].values.tolist() == [0.5]
+    first.close()
+    second.close()
 
 
 # -- the first line ------------------------------------------------------------------------------

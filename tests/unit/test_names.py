@@ -248,3 +248,22 @@ def test_the_words_for_random_names_are_loaded_only_when_one_is_wanted():
     code = "import sys, mlfoundry.names as n\nn.legal_name('a', 'b')\nprint('coolname' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("LOSS", ["loss", "val/loss", "train.loss"]),
+        ("los", ["loss"]),
+        ("lss", ["loss"]),
+        ("accuracy", ["val/accuracy"]),
+        ("glass", []),
+        ("speed", []),
+    ],
+)
+def test_what_a_wrong_name_was_perhaps_meant_as_looks_like_it_or_ends_in_it(name, meant):
+    assert names.alike(name, ["val/loss", "loss", "val/accuracy", "train.loss", "lr"]) == meant
+
+
+def test_of_names_that_differ_in_case_alone_all_are_meant():
+    assert names.alike("lr", ["Lr", "other", "LR"]) == ["Lr", "LR"]

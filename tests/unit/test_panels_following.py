@@ -133,8 +133,12 @@ def test_the_run_is_told_again_only_when_more_than_its_values_has_changed(run):
     assert "run" not in kinds(following.new(3.0))
     run.set_tags({"stage": "tuned"})
     run.flush()
-    told = [content for content, _ in following.new(6.0) if content["kind"] == "run"]
+    assert "run" not in kinds(following.new(6.0))  # nothing had changed, so it is looked at again after a while
+    told = [content for content, _ in following.new(8.0) if content["kind"] == "run"]
     assert told[0]["run"]["tags"] == {"stage": "tuned"}
+    run.set_tags({"stage": "done"})
+    run.flush()
+    assert kinds(following.new(8.5, looks=True))[0] == "run"
 
 
 def test_a_run_of_another_handle_is_followed_without_a_health_of_its_own(client, run):
@@ -207,3 +211,17 @@ def test_an_update_of_many_metrics_is_small_and_asks_the_store_few_questions(run
     assert kinds(messages) == ["frame"]
     assert total_bytes(messages) <= 1500
     assert len(asked) <= 8, asked
+
+
+def test_of_more_metrics_than_a_page_is_sent_the_first_are_and_how_many_are_left_out_is_told(run, monkeypatch):
+    monkeypatch.setattr("mlfoundry.panels.limits.SERIES_MOST", 3)
+    log(run, 0, **dict.fromkeys("edcba", 0.5))
+    following = Following(run)
+    ((header, _),) = frames(following.new(0.0))
+    assert [each["name"] for each in header["series"]] == ["a", "b", "c"]
+    assert header["total"] == {"logged": 5, "system": 0}
+    log(run, 1, **dict.fromkeys("fedcba", 0.25))
+    ((header, columns),) = frames(following.new(0.5))
+    assert (header["whole"], columns["index"].tolist()) == (False, [0, 1, 2])
+    ((header, _),) = frames(following.whole())
+    assert header["total"] == {"logged": 6, "system": 0}

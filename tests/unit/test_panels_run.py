@@ -1,5 +1,6 @@
 """The panel of a run, without a browser: what it sends, answers and displays, and when it stops."""
 
+import asyncio
 import json
 import os
 import threading
@@ -10,9 +11,11 @@ import pytest
 
 import mlfoundry
 from mlfoundry_jupyter.panels import RunPanel
+from mlfoundry_jupyter.panels import feed as feeds
 from mlfoundry_jupyter.panels.asset import asset, compressed
 from mlfoundry_jupyter.panels.feed import feed
 from mlfoundry_jupyter.panels.panel import Panel
+from tests.servers import on_sqlite
 from tests.unit import panel_wire
 from tests.unit.panel_wire import wait_for
 from tests.unit.test_panels_frames import read
@@ -111,7 +114,7 @@ def test_a_page_that_was_loaded_again_gets_all(wire, run):
     assert wire.frames(panel)[0][0]["whole"]
 
 
-def test_nothing_is_sent_while_nobody_looks_and_all_when_somebody_looks_again(wire, run):
+def test_nothing_is_sent_while_nobody_looks_and_what_is_new_when_somebody_looks_again(wire, run):
     panel = RunPanel(run)
     panel.pulse(0.0)
     wire.hear(panel, kind="visible", page="p", **{"is": False})
@@ -120,8 +123,22 @@ def test_nothing_is_sent_while_nobody_looks_and_all_when_somebody_looks_again(wi
     run.flush()
     panel.pulse(5.0)
     assert wire.sent == []
+    now_s = time.monotonic()
+    panel._following._whole_at_s = now_s + 60
     wire.hear(panel, kind="visible", page="p", **{"is": True})
-    assert wire.frames(panel)[-1][1]["values"].tolist() == [0.5, 0.25]
+    header, columns = wire.frames(panel)[-1]
+    assert (header["whole"], columns["since"].tolist(), columns["values"].tolist()) == (False, [1], [0.25])
+
+
+def test_the_end_of_a_cell_tells_what_has_changed_at_once(wire, run):
+    panel = RunPanel(run)
+    panel._display_ids = ["here"]
+    panel.pulse(time.monotonic())
+    wire.forget()
+    run.set_tags({"stage": "tuned"})
+    run.flush()
+    panel.settle()
+    assert wire.messages(panel, "run")[-1][0]["run"]["tags"] == {"stage": "tuned"}
 
 
 def test_one_page_that_looks_is_enough(wire, run):
@@ -157,6 +174,45 @@ def test_the_last_picture_is_left_by_a_cell_as_well_for_what_a_thread_displays_m
     assert [text.partition(" ")[0] for text in left] == ["✓", "✓"]
     feed()._cell_has_ended(None)
     assert len(left) == 2
+
+
+def test_the_end_of_a_cell_does_not_wait_for_a_server_that_does_not_answer(wire, servers, home, monkeypatch):
+    left, asked, goes_on = [], threading.Event(), threading.Event()
+    monkeypatch.setattr(feeds, "SETTLE_S", 0.2)
+    monkeypatch.setattr("IPython.display.update_display", lambda bundle, **_: left.append(bundle["text/plain"]))
+    server = on_sqlite(servers, home / "server")
+    with mlfoundry.get_client(server.address, api_key=server.key("ann")) as client:
+        run = client.create_run("demo", "svm", log_system_metrics=False, capture=False)
+        run.flush()
+        panel = RunPanel(run.run_id, client)
+        panel._display_ids = ["here"]
+        inner = servers._apps[server.name]
+
+        async def hangs(scope, receive, send):
+            asked.set()
+            while not goes_on.is_set():
+                await asyncio.sleep(0.01)
+            await inner(scope, receive, send)
+
+        servers._apps[server.name] = hangs
+        took_s = []
+        for _ in range(3):
+            began = time.monotonic()
+            feed()._cell_has_ended(None)
+            took_s.append(time.monotonic() - began)
+        assert asked.is_set()
+        assert took_s[0] >= 0.2
+        assert max(took_s[1:]) < 0.2  # nothing is expected of it any more
+        assert left == []
+        goes_on.set()
+        wait_for(lambda: left)
+        wait_for(lambda: feed()._awaited.settled.is_set() and not feed()._cell_ends)
+        servers._apps[server.name] = inner
+        run.end()
+        monkeypatch.setattr(feeds, "SETTLE_S", 20.0)
+        feed()._cell_has_ended(None)
+        assert [text.partition(" ")[0] for text in left] == ["●", "✓"]
+    server.close()
 
 
 def is_open(panel):

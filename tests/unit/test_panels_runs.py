@@ -3,6 +3,7 @@
 import pytest
 
 import mlfoundry
+from mlfoundry.panels import runs_table
 from mlfoundry_jupyter.panels import CollaboratorsPanel, ProjectsPanel, RunsPanel
 from mlfoundry_jupyter.panels import listing as listings
 from tests.unit import panel_wire
@@ -54,7 +55,7 @@ def test_the_first_screen_comes_before_the_rest(wire, client, runs, monkeypatch)
 
 
 def test_of_more_runs_than_a_page_holds_the_rest_is_fetched_by_place(wire, client, runs, monkeypatch):
-    monkeypatch.setattr(listings, "MOST", 2)
+    monkeypatch.setattr(runs_table, "WHOLE_MOST", 2)
     panel = RunsPanel("demo", client)
     panel.pulse(0.0)
     header, _ = wire.frames(panel)[0]
@@ -64,6 +65,20 @@ def test_of_more_runs_than_a_page_holds_the_rest_is_fetched_by_place(wire, clien
     assert header["offset"] == 1
     rows = table(wire.messages(panel, "answer")[-1][1][0])
     assert [row["name"] for row in rows] == ["c", "a"]
+
+
+@pytest.mark.parametrize(("away_s", "told"), [(20.0, [["d"]]), (600.0, [["d", "c", "b", "a"]])])
+def test_who_looks_again_gets_what_has_changed_and_after_long_everything(wire, client, runs, away_s, told):
+    panel = RunsPanel("demo", client)
+    panel.pulse(0.0)
+    wire.hear(panel, kind="visible", page="p", **{"is": False})
+    wire.forget()
+    make(client, "d", loss=0.4)
+    panel.pulse(10.0)
+    assert wire.sent == []
+    panel._unseen_since_s -= away_s
+    wire.hear(panel, kind="visible", page="p", **{"is": True})
+    assert names(wire, panel) == told
 
 
 def test_nothing_is_sent_while_nothing_changes(wire, client, runs):
@@ -92,6 +107,17 @@ def test_a_new_run_and_what_a_running_one_logs_are_sent_alone(wire, client, runs
     panel.pulse(40.0)
     last = table(wire.messages(panel, "frame")[-1][1][0])
     assert [(row["name"], row["status"]) for row in last] == [("live", "FINISHED")]
+
+
+def test_a_running_run_whose_last_value_is_nan_is_sent_once(wire, client, runs):
+    live = make(client, "live", end=False, loss=float("nan"))
+    panel = RunsPanel("demo", client)
+    panel.pulse(0.0)
+    assert names(wire, panel) == [["live", "c", "b", "a"]]
+    wire.forget()
+    panel.pulse(10.0)
+    assert wire.sent == []
+    live.end()
 
 
 def test_runs_that_somebody_else_deleted_are_missed(wire, client, runs):

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import io
 import json
 import math
 import os
@@ -34,6 +35,7 @@ from mlfoundry.errors import (
 )
 from mlfoundry.runs.run import Run
 from mlfoundry.shipping import shipper, tries
+from mlfoundry.shipping.shipment import Shipment
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 
@@ -473,6 +475,32 @@ def test_the_status_of_a_stored_run_is_that_of_now(client, run):
     assert stored.status is RunStatus.FAILED
 
 
+@pytest.mark.parametrize("begins", [0, 1])
+def test_a_run_is_stored_at_its_end_also_where_no_thread_begins_any_more(client, begins, monkeypatch):
+    """As at the end of a program from Python 3.12 on, where that ends before the threads have begun."""
+    start = threading.Thread.start
+
+    def begin(thread):
+        nonlocal begins
+        if not begins:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        begins -= 1
+        start(thread)
+
+    shipper.stop()
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    run = client.create_run("iris", "late", log_system_metrics=False, capture=False)
+    run.log_metrics({"a": 1.0})
+    run._uploads._keep("late.txt", io.BytesIO(b"text"))
+    run.end()
+    monkeypatch.undo()
+    stored = client.get_run(run.run_id)
+    assert stored.record.status is RunStatus.FINISHED
+    assert values(stored, "a") == [1.0]
+    assert [each.path for each in stored.list_artifacts()] == ["late.txt"]
+    shipper.stop()
+
+
 # -- the same run from elsewhere -----------------------------------------------------------------
 
 
@@ -492,6 +520,30 @@ def test_joining_merges_and_does_not_end(client, run):
     run.log_metrics({"a": 4.0}, step=2)
     assert values(run, "a") == [1.0, 2.0, 4.0]
     assert run.get_params() == {"lr": 0.1, "rank": 1}
+
+
+@pytest.mark.parametrize("is_member", [False, True])
+def test_a_thread_that_is_inside_of_a_log_call_when_the_run_ends_is_refused_or_stored(
+    client, run, is_member, monkeypatch
+):
+    handle = client.join_run(run.run_id) if is_member else run
+    late, told = handle._log, []  # as another thread has just looked it up
+    look = Shipment._look_for_files
+
+    def last_moment(self, *args):
+        if self.last and self.journal is handle._journal and not told:
+            try:
+                late({"a": 1.0}, None)
+                told.append("accepted")
+            except RunEnded:
+                told.append("refused")
+        return look(self, *args)
+
+    monkeypatch.setattr(Shipment, "_look_for_files", last_moment)
+    handle.end()
+    run.end()
+    assert told == ["refused"]
+    assert client.get_run(run.run_id).get_metrics() == {}
 
 
 def test_a_run_can_be_joined_by_its_full_name(client, run):

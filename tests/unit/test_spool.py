@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
 import os
 import stat
+import time
 
 import pytest
 
@@ -93,20 +95,26 @@ def test_bytes_whose_log_call_never_returned_do_not_wait_and_are_no_fault(spool,
     assert caplog.text == ""
 
 
+def note(path):
+    return spooling._note(path, hashlib.sha256(b"z").hexdigest(), 1)
+
+
 BAD = {
-    "data missing": (b'{"path":"ok.txt"}', None, "0.data is missing"),
+    "data missing": (note("ok.txt"), None, "0.data is missing"),
     "no JSON": (b'{"path":', b"z", "0.json is no JSON"),
     "too deep": (b"[" * 100_000, b"z", "0.json is no JSON"),
     "no UTF-8": (b'{"path":"\xff"}', b"z", "0.json is no JSON"),
     "no object": (b"[1]", b"z", "0.json holds no JSON object"),
-    "no path": (b"{}", b"z", "artifact path must be a string, not None"),
-    "a path that is no text": (b'{"path":5}', b"z", "artifact path must be a string, not 5 (int)"),
+    "no check": (b'{"path":"ok.txt"}', b"z", "0.json is not as it was written"),
+    "another path than was written": (note("f0.txt").replace(b"f0.txt", b"f0.pxt"), b"z", "0.json is not as it was"),
+    "no path": (note(None), b"z", "artifact path must be a string, not None"),
+    "a path that is no text": (note(5), b"z", "artifact path must be a string, not 5 (int)"),
     "a path that leads elsewhere": (
-        b'{"path":"../../evil"}',
+        note("../../evil"),
         b"z",
         "artifact path '../../evil' is not a plain relative",
     ),
-    "an absolute path": (b'{"path":"/etc/passwd"}', b"z", "artifact path '/etc/passwd' is not a plain relative"),
+    "an absolute path": (note("/etc/passwd"), b"z", "artifact path '/etc/passwd' is not a plain relative"),
 }
 
 
@@ -161,22 +169,22 @@ def test_a_file_that_the_store_refuses_can_be_put_aside_while_the_others_go_on(s
     assert list(spool.waiting()) == []
     assert "the store refuses it" in caplog.text
     (told,) = [path for name, path in kept(folder).items() if name.endswith(".json")]
-    assert json.loads(told.read_bytes()) == {"path": "b"}
+    assert json.loads(told.read_bytes())["path"] == "b"
     assert told.with_suffix(".data").read_bytes() == b"b"
 
 
 def test_a_file_that_another_thread_stores_meanwhile_is_no_bad_one(spool, folder, monkeypatch, caplog):
     spool.put("a", io.BytesIO(b"x"))
     spool.put("b", io.BytesIO(b"y"))
-    real = spooling._artifact_path
+    real = spooling._read_note
 
     def stored_meanwhile(told):
-        path = real(told)
-        if path == "a":
+        note = real(told)
+        if note[0] == "a":
             Spool.done(told.with_suffix(".data"))
-        return path
+        return note
 
-    monkeypatch.setattr(spooling, "_artifact_path", stored_meanwhile)
+    monkeypatch.setattr(spooling, "_read_note", stored_meanwhile)
     assert [path for path, _ in spool.waiting()] == ["b"]
     assert not (folder.parent / "parked").exists()
     assert caplog.text == ""
@@ -216,7 +224,7 @@ def test_a_machine_that_cannot_read_just_now_makes_no_entry_a_bad_one(spool, fol
 
 def test_a_path_is_checked_before_it_is_given_away(entry, spool):
     with pytest.raises(InvalidInput):
-        spooling._artifact_path(entry(b'{"path":"a//b"}'))
+        spooling._read_note(entry(note("a//b")))
 
 
 @pytest.mark.parametrize("is_left", [False, True], ids=["its process", "a recovery"])
@@ -234,3 +242,21 @@ def test_a_journal_that_is_deleted_keeps_the_files_that_were_not_stored(tmp_path
     (data,) = (tmp_path / "parked" / f"{place.name}.files").glob("*.data")
     assert data.read_bytes() == b"precious"
     assert "its journal ended before it could be stored" in caplog.text
+
+
+def test_a_file_that_a_disk_has_changed_is_not_taken_for_what_was_logged(spool, folder):
+    spool.put("a", io.BytesIO(b"abc"))
+    ((_, file),) = spool.waiting()
+    spool.require_unchanged(file)
+    for damaged in (b"abd", b"ab", b"abcd", b""):
+        file.write_bytes(damaged)
+        with pytest.raises(InvalidInput, match="is not as it was written"):
+            spool.require_unchanged(file)
+
+
+def test_of_two_files_for_one_path_the_later_is_stored_last_also_when_the_clock_goes_back(spool, monkeypatch):
+    now = time.time_ns()
+    for number, text in enumerate((b"first", b"second", b"third")):
+        monkeypatch.setattr(time, "time_ns", lambda number=number: now - number * 3600 * 10**9)
+        spool.put("a", io.BytesIO(text))
+    assert [file.read_bytes() for _, file in spool.waiting()] == [b"first", b"second", b"third"]

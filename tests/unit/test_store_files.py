@@ -106,6 +106,23 @@ def test_a_store_that_is_deleted_while_it_is_in_use_is_not_written_into_the_void
     assert count(database) == 1
 
 
+def test_a_reader_of_a_store_that_was_replaced_is_not_kept(database, tmp_path):
+    add(database, 1)
+    other = Database(tmp_path / "other" / "store.db")
+    other.path.parent.mkdir()
+    add(other, 1)
+    add(other, 2)
+    other.close()
+    with database.read() as tx:
+        assert tx.row(COUNT) == (1,)
+        for path in database.path.parent.glob("store.db*"):
+            path.unlink()
+        other.path.rename(database.path)
+        assert count(database) == 2
+    assert [count(database) for _ in range(3)] == [2, 2, 2]
+    database.close()
+
+
 def test_a_folder_that_cannot_be_written_can_be_read(database):
     add(database, 1)
     database.close()

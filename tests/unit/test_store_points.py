@@ -273,6 +273,37 @@ def test_an_overview_is_drawn_without_decoding_sealed_chunks(database, monkeypat
     assert (drawn.steps[0], drawn.steps[-1]) == (0, 25 * chunks.SEALED - 1)
 
 
+def test_a_drawing_of_any_length_is_made_of_stretches_that_fit_memory(database, monkeypatch):
+    monkeypatch.setattr(points, "_STRETCH", 3 * chunks.SEALED)
+    run, total = new_run(), 40 * chunks.SEALED + 77
+    steps, times, values = some(total)
+    values = np.random.default_rng(4).normal(size=total)
+    steps[5], steps[total // 2] = total + 7, -7  # the last and the first are not at the ends
+    values[::9] = np.nan
+    with database.write() as tx:
+        points.write(tx, run, {"loss": (steps, times, values)})
+    sizes = []
+    decode_all = chunks.decode_all
+
+    def note(data):
+        decoded = decode_all(data)
+        sizes.append(len(decoded[0]))
+        return decoded
+
+    monkeypatch.setattr(chunks, "decode_all", note)
+    wanted = total // 10
+    with database.read() as tx:
+        drawn = points.read(tx, run, "loss", max_points=wanted)
+        whole = points.read(tx, run, "loss", max_points=total + 3)
+    assert max(sizes) <= 4 * chunks.SEALED
+    assert sum(sizes) >= 2 * total
+    assert wanted // 2 < len(drawn.steps) <= wanted
+    assert drawn.count == total
+    assert (drawn.steps[0], drawn.steps[-1]) == (-7, total + 7)
+    assert (np.nanmin(drawn.values), np.nanmax(drawn.values)) == (np.nanmin(values), np.nanmax(values))
+    assert sorted(whole.steps.tolist()) == sorted(steps.tolist())
+
+
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
 def test_new_points_of_many_metrics_are_those_of_each_whatever_was_merged_meanwhile(shared, data):

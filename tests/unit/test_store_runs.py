@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import uuid
 
+import apsw
 import pytest
 
 from mlfoundry import slots
-from mlfoundry.records import Batch, NewRun, Permission
+from mlfoundry.records import Batch, NewRun, Permission, RunChanges
 from mlfoundry.store import points, projects
+from mlfoundry.store.database import migrate
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 POINTS = 200
@@ -107,3 +109,90 @@ def test_a_run_that_is_not_made_leaves_no_row(backend, make_run):
             backend.create_run(new)
     with backend.database.read() as tx:
         assert tx.rows("SELECT (SELECT COUNT(*) FROM project_name), (SELECT COUNT(*) FROM run_home)") == before
+
+
+def count_of(backend, project="iris"):
+    return backend.get_project(None, project).run_count
+
+
+def test_a_project_says_how_many_runs_it_has_without_counting_them(backend, make_run):
+    project_id = make_run("iris").project_id
+    assert count_of(backend) == 1
+    with backend.database.write() as tx:
+        tx.run("UPDATE project SET runs = 7 WHERE project_id = ?", (project_id,))
+    assert count_of(backend) == 7
+    assert backend.list_projects()[0].run_count == 7
+
+
+def test_runs_that_an_older_version_makes_meanwhile_are_counted(backend, make_run):
+    run = make_run("iris")
+
+    def as_before(name):
+        """Make a run as it was made before projects knew how many they have."""
+        with backend.database.write() as tx:
+            tx.run("UPDATE project SET changes = changes + 1 WHERE project_id = ?", (run.project_id,))
+            tx.run(
+                "INSERT INTO run (project_id, run_id, name, status, created_by, started_at, last_seen_at, description, "
+                "error) VALUES (?, ?, ?, 'FINISHED', 'ann', 1, 1, '', '')",
+                (run.project_id, uuid.uuid4().bytes, name),
+            )
+
+    as_before("older-1")
+    assert count_of(backend) == 2
+    backend.update_run(run, RunChanges(run_name="renamed"))
+    as_before("older-2")
+    assert count_of(backend) == 3
+    make_run("iris")
+    assert count_of(backend) == 4
+    with backend.database.read() as tx:  # and from now on nobody counts
+        assert tx.row("SELECT runs, changes - runs_at FROM project WHERE project_id = ?", (run.project_id,)) == (4, 0)
+
+
+def test_a_store_of_the_version_before_knows_how_many_runs_its_projects_have(tmp_path):
+    connection = apsw.Connection(str(tmp_path / "mlfoundry.db"))
+    migrate(connection, upto=5)
+    for project_id, runs in ((1, 3), (2, 0)):
+        connection.execute(f"INSERT INTO project VALUES ({project_id}, 'ann', 'p{project_id}', 1, 9)")
+        connection.execute(f"INSERT INTO project_name VALUES ('ann', 'p{project_id}', {project_id})")
+        connection.execute(f"INSERT INTO member VALUES ({project_id}, 'ann', 3, 1)")
+        connection.execute(f"INSERT INTO member_of VALUES ('ann', {project_id}, 3)")
+        for number in range(runs):
+            connection.execute(
+                "INSERT INTO run (project_id, run_id, name, status, created_by, started_at, last_seen_at, description, "
+                "error, deleted_at) VALUES (?, ?, ?, 'FINISHED', 'ann', 5, 1, '', '', ?)",
+                (project_id, uuid.uuid4().bytes, f"run-{number}", 1 if number == 0 else None),
+            )
+    connection.close()
+    backend = EmbeddedBackend(tmp_path, "ann")
+    assert (count_of(backend, "p1"), count_of(backend, "p2")) == (2, 0)
+    with backend.database.read() as tx:
+        assert tx.rows("SELECT runs, changes - runs_at FROM project ORDER BY project_id") == [(3, 0), (0, 0)]
+    backend.create_run(NewRun(uuid.uuid4().hex, "p1", "run-0", None, {}, "", 0))
+    assert count_of(backend, "p1") == 3
+    backend.close()
+
+
+def test_a_project_that_was_deleted_and_made_anew_by_another_process_gets_the_runs(backend, make_run, tmp_path):
+    make_run("iris")
+    other = EmbeddedBackend(tmp_path / "store", "ann")
+    other.delete_project(other.get_project(None, "iris").project_id)
+    made = make_run("iris")
+    assert count_of(other) == 1
+    assert other.get_run(made.run_id).key == made
+    other.delete_project(made.project_id)
+    again = other.create_run(NewRun(uuid.uuid4().hex, "iris", "svm", None, {}, "", 0)).key
+    assert make_run("iris").project_id == again.project_id
+    assert count_of(backend) == 2
+    other.close()
+
+
+def test_a_name_that_was_taken_and_is_free_again_is_given(backend, make_run):
+    def made():
+        return backend.create_run(NewRun(uuid.uuid4().hex, "iris", "svm", None, {}, "", 0))
+
+    first, second, third = made(), made(), made()
+    assert [each.run_name for each in (first, second, third)] == ["svm", "svm-2", "svm-3"]
+    backend.delete_run(first.key)
+    assert made().run_name == "svm"
+    backend.delete_run(second.key)
+    assert made().run_name == "svm-2"

@@ -87,6 +87,16 @@ def test_the_statements_of_the_store_are_found():
     }  # fmt: skip
 
 
+def test_nobody_but_the_store_holds_statements():
+    root = FOLDER.parent.parent
+    others = [
+        path for room in ("mlfoundry", "mlfoundry_jupyter") for path in (root / room).rglob("*.py")
+        if FOLDER not in path.parents
+    ]  # fmt: skip
+    assert len(others) > 100
+    assert [(path.name, sql) for path in others for _, sql in statements(path)] == []
+
+
 @pytest.mark.parametrize("sql", NAMED)
 def test_a_statement_names_its_project_or_is_a_look_up_that_leads_to_one(sql):
     if LOOK_UPS.search(sql):

@@ -77,6 +77,16 @@ def test_children_and_their_children_count(process):
         assert len(process.pids) == sample["system/process/count"]
 
 
+@pytest.mark.parametrize(
+    ("age_s", "size_bytes", "memory_bytes"), [(0.02, 5000, 300), (0.02, 4000, 600), (2.0, 5000, 600)]
+)
+def test_the_memory_of_a_child_that_is_still_a_copy_of_its_parent_is_counted_once(age_s, size_bytes, memory_bytes):
+    parent = ProcessState(1, 0, 0.0, 60.0, 1.0, 0.0, 300, 1, size_bytes=5000)
+    child = ProcessState(2, 1, 59.0, age_s, 0.0, 0.0, 300, 1, size_bytes=size_bytes)
+    process = Process(SimpleNamespace(snapshot=lambda: [parent, child], open_files=lambda pid: 3), cores=1)
+    assert process.sample(None)["system/process/memory_rss_bytes"] == memory_bytes
+
+
 def test_a_busy_child_shows_as_about_one_core_and_an_idle_tree_as_none(process):
     watch = Stopwatch(process)
     watch.sample()
@@ -224,6 +234,7 @@ def test_a_line_of_stat_is_understood_whatever_the_command_is_called(tmp_path):
         rss_bytes=7 * os.sysconf("SC_PAGE_SIZE"),
         threads=3,
         alive=True,
+        size_bytes=0,
     )
 
 

@@ -300,7 +300,7 @@ def test_dataclasses_become_one_level_also_inside_of_others():
         "lr": 0.1,
         "optimizer.name": "adam",
         "optimizer.betas": (0.9, 0.999),
-        "extra.empty": "{}",
+        "extra.empty": {},
         "extra.inner.name": "sgd",
         "extra.inner.betas": (0.9, 0.999),
     }
@@ -308,7 +308,7 @@ def test_dataclasses_become_one_level_also_inside_of_others():
 
 
 def test_an_empty_mapping_inside_is_a_value_and_outside_is_nothing():
-    assert values.flatten({"a": {}, "b": {"c": {}}}) == {"a": "{}", "b.c": "{}"}
+    assert values.flatten({"a": {}, "b": {"c": {}}}) == {"a": {}, "b.c": {}}
     assert values.flatten({}) == {}
     assert values.flatten(argparse.Namespace()) == {}
 
@@ -410,13 +410,33 @@ class Mode(enum.IntEnum):
         (Decimal("0.10"), ("str", "0.10")),
         (1j, ("str", "1j")),
         (b"x", ("str", "b'x'")),
-        (np.arange(3), ("str", "[0 1 2]")),
+        ({}, ("json", "{}")),
+        (np.arange(3), ("json", "[0, 1, 2]")),
+        (np.array([[0.5, np.nan], [1, 2]]), ("json", "[[0.5, NaN], [1.0, 2.0]]")),
+        (np.array([]), ("json", "[]")),
+        (np.array([b"x"]), ("str", "[b'x']")),
+        (pd.Series([1, 2]), ("json", "[1, 2]")),
+        ([np.float64(0.5), np.arange(2), {"a": np.int64(3)}], ("json", '[0.5, [0, 1], {"a": 3}]')),
+        ((np.arange(2), b"x"), ("str", "(array([0, 1]), b'x')")),
         (datetime(2026, 1, 2, tzinfo=UTC), ("str", "2026-01-02 00:00:00+00:00")),
     ],
     ids=repr,
 )
 def test_a_param_is_kept_as_text_with_its_type(value, kept):
     assert values.param_text("p", value) == kept
+
+
+def test_arrays_that_print_alike_are_kept_apart():
+    other = np.zeros(2000)
+    other[1000] = 5
+    assert str(np.zeros(2000)) == str(other)
+    kept = values.param_text("p", other)
+    assert kept != values.param_text("p", np.zeros(2000))
+    assert values.param_value(*kept) == other.tolist()
+
+
+def test_functions_of_one_name_are_one_param_wherever_they_lie_in_memory():
+    assert values.param_text("p", lambda x: x) == values.param_text("p", lambda x: -x)
 
 
 @given(
@@ -446,6 +466,9 @@ def test_a_plain_param_comes_back_as_it_went_in(value):
         (Broken(), "param 'p' got a Broken whose text cannot be had (no text)"),
         (10**5000, "param 'p' "),
         ([10**5000], "param 'p' "),
+        (np.zeros(65_537), "param 'p' is an array of 65,537 elements, too many for the 65,536 characters that are"),
+        ([np.broadcast_to(0, (10**9,))], "param 'p' is an array of 1,000,000,000 elements, too many"),
+        (np.zeros(30_000), "param 'p' has 150,000 characters, at most 65,536 are kept"),
     ],
     ids=lambda value: "" if isinstance(value, str) else type(value).__name__,
 )

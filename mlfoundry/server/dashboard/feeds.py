@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from ...errors import InvalidInput
-from ...panels import frames
+from ...names import SYSTEM_PREFIX
+from ...panels import frames, limits, runs_table
 from ...records import Permission, RunQuery, SeriesQuery
 from ...wire import records as wire
 from ..context import Caller, Has, Run, answer, no_content, room
@@ -17,18 +18,19 @@ from ..fields import ProjectId
 from ..policy import Needs, needs
 from . import sources
 from .bundle import bundle, message
-from .following import Following, few_points
-from .listing import WHOLE_MOST, Listing
+from .following import Following, Known
+from .listing import Listing
 
 router = room("dashboard", "/dashboard")
 PROJECT = "/projects/{project_id}"
 RUN = "/projects/{project_id}/runs/{run_id}"
 PIECE = 2000
-COMPARED_MOST = 200
+ASKED_MOST = 200  # runs of one question
 CURVES_MOST = 20_000
+HELD_MOST = 2 * limits.SERIES_MOST
 
 Places = Annotated[int, Query(ge=0, lt=1 << 40)]
-Many = Annotated[int, Query(ge=1, le=WHOLE_MOST)]
+Many = Annotated[int, Query(ge=1, le=runs_table.WHOLE_MOST)]
 
 
 class Changes(BaseModel):
@@ -48,13 +50,28 @@ class Wanted(BaseModel):
     max_points: int | None = None
 
 
-class Known(BaseModel):
-    """What a page of a run knows: a mark, the names of its series in its order, and how many points it has of each."""
+class Held(BaseModel):
+    """What a page of a run holds, see `Known`; counts as [count, how often it stands there]."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     seen: str = ""
+    order: str = ""
+    counts: list[list[int]] = []
     names: list[str] = []
-    counts: list[int] = []
+
+    def known(self) -> Known:
+        """Return it once it is known to be possible."""
+        for pair in self.counts:
+            if len(pair) != 2 or not 0 <= pair[0] < 1 << 63 or not 1 <= pair[1] <= HELD_MOST:
+                raise InvalidInput(
+                    f"{pair} is no [count, how often] with a count of points and 1 to {HELD_MOST:,} times"
+                )
+        series = sum(times for _, times in self.counts)
+        if series > HELD_MOST:
+            raise InvalidInput(f"counts of {series:,} series; a page holds at most {HELD_MOST:,}")
+        if self.names and len(set(self.names)) != series:
+            raise InvalidInput(f"{len(self.names)} names and {series} counts; give one count for each name, once")
+        return Known(self.seen, self.order, [(count, times) for count, times in self.counts], self.names)
 
 
 @router.get("/projects", include_in_schema=False)
@@ -106,7 +123,7 @@ def search(has: Has, caller: Caller, project_id: ProjectId, filter: str = "") ->
     listing = Listing(has.tracking, caller.user, project_id)
     first = has.tracking.search_runs(caller.user, RunQuery(project_id, filter, limit=1, params=(), metrics=(), tags=()))
     told: dict[str, Any] = {"hints": list(first.hints)}
-    if listing.is_paged:
+    if runs_table.is_paged(listing.project):
         told |= {"runs": [], "total": has.tracking.count_runs(caller.user, project_id, filter)}
     else:
         told["runs"] = listing.matching(filter)
@@ -126,12 +143,12 @@ def series(has: Has, caller: Caller, project_id: ProjectId, body: Wanted) -> Res
             f"these {len(found):,} runs have {count:,} curves; at most {CURVES_MOST:,} are shown at once. Choose fewer "
             "runs, or name the metrics."
         )
-    most = few_points(count)
+    most = limits.few_points(count)
     for record in found:
         query = SeriesQuery(record.key, names, max_points=min(body.max_points or most, most))
         every = has.tracking.read_series(caller.user, query)
-        logged = [each for each in every if not each.name.startswith("system/")]
-        system = [each for each in every if each.name.startswith("system/")]
+        logged = [each for each in every if not each.name.startswith(SYSTEM_PREFIX)]
+        system = [each for each in every if each.name.startswith(SYSTEM_PREFIX)]
         parts.append(frames.whole_points(record.key.run_id, logged, system))
     return bundle(parts)
 
@@ -166,12 +183,9 @@ def people(has: Has, caller: Caller, project_id: ProjectId) -> Response:
 
 @router.post(RUN + "/news", include_in_schema=False)
 @needs(Needs.READ)
-def news(has: Has, caller: Caller, run: Run, body: Known) -> Response:
+def news(has: Has, caller: Caller, run: Run, body: Held) -> Response:
     """Give what a page does not know of a run yet."""
-    if len(body.names) != len(body.counts) or len(set(body.names)) != len(body.names):
-        raise InvalidInput(f"{len(body.names)} names and {len(body.counts)} counts; give one count for each name, once")
-    known = list(zip(body.names, body.counts, strict=True))
-    return bundle(Following(has.tracking, caller.user, run).news(body.seen, known))
+    return bundle(Following(has.tracking, caller.user, run).news(body.known()))
 
 
 @router.get(RUN + "/code", include_in_schema=False)
@@ -209,6 +223,6 @@ def keys(has: Has, caller: Caller) -> Response:
 
 
 def _few(runs: list[str]) -> list[str]:
-    if len(runs) > COMPARED_MOST:
-        raise InvalidInput(f"{len(runs)} runs are too many at once; select at most {COMPARED_MOST}")
+    if len(runs) > ASKED_MOST:
+        raise InvalidInput(f"{len(runs)} runs are too many at once; select at most {ASKED_MOST}")
     return runs

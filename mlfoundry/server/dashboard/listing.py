@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 from ...errors import NotFound
-from ...panels import frames
+from ...names import is_run_id
+from ...panels import runs_table
 from ...records import ProjectRecord, RunQuery, RunRecord
 from ...tracking.rights import no_run
 from ...tracking.service import TrackingService
 
-WHOLE_MOST = 10_000
-NEWEST = 50
 FOLLOWED_MOST = 500
-EXTREMES_MOST = 100_000
 
 
 class Listing:
@@ -31,11 +28,6 @@ class Listing:
         self._tracking = tracking
         self._user = user
         self.project: ProjectRecord = tracking.get_project_by_id(user, project_id)
-
-    @property
-    def is_paged(self) -> bool:
-        """Whether there are more runs than a page of the browser holds at once."""
-        return self.project.run_count > WHOLE_MOST
 
     def page(self, *, filter_text: str = "", order_by: str = "", offset: int = 0, count: int, whole: bool) -> bytes:
         """Return the runs at some places of an order; `whole` says that these are a part of the whole list."""
@@ -53,9 +45,10 @@ class Listing:
         found = {
             record.key.run_id: record for record in self._search("attributes.status = 'RUNNING'", limit=FOLLOWED_MOST)
         }
-        found.update((record.key.run_id, record) for record in self._search("", limit=NEWEST))
+        found.update((record.key.run_id, record) for record in self._search("", limit=runs_table.NEWEST))
         gone = []
-        for run_id in [each for each in running[:FOLLOWED_MOST] if each not in found]:
+        asked = [each for each in running[:FOLLOWED_MOST] if is_run_id(each)]  # anything else is no run of a page
+        for run_id in [each for each in asked if each not in found]:
             try:
                 record = self._tracking.get_run(self._user, run_id)
             except NotFound:
@@ -72,17 +65,14 @@ class Listing:
 
     def frame(self, records: Sequence[RunRecord], *, offset: int, whole: bool, gone: Sequence[str] = ()) -> bytes:
         """Return runs as a frame."""
-        total = self.project.run_count
-        extra: dict[str, Any] = {"whole": whole, "paged": whole and self.is_paged, "user": self._user}
-        if gone:
-            extra["gone"] = list(gone)
-        width = max((len(record.metrics) for record in records), default=0)
-        extremes = total * width <= EXTREMES_MOST
-        return frames.runs_frame(self.project, records, offset=offset, total=total, extra=extra, extremes=extremes)
+        told = {"user": self._user}
+        return runs_table.frame(self.project, records, offset=offset, whole=whole, told=told, gone=gone)
 
     def matching(self, filter_text: str) -> list[str]:
         """Return the ids of all runs that match a filter, as far as a page of the browser can hold them."""
-        query = RunQuery(self.project.project_id, filter_text, limit=WHOLE_MOST, params=(), metrics=(), tags=())
+        query = RunQuery(
+            self.project.project_id, filter_text, limit=runs_table.WHOLE_MOST, params=(), metrics=(), tags=()
+        )
         return [record.key.run_id for record in self._tracking.search_runs(self._user, query).runs]
 
     def require(self, run_ids: Sequence[str]) -> list[RunRecord]:
@@ -104,7 +94,5 @@ def _mark(project: ProjectRecord, records: Sequence[RunRecord], gone: Sequence[s
     """Return what tells two states of these runs apart."""
     digest = hashlib.sha256(repr((project.run_count, project.running_count, project.permission, gone)).encode())
     for record in records:
-        counts = [(name, metric.count, metric.last) for name, metric in record.metrics.items()]
-        rest = (record.run_name, record.description, record.error, sorted(record.tags.items()), len(record.params))
-        digest.update(repr((record.key.run_id, record.status.value, record.ended_at, rest, counts)).encode())
+        digest.update(repr((record.key.run_id, *runs_table.state_of(record))).encode())
     return digest.hexdigest()[:16]

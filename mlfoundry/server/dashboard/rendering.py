@@ -50,6 +50,7 @@ def _templates() -> jinja2.Environment:
         cut=displays.shortened,
         figure=displays.figure,
         plain=displays.plain,
+        prose=_prose,
         segment=lambda text: quote(text, safe=""),
         size=displays.size,
         span=displays.span,
@@ -120,6 +121,11 @@ def login_page(
     query = request.url.query
     wanted = wanted or path_of(request) + (f"?{query}" if query else "")
     return page(request, "login", title="Log in", status=status, headers=headers, message=message, wanted=wanted)
+
+
+def _prose(text: str) -> str:
+    """Return a text of several lines, each without characters that would steer anything."""
+    return "\n".join(displays.plain(line) for line in text.splitlines())
 
 
 def _stamp(at: datetime | None) -> str:

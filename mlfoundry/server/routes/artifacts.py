@@ -58,7 +58,7 @@ def blob_offset(has: Has, caller: Caller, run: Run, sha256: PathSha256, size: Si
     summary="Add a part of a file's bytes",
     openapi_extra=_BYTES,
     response_model=answers.Held,
-    responses=errors(410),
+    responses=errors(409, 410),
 )
 @needs(Needs.WRITE)
 async def add_part(

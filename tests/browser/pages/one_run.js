@@ -95,7 +95,7 @@ export class Logbook {
     }
   }
 
-  whole(max = Infinity) {
+  whole(max = Infinity, total = null) {
     const series = this.series.map((each) => {
       const from = Math.max(0, each.values.length - max);
       return { ...each, count: each.values.length, n: each.values.length - from, from };
@@ -112,7 +112,7 @@ export class Logbook {
     }));
     return {
       kind: "points",
-      header: { kind: "points", run: snapshot().run_id, whole: true, series: told },
+      header: { kind: "points", run: snapshot().run_id, whole: true, series: told, total },
       columns: { steps: join("steps"), times: join("times"), values: join("values") },
     };
   }

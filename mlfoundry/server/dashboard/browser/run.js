@@ -32,29 +32,56 @@ const state = new Address({
 });
 
 let seen = "";
+let order = ""; // of the series below, as the server calls it; empty when all are to be told again
 let series = [];
+let metrics = {};
 let isOver = false;
 let { status } = run;
 
 function take(frame) {
   const { header, columns } = frame;
-  if (header.kind === "run") {
-    seen = header.mark;
-    ({ status } = header.run);
-    document.title = `${header.run.run_name} · MLFoundry`;
-    for (const tab of Object.values(loaded)) tab.forget();
-  } else if (header.kind === "ended") isOver = true;
-  else if (header.kind === "points" && header.whole) series = header.series.map(({ name, count }) => [name, count]);
-  else if (header.kind === "points") columns.index.forEach((at, row) => (series[at][1] += columns.n[row]));
+  if (header.kind === "run") takeRun(header);
+  else if (header.kind === "ended") isOver = true;
+  else if (header.kind === "points" && header.whole) {
+    ({ order } = header);
+    series = header.series.map(({ name, count }) => [name, count]);
+  } else if (header.kind === "points") columns.index.forEach((at, row) => (series[at][1] += columns.n[row]));
   source.tell(frame);
 }
 
-function known() {
-  return { seen, names: series.map(([name]) => name), counts: series.map(([, count]) => count) };
+function takeRun(header) {
+  seen = header.mark;
+  metrics = header.adds ? { ...metrics, ...header.run.metrics } : header.run.metrics;
+  header.run.metrics = metrics;
+  ({ status } = header.run);
+  document.title = `${header.run.run_name} · MLFoundry`;
+  for (const tab of Object.values(loaded)) tab.forget();
 }
 
-async function read() {
-  for (const frame of await request("POST", `${place}/news`, { body: known() })) take(frame);
+/** What this page holds, in a few bytes: a count that many series share is said once, and names only when asked for. */
+function known() {
+  const counts = [];
+  for (const [, count] of series) {
+    if (counts.at(-1)?.[0] === count) counts.at(-1)[1] += 1;
+    else counts.push([count, 1]);
+  }
+  return { seen, order, counts };
+}
+
+const ask = (more = {}) => request("POST", `${place}/news`, { body: { ...known(), ...more } });
+
+async function readNow() {
+  let frames = await ask();
+  if (frames[0]?.header.kind === "names") frames = await ask({ names: series.map(([name]) => name) });
+  for (const frame of frames) take(frame);
+}
+
+let reading = Promise.resolve();
+
+/** Read what is new; one after another, for an answer goes by what the page held when it asked. */
+function read() {
+  reading = reading.catch(() => null).then(readNow);
+  return reading;
 }
 
 async function changed(body) {
@@ -64,7 +91,7 @@ async function changed(body) {
 
 const verbs = {
   whole: async () => {
-    series = [];
+    order = "";
     await read();
   },
   set_tags: ({ tags }) => changed({ tags }),

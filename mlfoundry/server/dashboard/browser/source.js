@@ -38,7 +38,7 @@ export class HttpSource {
   /** Pass a frame on to the views; whole ones take the place of what was kept for views that come late. */
   tell({ header, columns }) {
     const message = columns && Object.keys(columns).length ? { kind: header.kind, header, columns } : { ...header, header, columns };
-    const adds = header.kind === "points" ? !header.whole : header.kind === "runs" && (header.offset > 0 || !header.whole);
+    const adds = header.kind === "points" ? !header.whole || header.adds : header.kind === "runs" && (header.offset > 0 || !header.whole);
     if (adds) this._kept.get(header.kind)?.push(message);
     else this._kept.set(header.kind, [message]);
     for (const call of [...this._listeners]) call(message);
