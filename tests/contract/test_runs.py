@@ -141,7 +141,7 @@ def test_nested_params_and_namespaces_are_joined_with_dots(client):
         run.log_params({"opt": {"lr": 0.1, "sched": {"gamma": 2}}, "empty": {}})
         run.log_params(argparse.Namespace(seed=1, model=argparse.Namespace(depth=3)))
     assert client.get_run(run.run_id).get_params() == {
-        "opt.lr": 0.1, "opt.sched.gamma": 2, "empty": "{}", "seed": 1, "model.depth": 3,
+        "opt.lr": 0.1, "opt.sched.gamma": 2, "empty": {}, "seed": 1, "model.depth": 3,
     }  # fmt: skip
 
 
