@@ -29,8 +29,8 @@ class RunStatus(enum.StrEnum):
     KILLED = "KILLED"
 
 
-LOST = "Lost: "
 PAGE_LIMIT = 10_000  # of runs
+LOST = "Lost: "
 """How the error of a run begins that was given up, since nothing was heard of its process any more."""
 
 
