@@ -185,13 +185,13 @@ def _was_made(left: LeftJournal) -> bool:
 
 def _waits(journal: PendingJournal, left: LeftJournal, tx: Transaction | None) -> bool:
     """Return whether a living process has something to store and the store has not heard of it for long."""
-    from ..store import journals, runs
+    from ..store import journals, lives
 
     run = _home(journal, tx)
     if run is None or tx is None:
         with suppress(OSError):
             return time.time() - (journal.folder / "lock").stat().st_mtime > LONG_S  # made with it, never changed
         return False
-    seen_us = runs.last_seen_us(tx, run)
+    seen_us = lives.last_seen_us(tx, run)
     is_silent = seen_us is not None and time.time() - seen_us / 1_000_000 > LONG_S
     return is_silent and journals.acked(tx, run, journal.journal_id) < left.tail

@@ -1,8 +1,7 @@
-"""A new store's file: with all its tables and in WAL mode from its first moment, or not there at all.
+"""A new store's file: whole from its first moment, or not there at all.
 
-The tables are made in memory, which takes a fraction of what making them in a file takes, and what SQLite would write
-then goes to the disk in one piece, which gets its name last. So whoever is killed leaves no half-made store, of several
-who make one at once the first wins, and no power cut takes the tables back. `database` makes its file so where it can.
+It goes to the disk in one piece and gets its name last. So whoever is killed leaves no half-made store, of several who
+make one at once the first wins, and no power cut takes its tables back. `database` says what the file holds.
 """
 
 from __future__ import annotations
@@ -10,31 +9,20 @@ from __future__ import annotations
 import glob
 import os
 import secrets
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import apsw
-
-# The bytes of a database's head that say how it is written and read; see "file format version numbers" in
-# https://www.sqlite.org/fileformat.html. What was made in memory says 1, a rollback journal; 2 is a write-ahead log.
-_VERSIONS = slice(18, 20)
-_WAL = b"\x02\x02"
 
 
-def make(path: Path, fill: Callable[[apsw.Connection], None]) -> bool:
+def make(path: Path, image: bytes) -> bool:
     """Make the file of a store unless there is one; return whether there is one now.
 
     Args:
         path: The file.
-        fill: Makes the tables.
+        image: What a new store's file holds.
 
     Returns:
         False where this cannot be done, as on a file system without hard links; then nothing is changed.
     """
-    image = _image(fill)
     unnamed = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     try:
         _write(unnamed, image)
@@ -64,20 +52,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _image(fill: Callable[[apsw.Connection], None]) -> bytes:
-    """Return the bytes of a database with these tables."""
-    import apsw
-
-    connection = apsw.Connection(":memory:")
-    try:
-        fill(connection)
-        image = bytearray(connection.serialize("main"))
-    finally:
-        connection.close()
-    image[_VERSIONS] = _WAL
-    return bytes(image)
 
 
 def _write(path: Path, data: bytes) -> None:

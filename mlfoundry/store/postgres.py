@@ -1,7 +1,7 @@
 """The store's database on PostgreSQL: a pool of connections, and the few words that differ from SQLite.
 
 A transaction that writes runs READ COMMITTED; what must take turns does so by the rows that it updates first
-(see `runs.free_name`, `runs.seen`, `journals.advance`). One that reads sees one state. Behind a pooler that
+(see `runs.free_name`, `lives.seen`, `journals.advance`). One that reads sees one state. Behind a pooler that
 gives each transaction another connection nothing is kept in a session: no prepared statements, no settings.
 """
 

@@ -1,15 +1,18 @@
-"""Runs and what is known of each: name, status, params, tags, facts."""
+"""Runs: how they come to be, under which names, and as records of all that is known of each.
+
+How a run lives is the business of `lives`, what it is told in words that of `attributes`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .. import names
 from ..errors import ProjectNotFound
 from ..records import MetricSummary, NewRun, Permission, RunKey, RunRecord, RunRows, RunStatus
 from ..summaries import Summaries
-from ..values import param_number, param_value, utc
-from . import keys, projects
+from ..values import param_value, utc
+from . import attributes, keys, projects
 from .database import Row, Transaction
 from .projects import Project
 
@@ -50,7 +53,7 @@ def make(
     rest = ("RUNNING", user, new.started_at_us, None, now_us, new.description, "", None, run.project_id)
     names_to_try = _wishes(tx, run.project_id, new.run_name, first)
     row = next(row for name in names_to_try if _insert(tx, row := (blob, name, *rest)))
-    set_tags(tx, run, new.tags)
+    attributes.set_tags(tx, run, new.tags)
     tags = {name: str(text) for name, text in sorted(new.tags.items())}
     return _record(project, row, params={}, tags=tags, metrics=Summaries([], {}))
 
@@ -318,63 +321,6 @@ def _metrics(
 # -- changes -------------------------------------------------------------------------------------
 
 
-def set_params(tx: Transaction, run: RunKey, params: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Store params given as (type, text); return the names that hold another value already and keep it."""
-    blob = bytes.fromhex(run.run_id)
-    kept = []
-    for name, (type_, text) in params.items():
-        made = tx.row(
-            "INSERT INTO attr (project_id, run_id, kind, name, type, text, num) VALUES (?, ?, 'param', ?, ?, ?, ?) "
-            "ON CONFLICT (project_id, run_id, kind, name) DO NOTHING RETURNING name",
-            (run.project_id, blob, name, type_, text, param_number(type_, text)),
-        )
-        if made is None:
-            row = tx.row(
-                "SELECT text FROM attr WHERE project_id = ? AND run_id = ? AND kind = 'param' AND name = ?",
-                (run.project_id, blob, name),
-            )
-            if row is not None and row[0] != text:
-                kept.append(name)
-    keys.note(tx, run, "param", params)
-    return kept
-
-
-def set_tags(tx: Transaction, run: RunKey, tags: Mapping[str, str | None], kind: str = "tag") -> None:
-    """Store tags (or facts) in place of those before; None as text removes one."""
-    blob = bytes.fromhex(run.run_id)
-    gone = [(run.project_id, blob, kind, name) for name, text in tags.items() if text is None]
-    tx.run_many("DELETE FROM attr WHERE project_id = ? AND run_id = ? AND kind = ? AND name = ?", gone)
-    rows = [
-        (run.project_id, blob, kind, name, "fact" if kind == "fact" else "str", text, param_number("str", text))
-        for name, text in tags.items()
-        if text is not None
-    ]
-    tx.run_many(
-        "INSERT INTO attr (project_id, run_id, kind, name, type, text, num) VALUES (?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (project_id, run_id, kind, name) DO UPDATE SET text = excluded.text, num = excluded.num",
-        rows,
-    )
-    if kind == "tag":
-        keys.note(tx, run, "tag", tags)
-
-
-def count_fact(tx: Transaction, run: RunKey, name: str, more: int) -> None:
-    """Add to a fact that counts."""
-    blob = bytes.fromhex(run.run_id)
-    where = (run.project_id, blob, name)
-    row = tx.row("SELECT text FROM attr WHERE project_id = ? AND run_id = ? AND kind = 'fact' AND name = ?", where)
-    set_tags(tx, run, {name: str(more + (int(row[0]) if row is not None else 0))}, kind="fact")
-
-
-def facts(tx: Transaction, run: RunKey) -> dict[str, str]:
-    """Return the facts of a run by name."""
-    rows = tx.rows(
-        "SELECT name, text FROM attr WHERE project_id = ? AND run_id = ? AND kind = 'fact' ORDER BY name",
-        (run.project_id, bytes.fromhex(run.run_id)),
-    )
-    return {name: text for name, text in rows}  # noqa: C416  rows are tuples of any width to mypy
-
-
 def describe(tx: Transaction, run: RunKey, text: str) -> None:
     """Set the description."""
     tx.run(
@@ -391,136 +337,3 @@ def rename(tx: Transaction, run: RunKey, wish: str) -> None:
     tx.run(
         "UPDATE run SET name = ? WHERE project_id = ? AND run_id = ?", (name, run.project_id, bytes.fromhex(run.run_id))
     )
-
-
-def seen(tx: Transaction, run: RunKey, now_us: int) -> bool:
-    """Note that the store heard of a run, which runs again if it was given up; others who add to it wait.
-
-    Returns:
-        False when there is no such run any more, or it was deleted.
-    """
-    where = (run.project_id, bytes.fromhex(run.run_id))
-    changed = tx.run(
-        "UPDATE run SET last_seen_at = ? "
-        "WHERE project_id = ? AND run_id = ? AND lost_at IS NULL AND deleted_at IS NULL",
-        (now_us, *where),
-    )
-    if not changed:
-        changed = tx.run(
-            "UPDATE run SET last_seen_at = ?, status = 'RUNNING', ended_at = NULL, error = '', lost_at = NULL "
-            "WHERE project_id = ? AND run_id = ? AND lost_at IS NOT NULL AND deleted_at IS NULL",
-            (now_us, *where),
-        )
-    return changed > 0
-
-
-def last_seen_us(tx: Transaction, run: RunKey) -> int | None:
-    """Return when the store last heard of a run, None when there is no such run."""
-    row = tx.row(
-        "SELECT last_seen_at FROM run WHERE project_id = ? AND run_id = ?", (run.project_id, bytes.fromhex(run.run_id))
-    )
-    return None if row is None else int(row[0])
-
-
-def lock(tx: Transaction, run: RunKey) -> bool:
-    """Let others who add to a run wait for this transaction; False when there is no such run, or it was deleted."""
-    changed = tx.run(
-        "UPDATE run SET last_seen_at = last_seen_at WHERE project_id = ? AND run_id = ? AND deleted_at IS NULL",
-        (run.project_id, bytes.fromhex(run.run_id)),
-    )
-    return changed > 0
-
-
-def has_unheard(tx: Transaction, project_id: int, since_us: int) -> bool:
-    """Return whether a project has a running run of which the store has not heard since."""
-    row = tx.row(
-        "SELECT 1 FROM run WHERE project_id = ? AND status = 'RUNNING' AND last_seen_at < ? LIMIT 1",
-        (project_id, since_us),
-    )
-    return row is not None
-
-
-def unheard(tx: Transaction, project_id: int, since_us: int) -> list[str]:
-    """Return the ids of the running runs of a project of which the store has not heard since."""
-    rows = tx.rows(
-        "SELECT run_id FROM run WHERE project_id = ? AND status = 'RUNNING' AND last_seen_at < ?",
-        (project_id, since_us),
-    )
-    return [bytes(blob).hex() for (blob,) in rows]
-
-
-def give_up(
-    tx: Transaction,
-    project_id: int,
-    since_us: int,
-    *,
-    error: str,
-    now_us: int,
-    only: Collection[str] | None = None,
-) -> None:
-    """End, as KILLED at the time of their last records, the running runs of which the store has not heard since.
-
-    Args:
-        tx: The transaction.
-        project_id: The project.
-        since_us: Since when.
-        error: What is said of them.
-        now_us: The clock.
-        only: Only these of them; all when None.
-    """
-    found = tx.rows(
-        "SELECT run_id, started_at FROM run WHERE project_id = ? AND status = 'RUNNING' AND last_seen_at < ?",
-        (project_id, since_us),
-    )
-    for blob, started_at in found:
-        if only is not None and bytes(blob).hex() not in only:
-            continue
-        row = tx.row("SELECT MAX(last_at) FROM series WHERE project_id = ? AND run_id = ?", (project_id, blob))
-        last_at = started_at if row is None or row[0] is None else max(started_at, row[0])
-        tx.run(
-            "UPDATE run SET status = ?, error = ?, ended_at = ?, lost_at = ? "
-            "WHERE project_id = ? AND run_id = ? AND status = 'RUNNING' AND last_seen_at < ?",  # not heard of meanwhile
-            (RunStatus.KILLED.value, error, last_at, now_us, project_id, blob, since_us),
-        )
-
-
-def end(tx: Transaction, run: RunKey, status: RunStatus, *, error: str, at_us: int, elapsed_us: int | None) -> bool:
-    """End a run that runs; the first end counts. Return whether this was it.
-
-    Args:
-        tx: The transaction.
-        run: The run.
-        status: How it ended.
-        error: Type and message of an exception, or empty.
-        at_us: The wall clock at the end.
-        elapsed_us: Microseconds since the start by a clock that never jumps; counts more than `at_us`.
-    """
-    ended = "started_at + ?" if elapsed_us is not None else "CASE WHEN started_at > ? THEN started_at ELSE ? END"
-    values = (elapsed_us,) if elapsed_us is not None else (at_us, at_us)
-    changed = tx.run(
-        f"UPDATE run SET status = ?, error = ?, ended_at = {ended} "
-        "WHERE project_id = ? AND run_id = ? AND status = 'RUNNING'",
-        (status.value, error, *values, run.project_id, bytes.fromhex(run.run_id)),
-    )
-    if changed:
-        from . import points  # numpy comes with it: a process that only makes runs does without
-
-        points.compact(tx, run)
-    return bool(changed)
-
-
-def delete(tx: Transaction, run: RunKey, now_us: int) -> None:
-    """Hide a run and free its name."""
-    tx.run(
-        "UPDATE run SET deleted_at = ? WHERE project_id = ? AND run_id = ? AND deleted_at IS NULL",
-        (now_us, run.project_id, bytes.fromhex(run.run_id)),
-    )
-
-
-def restore(tx: Transaction, run: RunKey) -> None:
-    """Bring a deleted run back, with a suffix when its name is taken meanwhile."""
-    where = (run.project_id, bytes.fromhex(run.run_id))
-    row = tx.row("SELECT name FROM run WHERE project_id = ? AND run_id = ? AND deleted_at IS NOT NULL", where)
-    if row is not None:
-        name = free_name(tx, run.project_id, row[0])
-        tx.run("UPDATE run SET deleted_at = NULL, name = ? WHERE project_id = ? AND run_id = ?", (name, *where))

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from ..errors import ArtifactNotFound, InvalidInput
 from ..names import legal_path
 from ..records import ArtifactRecord, Permission, RunKey
-from ..store import artifact_rows, runs
+from ..store import artifact_rows, lives
 from ..store.artifacts import ArtifactStore
 from ..store.database import Database
 from ..values import in_calendar, utc
@@ -58,7 +58,7 @@ class RunFiles:
         record = ArtifactRecord(path, size, sha256, utc(at_us))
         with self._database.write(settle=self._settles) as tx:
             rights.require_open(tx, user, run)
-            if not runs.lock(tx, run):  # so that files of one run take turns on every engine
+            if not lives.lock(tx, run):  # so that files of one run take turns on every engine
                 rights.require_open(tx, user, run)
             artifact_rows.require_room(tx, run, path)
             # A sweep may have taken the bytes a moment ago; from here on it waits.

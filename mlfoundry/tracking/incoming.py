@@ -15,7 +15,7 @@ from ..documents import Refused
 from ..errors import InvalidInput, JournalReplaced
 from ..names import legal_key
 from ..records import Batch, RunKey, RunStatus
-from ..store import journals, keys, runs
+from ..store import attributes, journals, keys, lives, runs
 from ..store.database import Transaction
 from ..values import in_calendar
 
@@ -79,14 +79,14 @@ class Incoming:
         _note_names(tx, run, self.documents)
         kept = [name for document in self.documents for name in _apply(tx, run, document, self.journal_id)]
         if kept:
-            runs.count_fact(tx, run, "tracker.params_kept", len(kept))
+            attributes.count_fact(tx, run, "tracker.params_kept", len(kept))
         if self.damaged:
-            runs.count_fact(tx, run, "tracker.damaged_records", self.damaged)
+            attributes.count_fact(tx, run, "tracker.damaged_records", self.damaged)
         if self.refused or self.strange:
-            runs.count_fact(tx, run, "tracker.refused_records", len(self.refused) + self.strange)
+            attributes.count_fact(tx, run, "tracker.refused_records", len(self.refused) + self.strange)
         if self.refused:
-            text = documents.refusals(runs.facts(tx, run).get("tracker.refused", ""), self.refused)
-            runs.set_tags(tx, run, {"tracker.refused": text}, kind="fact")
+            text = documents.refusals(attributes.facts(tx, run).get("tracker.refused", ""), self.refused)
+            attributes.set_tags(tx, run, {"tracker.refused": text}, kind="fact")
         return kept
 
 
@@ -96,19 +96,19 @@ def _apply(tx: Transaction, run: RunKey, document: slots.Document, journal_id: i
     match content["kind"]:
         case "params":
             params = {name: (type_, text) for name, (type_, text) in content["values"].items()}
-            return runs.set_params(tx, run, params)
+            return attributes.set_params(tx, run, params)
         case "tags":
-            runs.set_tags(tx, run, content["values"])
+            attributes.set_tags(tx, run, content["values"])
         case "facts" | "carried":
-            runs.set_tags(tx, run, content["values"], kind="fact")
+            attributes.set_tags(tx, run, content["values"], kind="fact")
         case "carrying":
             _replace(tx, run, journal_id, content)
         case "description":
             runs.describe(tx, run, content["text"])
         case "lost":
-            runs.count_fact(tx, run, "tracker.lost_records", content["count"])
+            attributes.count_fact(tx, run, "tracker.lost_records", content["count"])
         case "end":
-            runs.end(
+            lives.end(
                 tx,
                 run,
                 RunStatus(content["status"]),
@@ -128,12 +128,12 @@ def _replace(tx: Transaction, run: RunKey, journal_id: int, content: Mapping[str
     Raises:
         JournalReplaced: Another push has begun since this one looked.
     """
-    held = runs.facts(tx, run).get(documents.CARRYING)
+    held = attributes.facts(tx, run).get(documents.CARRYING)
     if held != content["before"]:
         raise JournalReplaced
     if held is not None:
         journals.forget(tx, run, int(held[:16], 16))
-    runs.set_tags(tx, run, {documents.CARRYING: f"{journal_id:016x} {content['content']}"}, kind="fact")
+    attributes.set_tags(tx, run, {documents.CARRYING: f"{journal_id:016x} {content['content']}"}, kind="fact")
 
 
 def _sound_points(columns: Mapping[str, Points]) -> tuple[dict[str, Points], int]:

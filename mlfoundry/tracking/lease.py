@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 from ..records import LOST
-from ..store import runs
+from ..store import lives
 from ..store.database import Database, Transaction
 from .attempts import done_again
 
@@ -58,11 +58,11 @@ class Lease:
 
     def _has_lost(self, tx: Transaction, project_id: int) -> bool:
         """Return whether a project has runs to be given up."""
-        return self._lease_s is not None and runs.has_unheard(tx, project_id, self._since_us())
+        return self._lease_s is not None and lives.has_unheard(tx, project_id, self._since_us())
 
     def unheard(self, tx: Transaction, project_id: int, kept: Collection[str]) -> list[str]:
         """Return the running runs of a project, without some, of which nothing was heard for `UNHEARD_S`."""
-        found = runs.unheard(tx, project_id, self._now_us() - round(UNHEARD_S * 1e6))
+        found = lives.unheard(tx, project_id, self._now_us() - round(UNHEARD_S * 1e6))
         return [run_id for run_id in found if run_id not in kept]
 
     def end_unheard(self, project_id: int, some: Collection[str]) -> None:
@@ -70,7 +70,7 @@ class Lease:
         error = f"{LOST}its process is gone, and so is the journal of what it logged last"
         with self._database.write() as tx:
             since_us = self._now_us() - round(UNHEARD_S * 1e6)
-            runs.give_up(tx, project_id, since_us, error=error, now_us=self._now_us(), only=some)
+            lives.give_up(tx, project_id, since_us, error=error, now_us=self._now_us(), only=some)
 
     @done_again
     def _end_lost(self, project_id: int) -> None:
@@ -78,7 +78,7 @@ class Lease:
         assert self._lease_s is not None
         error = f"{LOST}nothing was heard of its process for {self._lease_s:g} s"
         with self._database.write() as tx:
-            runs.give_up(tx, project_id, self._since_us(), error=error, now_us=self._now_us())
+            lives.give_up(tx, project_id, self._since_us(), error=error, now_us=self._now_us())
 
     def _since_us(self) -> int:
         return self._now_us() - round((self._lease_s or 0) * 1e6)

@@ -39,7 +39,7 @@ from ..records import (
     Series,
     SeriesQuery,
 )
-from ..store import journals, keys, members, projects, runs, search, series
+from ..store import attributes, journals, keys, lives, members, projects, runs, search, series
 from ..store.artifacts import ArtifactStore
 from ..store.database import Database, Transaction
 from ..store.projects import Project
@@ -330,7 +330,7 @@ class TrackingService:
         """See `Backend.update_run`."""
         with self._on_run(user, run, Permission.WRITE) as (tx, project):
             if changes.tags is not None:
-                runs.set_tags(tx, run, tag_texts(changes.tags))
+                attributes.set_tags(tx, run, tag_texts(changes.tags))
             if changes.description is not None:
                 runs.describe(tx, run, plain_text("description", changes.description))
             if changes.run_name is not None:
@@ -345,14 +345,14 @@ class TrackingService:
         with self.database.write(settle=self._settles) as tx:
             rights.require_may_delete(tx, user, rights.run_key(run))
             projects.lock(tx, run.project_id)  # a name is free now: who knew the names must look again
-            runs.delete(tx, run, self._now_us())
+            lives.delete(tx, run, self._now_us())
 
     @done_again
     def restore_run(self, user: str, run: RunKey) -> RunRecord:
         """See `Backend.restore_run`."""
         with self.database.write(settle=self._settles) as tx:
             project = rights.require_may_delete(tx, user, rights.run_key(run))
-            runs.restore(tx, run)
+            lives.restore(tx, run)
             record = runs.get(tx, project, run.run_id)
         assert record is not None
         return record
@@ -360,7 +360,7 @@ class TrackingService:
     def get_facts(self, user: str, run: RunKey) -> dict[str, str]:
         """See `Backend.get_facts`."""
         with self._on_run(user, run, Permission.READ) as (tx, _):
-            return runs.facts(tx, run)
+            return attributes.facts(tx, run)
 
     @done_again
     def end_unheard(self, user: str, kept: Collection[str]) -> int:
@@ -384,7 +384,7 @@ class TrackingService:
             rights.require_open(tx, user, run)
             # First of all writes, so that the batches of one run take turns on every engine; and also for what is
             # held already, because only a commit that writes settles.
-            if not runs.seen(tx, run, self._now_us()):
+            if not lives.seen(tx, run, self._now_us()):
                 rights.require_open(tx, user, run)  # deleted a moment ago: says so
                 raise rights.no_run(run.run_id, user)
             kept: list[str] = []

@@ -11,7 +11,7 @@ import pytest
 
 from mlfoundry import slots
 from mlfoundry.records import Batch, NewRun, RunQuery, RunStatus
-from mlfoundry.store import runs
+from mlfoundry.store import lives
 from mlfoundry.store.artifact_folder import ArtifactFolder
 from mlfoundry.store.database import Database
 from mlfoundry.store.postgres import PostgresDatabase
@@ -113,7 +113,7 @@ def test_projects_do_not_count_lost_runs_as_running(service, run, clock):
 
 def test_a_list_of_projects_is_told_as_it_stands_when_runs_go_on_being_lost(service, run, clock, monkeypatch):
     ended = []
-    monkeypatch.setattr(runs, "give_up", lambda tx, project_id, since_us, **_: ended.append(project_id))
+    monkeypatch.setattr(lives, "give_up", lambda tx, project_id, since_us, **_: ended.append(project_id))
     clock.now_us += A_WHILE_US
     assert [project.running_count for project in service.list_projects("ann")] == [1]
     assert ended == [run.key.project_id]

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mlfoundry.records import LOST, RunQuery, RunRecord
-from mlfoundry.store import runs
+from mlfoundry.store import lives
 from tests.dashboard.digits import FAILED, LIVE, SMALL_SVMS, SVMS, make_run
 from tests.dashboard.seen import Effort, counts, row, shown_names, type_filter
 from tests.dashboard.site import Site
@@ -161,7 +161,7 @@ def test_05_a_run_whose_process_is_heard_of_no_more_is_lost_and_not_live(open_pa
     log.points("loss", [1.0], gap_us=1_000_000).send()
     now_us = time.time_ns() // 1000 + 1
     with site.database.write() as tx:
-        runs.give_up(tx, log.run.project_id, now_us, error=f"{LOST}nothing was heard of it", now_us=now_us)
+        lives.give_up(tx, log.run.project_id, now_us, error=f"{LOST}nothing was heard of it", now_us=now_us)
     page = open_page("/p/ann/vanished")
     expect(row(page, "vanished").locator(".mlf-status")).to_contain_text("lost")
     expect(row(page, "vanished").locator(".mlf-error-type")).to_have_text("lost")

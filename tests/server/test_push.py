@@ -24,7 +24,7 @@ from mlfoundry.documents import CARRYING
 from mlfoundry.push import push
 from mlfoundry.push.edits import PUSHED
 from mlfoundry.records import LOST, Acknowledgement, Batch, NewRun, RunChanges, RunKey, RunQuery, SeriesQuery
-from mlfoundry.store import runs
+from mlfoundry.store import attributes, lives
 from mlfoundry.tracking.backend import Backend
 from mlfoundry.tracking.embedded import EmbeddedBackend
 from mlfoundry.tracking.http import HttpBackend
@@ -274,7 +274,7 @@ def test_a_run_that_the_server_gave_up_meanwhile_is_whole_after_the_next(
     monkeypatch.setattr(there, "ingest", ingest)
     now_us = time.time_ns() // 1000
     with server.database.write() as tx:
-        runs.give_up(tx, asked[-1].run.project_id, now_us + 1, error=f"{LOST}nothing was heard", now_us=now_us)
+        lives.give_up(tx, asked[-1].run.project_id, now_us + 1, error=f"{LOST}nothing was heard", now_us=now_us)
     assert _push(here, there).left_out == []
     assert _whole(there, "anna") == _whole(here.backend, "ann")
 
@@ -421,7 +421,7 @@ def test_a_run_whose_last_push_cannot_be_told_gets_what_is_missing_and_keeps_the
     run = _fill(here.backend)["svm"]
     _push(here, there)
     with server.database.write() as tx:
-        runs.set_tags(tx, there.get_run(run.run_id).key, {PUSHED: text}, kind="fact")
+        attributes.set_tags(tx, there.get_run(run.run_id).key, {PUSHED: text}, kind="fact")
     _edit(there, run, tags={"stage": "theirs", "größe": None}, description="theirs")
     _edit(here.backend, run, tags={"new": "1"})
     pushed = _push(here, there)

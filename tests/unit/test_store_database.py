@@ -211,7 +211,7 @@ def test_of_many_who_make_it_at_once_each_gets_the_same(tmp_path):
 
 def test_one_who_is_late_does_not_take_the_place_of_a_store_that_is_there(database, tmp_path):
     add(database, 1)
-    assert blank.make(database.path, lambda _: None)
+    assert blank.make(database.path, b"another")
     assert count(database) == 1
     left = tmp_path / f".{database.path.name}.0123456789abcdef.new"
     left.hardlink_to(database.path)  # its maker was killed before it took that name away

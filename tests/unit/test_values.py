@@ -300,7 +300,7 @@ def test_dataclasses_become_one_level_also_inside_of_others():
         "lr": 0.1,
         "optimizer.name": "adam",
         "optimizer.betas": (0.9, 0.999),
-        "extra.empty": "{}",
+        "extra.empty": {},
         "extra.inner.name": "sgd",
         "extra.inner.betas": (0.9, 0.999),
     }
