@@ -17,6 +17,7 @@ from .errors import (
     MlfoundryError,
     NotAuthenticated,
     RunEnded,
+    shown,
 )
 from .names import legal_name, random_name
 from .query.parser import parse_filter, parse_order
@@ -398,4 +399,4 @@ def _permission(permission: Permission | str | int) -> Permission:
         return Permission[name] if isinstance(name, str) else Permission(name)
     except (KeyError, ValueError):
         allowed = ", ".join(level.name for level in Permission)
-        raise InvalidInput(f"permission is {permission!r}; give one of {allowed}") from None
+        raise InvalidInput(f"permission is {shown(permission)}; give one of {allowed}") from None

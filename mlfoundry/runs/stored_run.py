@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import displays, suggestions, values
-from ..errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly, shown
+from ..errors import ArtifactNotFound, BackendUnavailable, InvalidInput, MlfoundryError, RunReadOnly, quoted, shown
 from ..log import Log
 from ..names import legal_key, legal_name, legal_path
 from ..records import ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
@@ -228,7 +228,7 @@ class StoredRun:
             return folder / wanted
         found = [each for each in held if not wanted or each.path.startswith(f"{wanted}/")]
         if not found:
-            raise ArtifactNotFound(f"{self.fqn} has no artifact {path!r}; list_artifacts() shows those it has")
+            raise ArtifactNotFound(f"{self.fqn} has no artifact {quoted(path)}; list_artifacts() shows those it has")
         self._download_all(found, folder, fetch)
         return folder / wanted
 

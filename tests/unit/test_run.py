@@ -24,6 +24,7 @@ from mlfoundry.errors import (
     InvalidName,
     InvalidValue,
     JournalUnreadable,
+    MlfoundryError,
     NotAuthenticated,
     ParamChanged,
     PermissionDenied,
@@ -589,6 +590,23 @@ def test_health_tells_when_the_store_refuses(client, run, monkeypatch):
     health = run.health
     assert health.state == "refused"
     assert "the store does not take it: ask bob for WRITE" in health.message
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda run, text: run.end(text),
+        lambda run, text: run.client.get_run(text),
+        lambda run, text: run.client.get_run("/".join("abcd") + text),
+        lambda run, text: run.client.add_collaborator("p", "bob", text),
+        lambda run, text: run.client.get_run(run.run_id).download_artifact(text[:900]),
+    ],
+    ids=["end", "get_run", "get_run of many parts", "a permission", "an artifact"],
+)
+def test_what_is_given_and_endless_makes_no_endless_message(run, ask):
+    with pytest.raises(MlfoundryError) as caught:
+        ask(run, "x" * 70_000)
+    assert len(str(caught.value)) < 400
 
 
 def test_health_tells_when_records_were_lost(run):
