@@ -902,6 +902,12 @@ def test_a_thing_in_the_way_of_a_download_is_named_and_kept(run, tmp_path, in_th
     assert place.exists()
 
 
+@pytest.mark.parametrize("path", ["x" * 300, "/".join(["x" * 200] * 30), "\0"], ids=["a name", "a path", "NUL"])
+def test_a_path_that_no_disk_takes_is_refused_as_a_file_to_log(run, path):
+    with pytest.raises(InvalidInput, match=r"cannot be looked at \(File name too long\)|there is no file or folder"):
+        run.log_artifact(path)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
