@@ -399,7 +399,7 @@ def test_a_place_whose_name_is_no_utf8_is_refused_at_once(name, tmp_path):
 
 def test_a_relative_place_below_a_folder_whose_name_is_no_utf8_is_refused_as_well(tmp_path, monkeypatch):
     odd = os.fsdecode(bytes(tmp_path) + b"/\xff")
-    os.mkdir(odd)
+    Path(odd).mkdir()
     monkeypatch.chdir(odd)
     with pytest.raises(InvalidSetting, match="which is no UTF-8 text"):
         settings.resolve(tracking_uri="store")
