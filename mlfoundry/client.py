@@ -423,4 +423,4 @@ def _permission(permission: Permission | str | int) -> Permission:
         return Permission[name] if isinstance(name, str) else Permission(name)
     except (KeyError, ValueError):
         allowed = ", ".join(level.name for level in Permission)
-        raise InvalidInput(f"permission is {permission!r}; give one of {allowed}") from None
+        raise InvalidInput(f"permission is {shown(permission)}; give one of {allowed}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import suggestions
-from .errors import InvalidName, MlfoundryError, ProjectNotFound, RunNotFound, shown
+from .errors import InvalidName, MlfoundryError, ProjectNotFound, RunNotFound, quoted, shown
 from .names import is_run_id
 from .records import ProjectRecord, RunQuery, RunRecord
 
@@ -49,11 +49,11 @@ def get_run(backend: Backend, run: str) -> RunRecord:
         if not is_run_id(run_id):
             near = suggestions.sentence(suggestions.runs_named(backend, parts[0])) or _as_project(backend, run.strip())
             raise InvalidName(
-                f"{run!r} is neither a run id (32 hex digits) nor project/run or owner/project/run.{near}"
+                f"{quoted(run)} is neither a run id (32 hex digits) nor project/run or owner/project/run.{near}"
             )
         return backend.get_run(run_id)
     if len(parts) > 3:
-        raise InvalidName(f"{run!r} has {len(parts)} parts; give owner/project/run")
+        raise InvalidName(f"{quoted(run)} has {len(parts)} parts; give owner/project/run")
     owner = parts[0] if len(parts) == 3 else None
     try:
         return backend.get_run_by_name(owner, parts[-2], parts[-1])

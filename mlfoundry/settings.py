@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from . import credentials, folders
-from .errors import InvalidName, InvalidSetting, shown
+from .errors import InvalidName, InvalidSetting, quoted, shown
 from .log import Log
 from .names import legal_name
 
@@ -246,7 +246,7 @@ def _read_file(environment: Mapping[str, str]) -> dict[str, Any]:
 
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidSetting(f"{path} is no TOML: {error}") from error
     unknown = sorted(set(values) - set(SETTINGS))
     if unknown:
@@ -271,6 +271,8 @@ def _typed(name: str, value: Any, default: object, source: str) -> Any:
         told = type(value).__name__ if name == "api_key" else shown(value)
         raise InvalidSetting(f"{source} is {told}; give text")
     text = os.fsdecode(value)
+    if name != "api_key":
+        _require_utf8(text, source)
     if name == "api_key":
         return credentials.api_key(text, source) or None
     if "\0" in text:
@@ -331,10 +333,22 @@ def _folder(uri: str, source: str = "tracking_uri") -> Path:
 
 def _absolute(path: str, source: str) -> Path:
     try:
-        return Path(path).expanduser().absolute()
+        found = Path(path).expanduser().absolute()
     except (OSError, RuntimeError) as error:  # the current folder was deleted; nobody's home is known
         raise InvalidSetting(
             f"{source} is {path!r}, and where that is cannot be told ({error}); give the whole path"
+        ) from error
+    _require_utf8(str(found), source)
+    return found
+
+
+def _require_utf8(text: str, source: str) -> None:
+    """Make sure that a place can be written down, as SQLite and JSON do: Unix takes any bytes for the name of one."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidSetting(
+            f"{source} is {quoted(text)}, which is no UTF-8 text; runs cannot be kept there"
         ) from error
 
 

@@ -174,6 +174,10 @@ class Recording:
                     self.learned.metrics[name] = values.number(name, points[-1][1]), len(points)
             except (MlfoundryError, ValueError) as error:
                 self.learned.unlogged[name] = str(error)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a stranger's __float__ or __len__ may even exit: the kernel must not
+                self.learned.unlogged[name] = f"it is no number: {type(error).__name__} was raised by it"
 
 
 def _points(value: Any) -> list[tuple[int | None, Any]]:

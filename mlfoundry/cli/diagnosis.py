@@ -156,7 +156,7 @@ def _settings(found: Diagnosis, session: Session, settings: Settings) -> None:
 def _in_file(path: Path) -> set[str]:
     import tomllib
 
-    with suppress(OSError, tomllib.TOMLDecodeError):
+    with suppress(OSError, ValueError, RecursionError):
         return set(tomllib.loads(path.read_text(encoding="utf-8")))
     return set()
 

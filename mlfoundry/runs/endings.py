@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from ..documents import ENDS
-from ..errors import InvalidInput, RunEnded
+from ..errors import InvalidInput, RunEnded, shown
 from ..log import Log
 from ..records import RunRecord, RunStatus
 
@@ -22,7 +22,7 @@ def terminal(status: RunStatus | str) -> RunStatus:
     """
     name = str(status).upper()
     if name not in ENDS:
-        raise InvalidInput(f"a run cannot end as {status!r}; give one of {', '.join(ENDS)}")
+        raise InvalidInput(f"a run cannot end as {shown(status)}; give one of {', '.join(ENDS)}")
     return RunStatus(name)
 
 

@@ -19,6 +19,7 @@ from ..errors import (
     MlfoundryError,
     NotAuthenticated,
     RunReadOnly,
+    quoted,
     shown,
 )
 from ..log import Log
@@ -256,7 +257,7 @@ class StoredRun:
             return folder / wanted
         found = [each for each in held if not wanted or each.path.startswith(f"{wanted}/")]
         if not found:
-            raise ArtifactNotFound(f"{self.fqn} has no artifact {path!r}; list_artifacts() shows those it has")
+            raise ArtifactNotFound(f"{self.fqn} has no artifact {quoted(path)}; list_artifacts() shows those it has")
         self._download_all(found, folder, fetch)
         return folder / wanted
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from .. import values
-from ..errors import BackendUnavailable, InvalidInput, TooLarge, shown
+from ..errors import BackendUnavailable, InvalidInput, TooLarge, quoted, shown
 from ..journal.spool import Spool
 from ..log import Log
 from ..names import legal_path
@@ -58,9 +58,13 @@ def files_to_log(local_path: str | os.PathLike[str], artifact_path: str | None) 
         raise InvalidInput(f"a file or a folder to log is given as its path, not {shown(local_path)}")
     source = Path(local_path)
     prefix = f"{legal_path(artifact_path)}/" if artifact_path else ""
-    if source.is_file():
+    try:
+        is_file, is_folder = source.is_file(), source.is_dir()
+    except OSError as error:
+        raise InvalidInput(f"{quoted(str(source))} cannot be looked at ({error.strerror or error})") from error
+    if is_file:
         return {legal_path(prefix + source.name): LocalFile(None, str(source))}
-    if not source.is_dir():
+    if not is_folder:
         raise InvalidInput(f"there is no file or folder {str(source)!r} to log")
     files = sorted(path for path in source.rglob("*") if path.is_symlink() or not path.is_dir())
     strange = [str(path) for path in files if path.is_symlink() or not path.is_file()]

@@ -409,7 +409,9 @@ def _translated(path: Path) -> Iterator[None]:
         ) from error
     except apsw.FullError as error:
         raise BackendUnavailable(f"the disk of the store {path} is full. Make room there.") from error
-    except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+    except apsw.NoMemError as error:
+        raise BackendUnavailable(f"there is not enough memory to use the store {path} now") from error
+    except apsw.Error as error:  # whatever else SQLite says; what was logged waits and is tried again
         raise BackendUnavailable(f"the store {path} cannot be used now ({error})") from error
     except OSError as error:
         raise BackendUnavailable(f"the store {path} cannot be used now ({error.strerror or error})") from error

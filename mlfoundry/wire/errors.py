@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import errors
+from .. import displays, errors
 from ..errors import (
     BackendUnavailable,
     InvalidFilter,
@@ -24,6 +24,8 @@ from ..errors import (
     WrongHash,
 )
 from .plain import Json
+
+MESSAGE_LIMIT = 4000
 
 # The first that fits counts.
 _STATUSES: tuple[tuple[type[MlfoundryError], int], ...] = (
@@ -78,12 +80,11 @@ def read_error(status: int, told: Any, retry_after_s: float | None) -> Mlfoundry
         )
     if not isinstance(inner, dict) or not isinstance(inner.get("message"), str):
         return BackendUnavailable(f"the server answered with status {status}", retry_after_s=retry_after_s)
-    message, code = inner["message"], inner.get("code")
+    message, code = _shown(inner["message"]), inner.get("code")
     if code == "JournalGap" and all(type(inner.get(name)) is int for name in ("expected", "got")):
         return JournalGap(expected=inner["expected"], got=inner["got"])
     if code == "InvalidFilter":
-        place = {name: inner[name] for name in ("text", "position", "length") if name in inner}
-        return InvalidFilter(message, **place)
+        return _invalid_filter(message, inner)
     kind = getattr(errors, str(code), None)
     if not isinstance(kind, type) or not issubclass(kind, MlfoundryError) or kind in (ParamChanged, JournalGap):
         unsure = (JournalGap, JournalReplaced, ParamChanged, WrongHash, NotFound, RunDeleted, TooManyAttempts)
@@ -92,3 +93,19 @@ def read_error(status: int, told: Any, retry_after_s: float | None) -> Mlfoundry
     if issubclass(kind, (BackendUnavailable, TooManyAttempts)):
         return kind(message, retry_after_s=retry_after_s)
     return kind(message)
+
+
+def _shown(message: str) -> str:
+    """Return what a server says so that a terminal, where a traceback may end up, shows it and does not obey it."""
+    kept = message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
+    return "\n".join(map(displays.plain, kept.split("\n"))).encode("utf-8", "backslashreplace").decode()
+
+
+def _invalid_filter(message: str, inner: Json) -> InvalidFilter:
+    """Return the error, which points at a place of the filter where the server says so and can mean one."""
+    text, position, length = (inner.get(name) for name in ("text", "position", "length"))
+    if not isinstance(text, str) or type(position) is not int or type(length) is not int:
+        return InvalidFilter(message)
+    if not 0 <= position <= len(text) <= MESSAGE_LIMIT or not 1 <= length <= len(text) - position + 1:
+        return InvalidFilter(message)
+    return InvalidFilter(message, text=_shown(text), position=position, length=length)

@@ -17,7 +17,7 @@ from ..records import (
     RunStatus,
 )
 from ..values import param_text, param_value, utc
-from .plain import Json, microseconds, number_json, read_number, read_time, reading, whole
+from .plain import Json, microseconds, number_json, read_number, read_time, reading, text, whole
 
 _STATUS = {status.value: status for status in RunStatus}
 
@@ -147,7 +147,8 @@ def artifact_json(artifact: ArtifactRecord) -> Json:
 def read_artifact(told: Json) -> ArtifactRecord:
     """Return a file of a run from JSON."""
     with reading("artifact"):
-        return ArtifactRecord(told["path"], int(told["size_bytes"]), told["sha256"], utc(told["created_at"]))
+        path, sha256 = text("path", told["path"]), text("sha256", told["sha256"])
+        return ArtifactRecord(path, int(told["size_bytes"]), sha256, utc(told["created_at"]))
 
 
 def acknowledgement_json(answer: Acknowledgement) -> Json:

@@ -34,7 +34,7 @@ LAYERS = {
     "results": {"displays"},
     "shipping": {"tracking", "store", "journal", "documents", "folders", "forks", "slots"},
     "tracking": {"store", "wire", "slots", "documents", "folders"},
-    "wire": {"slots", "summaries"},
+    "wire": {"slots", "summaries", "displays"},
     "store": {"folders", "file_systems", "forks", "query", "slots", "summaries"},
     "journal": {"slots", "folders", "documents"},
     "documents": {"slots"},

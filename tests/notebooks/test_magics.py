@@ -336,6 +336,19 @@ def test_variables_become_metrics_when_the_cell_ends(shell, store, project):
     assert "acc" not in run.get_params()
 
 
+def test_a_variable_that_exits_when_asked_for_its_number_is_not_logged_and_ends_nothing(shell, store, project):
+    raising = "class {0}:\n    def __{1}__(self): raise {2}\n"
+    body = raising.format("Exit", "float", "SystemExit(3)") + raising.format("Odd", "float", "GeneratorExit")
+    shown = shell.cell(
+        f"%%mlfoundry_run {project} -m exits -m odd -m acc\n{body}exits, odd, acc = Exit(), Odd(), 0.5\n"
+    )
+    run = the_run(store, project)
+    assert set(run.get_metrics()) == {"acc"}
+    assert str(run.status) == "FINISHED"
+    assert "--metric exits was not logged: it is no number: SystemExit was raised by it" in shown["text"]
+    assert "alive" in shell.cell("print('alive')")["text"]
+
+
 def test_a_cell_that_failed_logs_no_stale_variable(shell, store, project):
     shell.cell("stale, fresh = 5.0, 1.0")
     shown = shell.cell(f"%%mlfoundry_run {project} -m stale -m fresh\nfresh = 2.5\n1/0\nstale = 6.0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 import tracemalloc
 import zlib
@@ -13,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from mlfoundry.errors import BackendUnavailable, InvalidInput
+from mlfoundry.records import RunKey
 from mlfoundry.tracking.http import HttpBackend
 from mlfoundry.wire import frames
 
@@ -175,3 +177,11 @@ def test_points_that_claim_to_be_more_than_any_server_sends_are_not_unpacked():
     data = frames.frame({"series": [["a", 1 << 40, 1 << 40]]}, bytes(1 << 20))
     with pytest.raises(InvalidInput, match=r"cannot have 26,388,279,066,624 bytes; at most 268,435,456 are read"):
         frames.read_points(data)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, ["a"], {}], ids=repr)
+def test_a_file_whose_path_is_no_text_is_an_answer_that_is_not_understood(answering, wrong):
+    told = {"artifacts": [{"path": wrong, "size_bytes": 1, "sha256": "ab" * 32, "created_at": 0}]}
+    backend = answering(lambda: [json.dumps(told).encode()])
+    with pytest.raises(BackendUnavailable, match="is not understood"):
+        backend.list_artifacts(RunKey(1, "ab" * 16))

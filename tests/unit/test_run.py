@@ -26,6 +26,7 @@ from mlfoundry.errors import (
     InvalidName,
     InvalidValue,
     JournalUnreadable,
+    MlfoundryError,
     NotAuthenticated,
     ParamChanged,
     PermissionDenied,
@@ -646,6 +647,23 @@ def test_health_tells_when_the_store_refuses(client, run, monkeypatch):
     assert "The store does not take it: ask bob for WRITE." in health.message
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda run, text: run.end(text),
+        lambda run, text: run.client.get_run(text),
+        lambda run, text: run.client.get_run("/".join("abcd") + text),
+        lambda run, text: run.client.add_collaborator("p", "bob", text),
+        lambda run, text: run.client.get_run(run.run_id).download_artifact(text[:900]),
+    ],
+    ids=["end", "get_run", "get_run of many parts", "a permission", "an artifact"],
+)
+def test_what_is_given_and_endless_makes_no_endless_message(run, ask):
+    with pytest.raises(MlfoundryError) as caught:
+        ask(run, "x" * 70_000)
+    assert len(str(caught.value)) < 400
+
+
 def test_health_tells_when_records_were_lost(run):
     run._journal.lost, run._journal.trouble = 3, "No space left on device: /x/journals"
     assert run.health.state == "losing"
@@ -952,6 +970,12 @@ def test_a_thing_in_the_way_of_a_download_is_named_and_kept(run, tmp_path, in_th
     with pytest.raises(InvalidInput, match=r"nothing (was|is read or) written there"):
         run.download_artifact("a", tmp_path)
     assert place.exists()
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "/".join(["x" * 200] * 30), "\0"], ids=["a name", "a path", "NUL"])
+def test_a_path_that_no_disk_takes_is_refused_as_a_file_to_log(run, path):
+    with pytest.raises(InvalidInput, match=r"cannot be looked at \(File name too long\)|there is no file or folder"):
+        run.log_artifact(path)
 
 
 @pytest.mark.parametrize(

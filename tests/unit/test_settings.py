@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -310,6 +311,7 @@ def test_blanks_alone_are_no_key(way, home):
         (b"user = ", "is no TOML: "),
         (b"colour = 1\nuser = 'a'", "sets colour, which is none of: home, tracking_uri, host, api_key, user,"),
         (b'user = "\xff"', "is no UTF-8"),
+        (b"user = " + b"[" * 3000, "is no TOML: "),
     ],
 )
 def test_a_settings_file_that_cannot_be_used_is_named(content, message, home):
@@ -412,3 +414,22 @@ def test_a_relative_place_where_the_current_folder_is_gone_is_refused(tmp_path, 
     with pytest.raises(InvalidSetting, match=r"is 'store', and where that is cannot be told .*give the whole path"):
         settings.resolve(**{name: "store"})
     assert settings.resolve(tracking_uri=tmp_path / "store").folder == tmp_path / "store"
+
+
+@pytest.mark.parametrize("name", ["home", "tracking_uri", "host"])
+def test_a_place_whose_name_is_no_utf8_is_refused_at_once(name, tmp_path):
+    place = os.fsdecode(bytes(tmp_path) + b"/\xff") if name != "host" else os.fsdecode(b"https://\xff.example.org")
+    for given, source in (({name: place}, f"argument {name}"), ({}, f"MLFOUNDRY_{name.upper()}")):
+        environment = {} if given else {f"MLFOUNDRY_{name.upper()}": place}
+        with pytest.raises(
+            InvalidSetting, match=rf"{source} is '.*, which is no UTF-8 text; runs cannot be kept there"
+        ):
+            settings.resolve(environment, **given)
+
+
+def test_a_relative_place_below_a_folder_whose_name_is_no_utf8_is_refused_as_well(tmp_path, monkeypatch):
+    odd = os.fsdecode(bytes(tmp_path) + b"/\xff")
+    Path(odd).mkdir()
+    monkeypatch.chdir(odd)
+    with pytest.raises(InvalidSetting, match="which is no UTF-8 text"):
+        settings.resolve(tracking_uri="store")

@@ -53,10 +53,24 @@ def test_a_transaction_that_raises_leaves_nothing_and_the_next_one_works(databas
 
 
 def test_a_statement_that_fails_leaves_nothing_of_its_transaction(database):
-    with pytest.raises(apsw.Error), database.write() as tx:  # noqa: PT012
+    with pytest.raises(BackendUnavailable, match="no such table: nowhere"), database.write() as tx:  # noqa: PT012
         tx.run(ADD, ("ann", 1))
         tx.run("INSERT INTO nowhere VALUES (1)")
     assert count(database) == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [each for each in vars(apsw).values() if isinstance(each, type) and issubclass(each, apsw.Error)],
+    ids=lambda error: error.__name__,
+)
+def test_whatever_sqlite_raises_is_one_of_our_errors_and_names_the_store(database, error):
+    add(database, 1)
+    for use in (database.read, database.write):
+        with pytest.raises(BackendUnavailable) as caught, use():
+            raise error("as told")
+        assert str(database.path) in str(caught.value)
+        assert type(caught.value.__cause__) is error
 
 
 def test_a_reader_sees_the_last_commit_and_not_what_is_being_written(database):
