@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .. import forks
@@ -248,7 +249,8 @@ class Lane:
         try:
             for user, (backend, roots) in list(self._watched.items()):
                 if is_wanted or self._swept_at - self._looked_at > LOOK_S:
-                    recovery.end_unheard(backend, roots)
+                    with suppress(MlfoundryError):  # what is to be shipped does not wait for it
+                        recovery.end_unheard(backend, roots)
                     self._looked_at = time.monotonic()
                 for folder in recovery.folders_in(roots):
                     if time.monotonic() >= self._put_off.get((user, folder), 0.0):
