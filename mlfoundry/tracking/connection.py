@@ -136,11 +136,14 @@ class Connection:
 
     def _whole(self, answer: Response) -> Answer:
         """Return an answer with all of its body, which may come slowly, but not for ever."""
-        content, deadline = bytearray(), time.monotonic() + WHOLE_S
+        blocks: list[bytes] = []
+        size_bytes, deadline = 0, time.monotonic() + WHOLE_S
         with self.translated(), closing(answer):
             for block in _unpacked(answer):
-                content += block
-                if len(content) > ANSWER_LIMIT_BYTES:
+                blocks.append(block)
+                size_bytes += len(block)
+                if size_bytes > ANSWER_LIMIT_BYTES:
+                    blocks.clear()  # whoever keeps the error keeps this frame
                     raise BackendUnavailable(
                         f"the answer of {self._uri} is longer than {ANSWER_LIMIT_BYTES:,} bytes; is it the address of "
                         "an MLFoundry server?"
@@ -148,7 +151,7 @@ class Connection:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"the answer was not whole after {WHOLE_S:g} s")
         self._silent_until = 0.0
-        return Answer(answer.status_code, answer.headers, bytes(content))
+        return Answer(answer.status_code, answer.headers, b"".join(blocks))
 
     def _refused(self, answer: Answer) -> None:
         if 300 <= answer.status_code < 400:
