@@ -3,7 +3,7 @@
 
 import { LineCharts } from "./charts.js";
 import { RunColours, isDark, lineLook, onThemeChange, themeOf } from "./colours.js";
-import { isAskedFor, rankedNames } from "./columns.js";
+import { isAskedFor } from "./columns.js";
 import { axisKeys, nameOf, parallel, scatter } from "./compare_figures.js";
 import { metricsTable, paramsTable, runLabel } from "./compare_tables.js";
 import { Comparison, MOST_COLOURED, MOST_RUNS } from "./comparison.js";
@@ -145,7 +145,7 @@ class CompareView {
       return;
     }
     const state = this._wholeState();
-    const [primary] = rankedNames(comparison.names("metrics"));
+    const [primary] = comparison.rankedMetrics();
     this._coloured = comparison.coloured(primary);
     this._places = this.colours.show([...this._coloured]);
     const look = {
@@ -163,7 +163,7 @@ class CompareView {
   /** The state with what follows from the runs wherever nothing was chosen, or what was chosen is not there. */
   _wholeState() {
     const { state, comparison } = this;
-    const names = rankedNames(comparison.names("metrics"));
+    const names = comparison.rankedMetrics();
     const keys = axisKeys(comparison);
     const known = (key, ...others) => [key, ...others].find((each) => each !== undefined && keys.includes(each)) ?? keys[0];
     const metrics = (state.metrics ?? names.slice(0, FIRST_CHARTS)).filter((name) => names.includes(name));
@@ -215,7 +215,7 @@ class CompareView {
 
   _drawCurves(state) {
     const { comparison } = this;
-    const names = rankedNames(comparison.names("metrics"));
+    const names = comparison.rankedMetrics();
     const ticks = names.map((name) => {
       const box = element("input", { type: "checkbox", onchange: (event) => this._tickMetric(name, event.target.checked, state.metrics) });
       box.checked = state.metrics.includes(name);

@@ -1,6 +1,6 @@
 // What a comparison of runs knows: their snapshots and curves, which params differ, deltas to a baseline. No DOM.
 
-import { direction } from "./columns.js";
+import { direction, rankedNames } from "./columns.js";
 import { fromJson } from "./numbers.js";
 import { RunPoints } from "./series.js";
 
@@ -30,6 +30,12 @@ export class Comparison {
     const counts = new Map();
     for (const run of this.runs) for (const name of Object.keys(run[kind])) counts.set(name, (counts.get(name) ?? 0) + 1);
     return [...counts.keys()].sort((left, right) => counts.get(right) - counts.get(left) || left.localeCompare(right));
+  }
+
+  /** Names of metrics, the one that a person asks for first in front; one that few of the runs have comes later. */
+  rankedMetrics() {
+    const has = (name) => this.runs.filter((run) => Object.hasOwn(run.metrics, name)).length;
+    return rankedNames(this.names("metrics"), (name) => has(name) / this.runs.length);
   }
 
   /** A param as a number where it is one, else as text; undefined where the run has none. */

@@ -157,15 +157,17 @@ def test_runs_of_several_kinds_are_lines_over_what_most_of_them_have(runs: RunsP
     runs.show(
         "data.digits().map(run => { const {lr, dropout} = run.params; "
         "return run.name.startsWith('svm-57') ? {...run, params: {C: 1, gamma: 2}, metrics: {}} "
-        ": {...run, params: run.name.startsWith('cnn') ? {lr, dropout} : {dropout, [`only_${run.name}`]: 1}}; })"
+        ": {...run, metrics: run.name.startsWith('cnn-53') ? run.metrics : {accuracy: run.metrics.accuracy}, "
+        "params: run.name.startsWith('cnn') ? {lr, dropout} : {dropout, [`only_${run.name}`]: 1}}; })"
     )
     view = compare(runs, "svm-57", "cnn-53", "cnn-50", "mlp-51")
     figure = view.get_by_role("region", name="Parallel coordinates")
     figure.scroll_into_view_if_needed()
     expect(figure.locator("path.js-line")).to_have_count(2, timeout=PLOTLY_MS)
     expect(figure).to_contain_text("2 runs without these values")
+    assert view.get_by_label("Colour by").input_value() == "metrics.accuracy"  # val_loss is that of one run
     titles = set(figure.locator(".annotation-text").all_text_contents())
-    assert {"lr", "dropout", "val_loss"} <= titles
+    assert {"lr", "dropout", "accuracy"} <= titles
     assert not {"C", "gamma", "only_mlp-51"} & titles
 
 
