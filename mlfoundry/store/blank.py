@@ -21,8 +21,11 @@ def make(path: Path, image: bytes) -> bool:
         image: What a new store's file holds.
 
     Returns:
-        False where this cannot be done, as on a file system without hard links; then nothing is changed.
+        False where this cannot be done, as on a file system without hard links; then nothing is changed. Nor beside
+        the log of a store that somebody took away: SQLite plays it back into a file that holds something.
     """
+    if Path(f"{path}-wal").exists():
+        return False
     unnamed = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     try:
         _write(unnamed, image)

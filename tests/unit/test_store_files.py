@@ -106,6 +106,23 @@ def test_a_store_that_is_deleted_while_it_is_in_use_is_not_written_into_the_void
     assert count(database) == 1
 
 
+def test_the_log_of_a_store_that_was_taken_away_is_not_played_back_into_a_new_one(tmp_path):
+    code = (
+        "import os, sys; from pathlib import Path; from mlfoundry.store.database import Database\n"
+        "database = Database(Path(sys.argv[1]))\n"
+        "with database.write() as tx: tx.run(sys.argv[2], ('ann', 1))\n"
+        "os._exit(0)\n"
+    )
+    path = tmp_path / "store.db"
+    subprocess.run([sys.executable, "-c", code, path, ADD], check=True, timeout=60)
+    assert Path(f"{path}-wal").stat().st_size > 0
+    path.unlink()
+    database = Database(path)
+    add(database, 2)
+    assert (count(database), list(database.check())) == (1, [])
+    database.close()
+
+
 def test_a_reader_of_a_store_that_was_replaced_is_not_kept(database, tmp_path):
     add(database, 1)
     other = Database(tmp_path / "other" / "store.db")
