@@ -90,11 +90,20 @@ class Settings:
 
         The temporary one is left out when it is not this account's own.
         """
-        temporary = Path(tempfile.gettempdir()) / f"mlfoundry-{os.getuid()}"
-        if (temporary.exists() or temporary.is_symlink()) and not folders.is_own(temporary):
+        temporary = _temporary_journals()
+        if temporary is None:
             return [self.folder / "journals"]
         mark = hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]
-        return [self.folder / "journals", temporary / "journals" / mark]
+        return [self.folder / "journals", temporary / mark]
+
+    def journal_roots_of_others(self) -> list[Path]:
+        """Return the temporary folders of journals of other stores of this account."""
+        temporary = _temporary_journals()
+        try:
+            places = [] if temporary is None else sorted(temporary.iterdir())
+        except OSError:  # there is none
+            places = []
+        return [place for place in places if place not in self.journal_roots()]
 
     def require_folder(self) -> None:
         """Make sure that no file is where the store's folder, or one above it, was said to be.
@@ -215,6 +224,14 @@ def _tell_slips(environment: Mapping[str, str]) -> None:
         _slips_told.add(name)
         for near in difflib.get_close_matches(name, known, n=1, cutoff=0.9):  # they all begin alike
             _log.warning("The variable %s sets nothing. Did you mean %s?", name, near)
+
+
+def _temporary_journals() -> Path | None:
+    """Return where journals go while their stores cannot be written; None when that is not this account's own."""
+    temporary = Path(tempfile.gettempdir()) / f"mlfoundry-{os.getuid()}"
+    if (temporary.exists() or temporary.is_symlink()) and not folders.is_own(temporary):
+        return None
+    return temporary / "journals"
 
 
 def settings_file(environment: Mapping[str, str] | None = None) -> Path:

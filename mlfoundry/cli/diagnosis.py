@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import shlex
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -346,6 +347,14 @@ def _journals(found: Diagnosis, session: Session, settings: Settings, database: 
         found.notes.append(
             f"{output.counted(len(elsewhere), 'journal')} {'lies' if len(elsewhere) == 1 else 'lie'} in {roots[1]}, "
             "because the store's folder could not be written then."
+        )
+    strangers = [journal for journal in pending(settings.journal_roots_of_others()) if not journal.living]
+    for uri in sorted({str(journal.origin.get("uri", "?")) for journal in strangers}):
+        theirs = [journal for journal in strangers if str(journal.origin.get("uri", "?")) == uri]
+        found.notes.append(
+            f"{output.counted(len(theirs), 'journal')} of another store of yours, {uri}, "
+            f"{'waits' if len(theirs) == 1 else 'wait'} in {theirs[0].folder.parent}, because that store could not be "
+            f"written then. When it can: mlfoundry --uri {shlex.quote(uri)} sync"
         )
 
 

@@ -8,13 +8,14 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 import mlfoundry
-from mlfoundry import slots
+from mlfoundry import settings, slots
 from mlfoundry.cli import diagnosis, main
 from mlfoundry.errors import BackendUnavailable
 from mlfoundry.journal import Journal
@@ -255,6 +256,27 @@ def _leave(home, run=None, *, user="ann", parked=False, record=None):
     folder = journal.folder
     journal.close(settled=False)
     return adopt(folder).park() if parked else folder
+
+
+WAITS = NewRun("0123456789abcdef" * 2, "demo", "waits", None, {}, "", 1_700_000_000_000_000)
+
+
+def test_what_waits_for_another_store_is_told_with_how_to_store_it(client, cli, told, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    other = settings.resolve(tracking_uri=str(tmp_path / "read only"))
+    origin = recovery.origin(WAITS, user="ann", uri=other.tracking_uri, role="owner", pid=1)
+    journal = Journal(other.journal_roots()[1], origin)
+    journal.log({"x": 1.0}, None)
+    journal.sync()
+    assert told()["notes"] == [], "its process lives"
+    journal.close(settled=False)
+    _run(client).end()
+    (note,) = told()["notes"]
+    assert note.startswith(f"1 journal of another store of yours, {tmp_path}/read only, waits in {tmp_path}/mlfoundry-")
+    assert note.endswith(f"When it can: mlfoundry --uri '{tmp_path}/read only' sync")
+    assert "1 journal of another store" in cli("doctor").output
+    assert "1 journal stored" in CliRunner().invoke(main, ["--uri", other.tracking_uri, "--user", "ann", "sync"]).output
+    assert told()["notes"] == []
 
 
 @pytest.fixture
