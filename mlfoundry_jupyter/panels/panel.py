@@ -206,6 +206,9 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
         if not isinstance(content, dict) or self._closed:
             return
         kind, page = content.get("kind"), str(content.get("page", ""))
+        if (before := content.get("before")) is not None:  # the page that was in its place
+            self._pages_away.pop(str(before), None)
+            self._pages_standing.pop(str(before), None)
         if kind == "ask":
             self._answer(content, page)
         elif kind == "visible":

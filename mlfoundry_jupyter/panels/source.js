@@ -8,6 +8,21 @@ const KEPT_MOST = 500;
 // Messages that are all there is to know; of a run the points are the last and greatest part.
 const WHOLE = ["runs", "people", "projects"];
 const PAGE = crypto.randomUUID();
+// What a page says in the moment of its end may be lost: the page that takes its place in the tab says it once more.
+const LEFT = "mlfoundry-page-left";
+const BEFORE = pageBefore();
+
+function pageBefore() {
+  try {
+    const before = sessionStorage.getItem(LEFT);
+    sessionStorage.removeItem(LEFT);
+    addEventListener("pagehide", () => sessionStorage.setItem(LEFT, PAGE));
+    addEventListener("pageshow", () => sessionStorage.removeItem(LEFT)); // it is back as it was
+    return before ? { before } : {};
+  } catch {
+    return {}; // a browser that keeps nothing
+  }
+}
 // A view's word for a state, where ipywidgets has taken the word for something else.
 const TRAITS = { log: "log_scale" };
 
@@ -79,7 +94,7 @@ export class Source {
   }
 
   tell(content) {
-    if (!this.isGone) this.model.send({ ...content, page: PAGE });
+    if (!this.isGone) this.model.send({ ...content, page: PAGE, ...BEFORE });
   }
 
   hear(content, buffers = []) {

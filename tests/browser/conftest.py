@@ -142,6 +142,11 @@ def watch(page: Page) -> Watch:
     return seen
 
 
+def _stop_routing(page: Page) -> None:
+    if not page.is_closed():
+        page.unroute_all(behavior="ignoreErrors")  # a live page may ask in the moment of its end
+
+
 @contextlib.contextmanager
 def watched_pages(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Give a function that opens watched pages; its arguments are those of a browser context. Closes and checks all."""
@@ -153,7 +158,7 @@ def watched_pages(browser: Browser) -> Iterator[Callable[..., Page]]:
             context = browser.new_context(**{"viewport": {"width": 1000, "height": 800}, **settings})
             stack.callback(context.close)
             page = context.new_page()
-            stack.callback(page.unroute_all, behavior="ignoreErrors")  # a live page may ask in the moment of its end
+            stack.callback(_stop_routing, page)
             page.set_default_timeout(ACTION_MS)
             page.watch = watch(page)  # type: ignore[attr-defined]
             watched.append(page.watch)  # type: ignore[attr-defined]

@@ -261,7 +261,7 @@ def test_a_page_that_is_loaded_again_lets_former_panels_go_and_another_window_ke
     notebook.run(2)
     assert notebook.cell(2).locator(".jp-OutputArea-output").inner_text().strip() == "2"
     assert second.locator(".mlf-run-gone").is_hidden()
-    second.close()
+    second.goto("about:blank")
     shown = notebook.cell(2).locator(".jp-OutputArea-output")
     for _ in range(30):
         notebook.run(2)

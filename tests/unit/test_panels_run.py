@@ -237,6 +237,16 @@ def test_a_panel_whose_output_is_replaced_rests_when_no_page_shows_it_and_wakes_
     assert kinds(wire, panel) == ["run", "health", "frame"]
 
 
+def test_a_page_that_took_the_place_of_another_says_for_it_that_it_is_gone(wire, run):
+    panel = RunPanel(run)
+    wire.hear(panel, kind="visible", page="p", **{"is": True, "stands": True})
+    panel.replaced()
+    wire.hear(panel, kind="visible", page="q", before="p", **{"is": True, "stands": True})
+    assert is_open(panel)
+    wire.hear(panel, kind="visible", page="q", before="p", **{"is": False, "stands": False})
+    assert not is_open(panel)
+
+
 def test_a_panel_in_a_layout_never_rests_and_one_that_is_put_into_one_wakes(wire, run):
     within, alone = RunPanel(run), RunPanel(run)
     wire.hear(within, kind="visible", page="p", **{"is": False, "stands": False, "within": True})
