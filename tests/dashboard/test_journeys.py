@@ -91,7 +91,7 @@ def test_follow_a_live_run_to_its_end_without_reloading(open_page: Opener, site:
 def test_a_run_of_more_metrics_than_a_page_holds_says_so_and_where_the_others_are(
     open_page: Opener, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlfoundry.server.dashboard.following.SERIES_MOST", 3)
+    monkeypatch.setattr("mlfoundry.panels.limits.SERIES_MOST", 3)
     log = make_run(site.tracking, "wide", project="wide", owner="ann")
     for name in "abcde":
         log.points(name, [1.0, 0.5], gap_us=1_000_000)

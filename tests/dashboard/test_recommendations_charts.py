@@ -113,6 +113,7 @@ def test_12_three_runs_are_compared_in_four_clicks_on_one_page(open_page: Opener
         expect(cell.locator("bdi")).to_have_text(f"{other.metrics['val_loss'].last:.4g}")
         expect(cell.locator(".mlf-delta")).to_contain_text(f"{'+' if change > 0 else '−'}{abs(change):.4g}")
         expect(cell.locator(".mlf-delta")).to_contain_text("worse" if change > 0 else "better")
+    drawn(page, CURVES)
     tops = [place.bounding_box()["y"] for place in (view.locator(CURVES), params, metrics)]  # type: ignore[index]
     assert tops == sorted(tops)
 

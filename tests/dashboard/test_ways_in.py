@@ -38,7 +38,7 @@ def test_a_key_begins_a_session_that_opens_pages(site: Site) -> None:
 
 
 def test_over_https_the_cookie_is_secure_and_of_this_host_alone(site: Site) -> None:
-    # uvicorn takes the scheme from a proxy on this machine.
+    # The test server takes the scheme from a proxy on this machine.
     answer = site.ask("POST", "/login", data={"secret": site.keys["ann"]}, headers={"X-Forwarded-Proto": "https"})
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith(f"__Host-{COOKIE}=")

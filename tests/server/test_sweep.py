@@ -106,10 +106,10 @@ def test_an_upload_of_bytes_that_are_swept_meanwhile_sends_them_again(
     rules: TrackingService = server.app.state.services.tracking
     named, swept = rules.files.name, []
 
-    def name(*words: Any) -> Any:
+    def name(*words: Any, **more: Any) -> Any:
         if not swept:
             swept.append(Sweep(rules.database, ArtifactFolder(files)).run())
-        return named(*words)
+        return named(*words, **more)
 
     monkeypatch.setattr(rules.files, "name", name)
     assert backend.put_artifact(run, "again", io.BytesIO(b"first")).size_bytes == 5

@@ -499,14 +499,14 @@ def test_collaborators_may_leave_by_themselves(client, connect, ended):
         (
             lambda c: c.add_collaborator("iris", "bob", "boss"),
             InvalidInput,
-            "permission is 'boss'; give one of READ, WRITE",
+            "permission is 'boss' (str); give one of READ, WRITE",
         ),
         (
             lambda c: c.add_collaborator("iris", "bob", 7),
             InvalidInput,
-            "permission is 7; give one of READ, WRITE, ADMIN",
+            "permission is 7 (int); give one of READ, WRITE, ADMIN",
         ),
-        (lambda c: c.add_collaborator("iris", "bob", None), InvalidInput, "permission is None; give one of"),
+        (lambda c: c.add_collaborator("iris", "bob", None), InvalidInput, "permission is None (NoneType); give one of"),
         (lambda c: c.add_collaborator("iris", "a/b"), InvalidName, "user name 'a/b'"),
         (
             lambda c: c.add_collaborator("iris", "eve"),

@@ -696,7 +696,7 @@ def test_health_tells_when_a_thread_of_the_tracker_is_gone(run):
     threads.append(gone)
     try:
         assert run.health.state == "offline"
-        assert run.health.message.startswith("a thread that stores what is logged has ended. What is logged is kept")
+        assert run.health.message.startswith("A thread that stores what is logged has ended. What is logged is kept")
         assert "`mlfoundry sync`" in run.health.message
     finally:
         threads.remove(gone)
