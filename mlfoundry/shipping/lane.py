@@ -119,6 +119,9 @@ class Lane:
     def run(self) -> None:
         """Ship until the process stops: the body of the lane's thread."""
         with forks.held_up():
+            # What an end needs: where it is imported at the end, Python 3.11 forgets that Ctrl-C is what ended it.
+            import traceback  # noqa: F401
+
             import numpy  # noqa: F401  what shipping needs: a child must not be forked while it is imported
 
             from ..store import points  # noqa: F401
