@@ -34,16 +34,8 @@ class Servers:
     def __init__(self) -> None:
         self._apps: dict[str, App] = {}
         self._port = free_port()
-        # As with --proxies 127.0.0.1: a test may speak as a proxy does.
         config = uvicorn_config(
-            self._answer,
-            host="127.0.0.1",
-            port=self._port,
-            log_level="error",
-            lifespan="off",
-            interface="asgi3",
-            proxy_headers=True,
-            forwarded_allow_ips="127.0.0.1",
+            self._answer, host="127.0.0.1", port=self._port, log_level="error", lifespan="off", interface="asgi3"
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="tests-server", daemon=True)

@@ -60,7 +60,9 @@ class Site:
         """Run one in a thread; below a path of its host when one is given."""
         port = free_port()
         site = cls(folder / "store", f"http://127.0.0.1:{port}", base_path=base_path)
-        config = uvicorn_config(site.app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
+        # As with --proxies 127.0.0.1: a test may speak as a proxy does.
+        proxies = {"proxy_headers": True, "forwarded_allow_ips": "127.0.0.1"}
+        config = uvicorn_config(site.app, host="127.0.0.1", port=port, log_level="error", lifespan="off", **proxies)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, name="tests-dashboard", daemon=True)
         thread.start()
