@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import nbformat
 import numpy as np
@@ -219,6 +220,7 @@ def test_each_copy_of_an_output_has_a_view_and_none_is_left_when_outputs_are_cle
     assert notebook.cell(3).locator(".jp-OutputArea-output").inner_text().strip() == "False"
 
 
+GONE_S = 30.0  # a page says after 3 s that a panel stands nowhere in it any more
 COUNT = """
 from ipywidgets.widgets import widget
 [type(each).__name__ for each in widget._instances.values()].count("RunPanel")
@@ -234,7 +236,8 @@ def test_a_cell_that_is_executed_again_and_again_leaves_one_panel(lab, page):
         notebook.run(1)
         page.wait_for_selector(".mlf-run .js-plotly-plot")
     shown = notebook.cell(2).locator(".jp-OutputArea-output")
-    for _ in range(30):
+    deadline = time.monotonic() + GONE_S
+    while time.monotonic() < deadline:
         notebook.run(2)
         if shown.inner_text().strip() == "1":
             break
@@ -263,7 +266,8 @@ def test_a_page_that_is_loaded_again_lets_former_panels_go_and_another_window_ke
     assert second.locator(".mlf-run-gone").is_hidden()
     second.goto("about:blank")
     shown = notebook.cell(2).locator(".jp-OutputArea-output")
-    for _ in range(30):
+    deadline = time.monotonic() + GONE_S
+    while time.monotonic() < deadline:
         notebook.run(2)
         if shown.inner_text().strip() == "1":
             break
