@@ -25,7 +25,7 @@ def make(path: Path, image: bytes) -> bool:
         the log of a store that somebody took away: SQLite plays it back into a file that holds something.
     """
     if Path(f"{path}-wal").exists():
-        return False
+        return path.exists()
     unnamed = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     try:
         _write(unnamed, image)
