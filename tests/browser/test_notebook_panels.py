@@ -227,6 +227,17 @@ from ipywidgets.widgets import widget
 """
 
 
+def expect_one_panel(notebook):
+    """Execute the cell that counts, the third, until one is left."""
+    shown = notebook.cell(2).locator(".jp-OutputArea-output")
+    deadline = time.monotonic() + GONE_S
+    while time.monotonic() < deadline:
+        notebook.run(2)
+        if shown.inner_text().strip() == "1":
+            break
+    assert shown.inner_text().strip() == "1"
+
+
 def test_a_cell_that_is_executed_again_and_again_leaves_one_panel(lab, page):
     cell = "%%mlfoundry_run repeated --no-cost\nrun.log_metrics({'loss': 0.5})"
     lab.write("repeated.ipynb", [SETUP + "%load_ext mlfoundry_jupyter", cell, COUNT])
@@ -235,13 +246,7 @@ def test_a_cell_that_is_executed_again_and_again_leaves_one_panel(lab, page):
     for _ in range(3):
         notebook.run(1)
         page.wait_for_selector(".mlf-run .js-plotly-plot")
-    shown = notebook.cell(2).locator(".jp-OutputArea-output")
-    deadline = time.monotonic() + GONE_S
-    while time.monotonic() < deadline:
-        notebook.run(2)
-        if shown.inner_text().strip() == "1":
-            break
-    assert shown.inner_text().strip() == "1"
+    expect_one_panel(notebook)
     assert page.locator(".mlf-run .js-plotly-plot").count() == 1
 
 
@@ -265,13 +270,7 @@ def test_a_page_that_is_loaded_again_lets_former_panels_go_and_another_window_ke
     assert notebook.cell(2).locator(".jp-OutputArea-output").inner_text().strip() == "2"
     assert second.locator(".mlf-run-gone").is_hidden()
     second.goto("about:blank")
-    shown = notebook.cell(2).locator(".jp-OutputArea-output")
-    deadline = time.monotonic() + GONE_S
-    while time.monotonic() < deadline:
-        notebook.run(2)
-        if shown.inner_text().strip() == "1":
-            break
-    assert shown.inner_text().strip() == "1"
+    expect_one_panel(notebook)
     first.wait_for_selector(".mlf-run-header")
 
 
