@@ -8,7 +8,7 @@ order in which their batches were committed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -257,8 +257,9 @@ def read_new(tx: Transaction, run: RunKey, counts: Mapping[str, int], since: Map
     where = (run.project_id, bytes.fromhex(run.run_id))
     alike: dict[int, list[int]] = {}
     for name, count in counts.items():
-        if count > since.get(name, 0):
-            alike.setdefault(since.get(name, 0), []).append(key_id(name))
+        known = since.get(name, 0)
+        if count > known:
+            alike.setdefault(known, []).append(key_id(name))
     found: dict[int, Points] = {}
     for start, keys_alike in alike.items():
         for block in range(0, len(keys_alike), _BLOCK):
@@ -267,10 +268,8 @@ def read_new(tx: Transaction, run: RunKey, counts: Mapping[str, int], since: Map
     return [Series(name, *found.get(key_id(name), none), count) for name, count in counts.items()]
 
 
-def _new_points(
-    tx: Transaction, run: tuple[int, bytes], keys_alike: Sequence[int], since: int
-) -> Iterator[tuple[int, Points]]:
-    """Give the points of some keys after the first `since`, with their keys."""
+def _new_points(tx: Transaction, run: tuple[int, bytes], keys_alike: Sequence[int], since: int) -> dict[int, Points]:
+    """Return the points of some keys after the first `since`, by key."""
     marks = ", ".join("?" * len(keys_alike))
     rows = tx.rows(
         f"SELECT key_id, seq, data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id IN ({marks}) "
@@ -279,9 +278,8 @@ def _new_points(
     )
     points = chunks.decode_all([data for _, _, data in rows])
     if len(rows) == len(points[0]) == len(keys_alike) and all(seq == since for _, seq, _ in rows):
-        for place, (key, _, _) in enumerate(rows):  # a point each: nearly always, while somebody watches a run
-            yield key, chunks.cut(points, place, place + 1)
-        return
+        # A point each: nearly always, while somebody watches a run.
+        return {key: chunks.cut(points, place, place + 1) for place, (key, _, _) in enumerate(rows)}
     whole: dict[int, Points] = {}
     end = 0
     for key, of_key in groupby(rows, lambda row: row[0]):
@@ -290,8 +288,10 @@ def _new_points(
         if stretch[0][1] == since:
             whole[key] = chunks.in_order(chunks.cut(points, start, end))
     for key in keys_alike:
-        # Where a merge has taken the next point into a chunk that begins before it, that chunk is sought.
-        yield key, whole[key] if key in whole else chunks.in_order(_points(tx, (*run, key), since))
+        if key not in whole:
+            # A merge has taken the next point into a chunk that begins before it.
+            whole[key] = chunks.in_order(_points(tx, (*run, key), since))
+    return whole
 
 
 def _points(tx: Transaction, where: tuple[int, bytes, int], since: int, stop: int = (1 << 63) - 1) -> Points:

@@ -39,7 +39,7 @@ def read_series(tx: Transaction, query: SeriesQuery, limit: int | None) -> list[
 
     names = query.names
     if names is None:
-        counts = series.counts(tx, query.run, system=query.system)
+        counts = series.counts(tx, query.run, system=query.system, known=query.since)
         _require_few(query, counts, limit)
         if query.since and query.most is None:
             return points.read_new(tx, query.run, counts, query.since)
