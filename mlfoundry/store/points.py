@@ -27,6 +27,7 @@ from .keys import key_id
 MERGE_PIECES = 64
 SEAL_FROM = 1024
 _BLOCK = 200  # rows of one statement
+_MERGED_AT_ONCE = 64  # series whose points are held at once: 6 MB, and copies
 _STRETCH = 256 * SEALED  # points that are held at once to be thinned: 25 MB, and copies
 
 
@@ -82,13 +83,10 @@ def write(tx: Transaction, run: RunKey, new: Mapping[str, Points]) -> None:
     for kind in ("metric", "system"):
         system = int(kind == "system")
         keys.note(tx, run, kind, [by_key[g.key][0] for g in grown if g.n == len(g.points[0]) and g.system == system])
-    pieces: list[_Growth] = []
-    for growth in grown:
-        # The threshold differs from key to key, so that keys logged together do not all merge at once.
-        if growth.pieces >= MERGE_PIECES + growth.key % 16 or growth.n - growth.sealed >= SEALED:
-            _merge(tx, run, growth)
-        else:
-            pieces.append(growth)
+    # The threshold differs from key to key, so that keys logged together do not all merge at once.
+    is_due = [g.pieces >= MERGE_PIECES + g.key % 16 or g.n - g.sealed >= SEALED for g in grown]
+    _merge(tx, run, [growth for growth, due in zip(grown, is_due, strict=True) if due])
+    pieces = [growth for growth, due in zip(grown, is_due, strict=True) if not due]
     starts = [(each.key, each.n - len(each.points[0]), each.points) for each in pieces]
     tx.run_many(_INSERT_CHUNK, _chunk_values(run, starts))
 
@@ -162,42 +160,62 @@ def _chunk_values(run: RunKey, stretches: Iterable[tuple[int, int, Points]]) -> 
     return rows
 
 
-def _merge(tx: Transaction, run: RunKey, growth: _Growth, *, finish: bool = False) -> None:
-    """Write the open chunks of a series and its new points as few large chunks; seal the full ones."""
-    where = (run.project_id, bytes.fromhex(run.run_id), growth.key)
+def _merge(tx: Transaction, run: RunKey, due: Iterable[_Growth], *, finish: bool = False) -> None:
+    """Write the open chunks of series and their new points as few large chunks; seal the full ones."""
+    alike: dict[int, list[_Growth]] = {}
+    for growth in due:
+        alike.setdefault(growth.sealed, []).append(growth)
+    for sealed, growths in alike.items():
+        for start in range(0, len(growths), _MERGED_AT_ONCE):
+            _merge_alike(tx, run, growths[start : start + _MERGED_AT_ONCE], sealed, finish=finish)
+
+
+def _merge_alike(tx: Transaction, run: RunKey, growths: Sequence[_Growth], sealed: int, *, finish: bool) -> None:
+    """Merge series whose chunks are sealed up to the same count."""
+    where = (run.project_id, bytes.fromhex(run.run_id), *(growth.key for growth in growths), sealed)
+    marks = ", ".join("?" * len(growths))
     rows = tx.rows(
-        "SELECT data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq >= ? ORDER BY seq",
-        (*where, growth.sealed),
+        f"SELECT key_id, data FROM chunk WHERE project_id = ? AND run_id = ? AND key_id IN ({marks}) AND seq >= ? "
+        "ORDER BY key_id, seq",
+        where,
     )
-    tx.run("DELETE FROM chunk WHERE project_id = ? AND run_id = ? AND key_id = ? AND seq >= ?", (*where, growth.sealed))
-    points = chunks.join([chunks.decode_all([data for (data,) in rows]), growth.points])
-    made = []
-    seq, count = growth.sealed, len(points[0])
-    start = 0
-    while count - start >= SEALED:
-        made.append((growth.key, seq + start, chunks.cut(points, start, start + SEALED)))
-        start += SEALED
-    rest = count - start
-    if rest:
-        made.append((growth.key, seq + start, chunks.cut(points, start)))
-        if rest >= SEAL_FROM and not finish:
-            start, rest = count, 0
+    tx.run(f"DELETE FROM chunk WHERE project_id = ? AND run_id = ? AND key_id IN ({marks}) AND seq >= ?", where)
+    stored = {key: [data for _, data in of_key] for key, of_key in groupby(rows, lambda row: row[0])}
+    made: list[tuple[int, int, Points]] = []
+    outcomes: dict[tuple[int, int, int], list[int]] = {}
+    for growth in growths:
+        points = chunks.join([chunks.decode_all(stored.get(growth.key, [])), growth.points])
+        count = len(points[0])
+        starts = range(0, count, SEALED)
+        made += [(growth.key, sealed + start, chunks.cut(points, start, start + SEALED)) for start in starts]
+        rest = count % SEALED
+        is_open = rest > 0 and (finish or rest < SEAL_FROM)
+        outcome = (growth.system, int(is_open), sealed + count - (rest if is_open else 0))
+        outcomes.setdefault(outcome, []).append(growth.key)
     tx.run_many(_INSERT_CHUNK, _chunk_values(run, made))
-    tx.run(
-        "UPDATE series SET pieces = ?, sealed = ? WHERE project_id = ? AND run_id = ? AND key_id = ? AND system = ?",
-        (1 if rest else 0, growth.sealed + start, *where, growth.system),
-    )
+    for (system, pieces, sealed_now), keys_alike in outcomes.items():
+        marks = ", ".join("?" * len(keys_alike))
+        tx.run(
+            "UPDATE series SET pieces = ?, sealed = ? "
+            f"WHERE project_id = ? AND run_id = ? AND system = ? AND key_id IN ({marks})",
+            (pieces, sealed_now, *where[:2], system, *keys_alike),
+        )
 
 
 def compact(tx: Transaction, run: RunKey) -> None:
     """Merge what is left open of every series of a run, because the run has ended."""
     empty = chunks.join([])
     rows = tx.rows(
-        "SELECT system, key_id, n, pieces, sealed FROM series WHERE project_id = ? AND run_id = ? AND pieces > 1",
+        "SELECT system, key_id, n, pieces, sealed FROM series WHERE project_id = ? AND run_id = ? AND pieces > 1 "
+        "ORDER BY key_id",
         (run.project_id, bytes.fromhex(run.run_id)),
     )
-    for system, key, n, pieces, sealed in rows:
-        _merge(tx, run, _Growth(system, key, empty, n, pieces, sealed), finish=True)
+    _merge(
+        tx,
+        run,
+        [_Growth(system, key, empty, n, pieces, sealed) for system, key, n, pieces, sealed in rows],
+        finish=True,
+    )
 
 
 # -- reading -------------------------------------------------------------------------------------

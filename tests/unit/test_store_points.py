@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlfoundry.records import RunKey
 from mlfoundry.store import chunks, points, series
-from mlfoundry.store.database import Database
+from mlfoundry.store.database import Database, Transaction
 from mlfoundry.store.keys import key_id
 
 MOST_PIECES = points.MERGE_PIECES + 16
@@ -30,6 +30,21 @@ def shared(tmp_path_factory):
     database = Database(tmp_path_factory.mktemp("series") / "store.db")
     yield database
     database.close()
+
+
+@pytest.fixture
+def statements(monkeypatch):
+    """The text of every statement that is run from now on."""
+    seen: list[str] = []
+    for name in ("rows", "row", "run", "run_many"):
+        kept = getattr(Transaction, name)
+
+        def spy(self, sql, *values, kept=kept):
+            seen.append(sql)
+            return kept(self, sql, *values)
+
+        monkeypatch.setattr(Transaction, name, spy)
+    return seen
 
 
 def new_run() -> RunKey:
@@ -181,6 +196,48 @@ def test_keys_that_are_logged_together_do_not_all_merge_in_one_transaction(datab
     assert max(merged) < len(names)
 
 
+@given(data=st.data())
+@settings(max_examples=20, deadline=None)
+def test_series_that_are_merged_together_lie_as_if_each_were_merged_alone(shared, data):
+    together, alone = new_run(), new_run()
+    names = [f"m{number}" for number in range(data.draw(st.integers(2, 6)))] + ["system/m"]
+    counts = dict.fromkeys(names, 0)
+    for _ in range(data.draw(st.integers(1, 4))):
+        size = data.draw(st.sampled_from([1, 70, chunks.SEALED - 1, chunks.SEALED, 2 * chunks.SEALED + 1100]))
+        sizes = {name: max(0, size + data.draw(st.sampled_from([0, 0, 0, 5, -size]))) for name in names}
+        for _ in range(MOST_PIECES if size == 1 else 1):
+            new = {name: some(sizes[name], counts[name]) for name in names}
+            counts = {name: counts[name] + sizes[name] for name in names}
+            with shared.write() as tx:
+                points.write(tx, together, new)
+                for name in names:
+                    points.write(tx, alone, {name: new[name]})
+    with shared.write() as tx:
+        if data.draw(st.booleans()):
+            points.compact(tx, together)
+            points.compact(tx, alone)
+        for name in filter(counts.get, names):
+            check(tx, together, counts[name], name)
+            assert counted(tx, together, name) == counted(tx, alone, name)
+            assert pieces(tx, together, name) == pieces(tx, alone, name)
+
+
+def test_many_series_are_merged_by_as_many_statements_as_few(database, statements):
+    took = []
+    for count in (2, 40):
+        run = new_run()
+        names = [f"m{number}" for number in range(count)]
+        with database.write() as tx:
+            for start in range(2):
+                points.write(tx, run, dict.fromkeys(names, some(chunks.SEALED // 2, start * chunks.SEALED // 2)))
+            for start in range(3):
+                points.write(tx, run, dict.fromkeys(names, some(5, chunks.SEALED + 5 * start)))
+            points.compact(tx, run)
+        took.append(len(statements))
+        statements.clear()
+    assert took[0] == took[1]
+
+
 def test_two_runs_and_two_names_do_not_touch_each_other(database):
     one, other = new_run(), new_run()
     for start in range(0, 300, 3):
@@ -319,7 +376,9 @@ def test_new_points_of_many_metrics_are_those_of_each_whatever_was_merged_meanwh
                     points.write(tx, run, {name: some(size, counts[name])})
                     counts[name] += size
         with shared.read() as tx:
-            found = points.read_new(tx, run, series.counts(tx, run), had)
+            counted_now = series.counts(tx, run, known=had)
+            assert list(counted_now.items()) == list(series.counts(tx, run).items())
+            found = points.read_new(tx, run, counted_now, had)
             alone = [points.read(tx, run, each.name, max_points=None, since=had.get(each.name, 0)) for each in found]
         assert [each.name for each in found] == [name for name in names if counts[name]]
         for new, expected in zip(found, alone, strict=True):
