@@ -222,6 +222,18 @@ def test_series_that_are_merged_together_lie_as_if_each_were_merged_alone(shared
             assert pieces(tx, together, name) == pieces(tx, alone, name)
 
 
+def test_a_merge_beside_a_younger_series_leaves_what_is_sealed(database):
+    run, count = new_run(), 2 * chunks.SEALED + points.SEAL_FROM
+    with database.write() as tx:
+        points.write(tx, run, {"old": some(count)})
+        sealed = pieces(tx, run, "old")
+        points.write(tx, run, {"old": some(5, count), "young": some(5)})
+        points.write(tx, run, {"old": some(5, count + 5), "young": some(5, 5)})
+        points.compact(tx, run)
+        assert pieces(tx, run, "old") == [*sealed, (count, 10)]
+        assert pieces(tx, run, "young") == [(0, 10)]
+
+
 def test_many_series_are_merged_by_as_many_statements_as_few(database, statements):
     took = []
     for count in (2, 40):
