@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from .errors import MissingExtra
 from .records import MetricSummary, RunRecord, RunStatus
 
 ABSENT = "–"
@@ -288,22 +287,6 @@ def record_text(record: Any) -> str:
 def record_html(record: Any) -> Html:
     """Return a record as a card of HTML."""
     return card_html(*record_rows(record, dated=True))
-
-
-# -- tables for pandas ---------------------------------------------------------------------------
-
-
-def pandas() -> Any:
-    """Return the pandas module.
-
-    Raises:
-        MissingExtra: It is not installed.
-    """
-    try:
-        import pandas as module
-    except ImportError as error:
-        raise MissingExtra("pandas", "to_pandas()") from error
-    return module
 
 
 # -- tables of runs ------------------------------------------------------------------------------

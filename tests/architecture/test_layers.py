@@ -31,7 +31,7 @@ LAYERS = {
     },
     "references": {"suggestions"},
     "suggestions": {"tracking"},
-    "results": {"displays"},
+    "results": {"displays", "dataframes"},
     "shipping": {"tracking", "store", "journal", "documents", "folders", "forks", "slots"},
     "tracking": {"store", "wire", "slots", "documents", "folders"},
     "wire": {"slots", "summaries", "displays"},
@@ -53,7 +53,8 @@ LAYERS = {
     "json_texts": set(),
     "log": set(),
     "names": {"errors"},
-    "records": set(),
+    "records": {"dataframes"},
+    "dataframes": {"errors"},
     "errors": set(),
 }  # fmt: skip
 LEAVES = ("records", "errors", "names", "values", "json_texts", "log")
@@ -61,7 +62,7 @@ LEAVES = ("records", "errors", "names", "values", "json_texts", "log")
 # Imports inside functions that close a circle, and why they may.
 CIRCLES = {
     ("mlfoundry.runs.run", "mlfoundry.client"): "a pickled run joins through a client of the other process",
-    ("mlfoundry.records", "mlfoundry.displays"): "a record asks how it looks; nothing else of it looks upwards",
+    ("mlfoundry.records.shown", "mlfoundry.displays"): "a record asks how it looks; nothing else of it looks upwards",
 }
 
 EXECUTED = [i for i in imports() if i.when != "typing"]
