@@ -12,7 +12,7 @@ EVERYBODY_MAY = {"errors", "records", "names", "values", "json_texts", "log"}
 LAYERS = {
     "mlfoundry_jupyter": {
         "panels", "", "login", "client", "runs", "results", "tracking", "system_metrics", "displays", "settings",
-        "forks", "query",
+        "forks", "query", "surroundings",
     },
     "cli": {
         "server", "", "push", "login", "client", "runs", "suggestions", "results", "shipping", "tracking", "wire",
@@ -26,8 +26,8 @@ LAYERS = {
     "login": {"settings", "credentials", "tracking", "loopback"},
     "client": {"runs", "references", "results", "shipping", "tracking", "settings", "query"},
     "runs": {
-        "", "suggestions", "results", "shipping", "journal", "documents", "system_metrics", "displays", "folders",
-        "forks", "slots",
+        "", "suggestions", "results", "shipping", "journal", "documents", "system_metrics", "surroundings", "displays",
+        "folders", "forks", "slots",
     },
     "references": {"suggestions"},
     "suggestions": {"tracking"},
@@ -39,6 +39,7 @@ LAYERS = {
     "journal": {"slots", "folders", "documents"},
     "documents": {"slots"},
     "system_metrics": {"forks"},
+    "surroundings": {"", "forks"},
     "displays": set(),
     "settings": {"credentials", "folders"},
     "credentials": {"folders", "loopback"},
