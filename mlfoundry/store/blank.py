@@ -1,7 +1,7 @@
 """A new store's file: whole from its first moment, or not there at all.
 
 It goes to the disk in one piece and gets its name last. So whoever is killed leaves no half-made store, of several who
-make one at once the first wins, and no power cut takes its tables back. `database` says what the file holds.
+make one at once the first wins, and no power cut takes its tables back. `sqlite_connections` says what the file holds.
 """
 
 from __future__ import annotations
