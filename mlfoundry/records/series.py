@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-
 LEAST_POINTS = 4
 """The fewest points that a series can be thinned out to: first, last, least and greatest."""
 
