@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import BackendUnavailable, StoreBusy
 from ..file_systems import NETWORK_FILE_SYSTEMS, file_system
+from ..folders import sync_folder
 from . import blank, schema
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _make(path: Path) -> None:
     """Make an empty file: SQLite would do so with the umask; its -wal and -shm take over the file's mode."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    blank.sync_folder(path.parent)  # else a power cut could take the file with all that was settled in it
+    sync_folder(path.parent)  # else a power cut could take the file with all that was settled in it
 
 
 def open_reader(path: Path) -> apsw.Connection | None:
