@@ -1,4 +1,4 @@
-"""Folders that belong to one account alone, whatever the umask."""
+"""Folders that belong to one account alone, whatever the umask, and whose names are on the disk when that matters."""
 
 from __future__ import annotations
 
@@ -49,3 +49,12 @@ def is_own(folder: Path) -> bool:
     except OSError:  # what cannot be looked at is not known to be our own
         return False
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from . import displays
-from .displays import pandas
+from .dataframes import pandas
 from .log import Log
 from .records import ArtifactRecord, Collaborator, ProjectRecord, RunPage, RunRecord, Series
 

@@ -386,6 +386,6 @@ def _packages(former: Former) -> str:
     """Return the packages of now as a run's facts name them; empty when there is nothing to compare them with."""
     if not former.packages:
         return ""
-    from mlfoundry.runs import capture
+    from mlfoundry.surroundings.packages import packages
 
-    return capture.packages()
+    return packages()

@@ -92,12 +92,9 @@ def hindrance(journal: PendingJournal, tx: Transaction | None, *, has_store: boo
         pass
     except OSError as error:
         return _unreadable(error)
-    try:
-        left = LeftJournal(journal.folder, journal.run_id, journal.journal_id, -1)
-    except FileNotFoundError:  # it is being stored this very moment
-        return None
-    except OSError as error:
-        return _unreadable(error)
+    left = _opened(journal)
+    if not isinstance(left, LeftJournal):
+        return left
     if tx is None and has_store:
         return STORE
     if journal.living:
@@ -107,6 +104,16 @@ def hindrance(journal: PendingJournal, tx: Transaction | None, *, has_store: boo
     return _in_store(journal, left, tx)
 
 
+def _opened(journal: PendingJournal) -> LeftJournal | Hindrance | None:
+    """Return what a journal holds, what keeps it from being read, or None when it is gone."""
+    try:
+        return LeftJournal(journal.folder, journal.run_id, journal.journal_id, -1)
+    except FileNotFoundError:  # it is being stored this very moment
+        return None
+    except OSError as error:
+        return _unreadable(error)
+
+
 def hindrance_on_server(journal: PendingJournal, backend: Backend) -> Hindrance | None:
     """Return what keeps a journal from being stored on a server; None when nothing does.
 
@@ -114,12 +121,9 @@ def hindrance_on_server(journal: PendingJournal, backend: Backend) -> Hindrance 
         journal: The journal.
         backend: The way to the server.
     """
-    try:
-        left = LeftJournal(journal.folder, journal.run_id, journal.journal_id, -1)
-    except FileNotFoundError:  # it is being stored this very moment
-        return None
-    except OSError as error:
-        return _unreadable(error)
+    left = _opened(journal)
+    if not isinstance(left, LeftJournal):
+        return left
     if not all(map(_is_known, left.documents)):
         return NEWER
     try:

@@ -24,6 +24,7 @@ from typing import Any
 
 from .. import slots
 from ..errors import RunEnded
+from ..folders import sync_folder
 from ..log import Log
 from .folder import make_folder
 from .segment import Segment
@@ -285,8 +286,8 @@ class Chain:
             if len(files) < len(dirty):
                 return self.durable
             if not self._folder_synced and self.folder is not None:
-                _sync_folder(self.folder)
-                _sync_folder(self.folder.parent)
+                sync_folder(self.folder)
+                sync_folder(self.folder.parent)
                 self._folder_synced = True
         except OSError as error:
             self._disk_refused(failed, error)
@@ -417,11 +418,3 @@ class Chain:
         closed, finished = self.closed, self.finished
         self._reset()
         self.closed, self.finished = closed, finished
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

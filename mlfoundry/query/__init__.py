@@ -1,7 +1,8 @@
 """The filter language: text to a syntax tree and back.
 
-`tokens` finds the words, `parser` makes the tree of them, `tree` has its nodes, the attributes of a run that can be
-asked for, and the way back to text. Knows nothing of SQL: the store compiles the tree into bound parameters.
+`tokens` finds the words, `parser` makes the tree of them, `mistakes` tells what it did not understand, `tree` has its
+nodes, the attributes of a run that can be asked for, and the way back to text. Knows nothing of SQL: the store compiles
+the tree into bound parameters.
 
     filter      not, and, or and parentheses around comparisons; not binds closest, then and, then or
     comparison  field = value      also == != <> < <= > >=  like  ilike  ~  contains  in (…)  is null

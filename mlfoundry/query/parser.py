@@ -1,16 +1,17 @@
 """The grammar of the filter language: a filter and an order, read into the nodes of `tree`.
 
-Owns the limits of a filter and the messages about what was not understood.
+Owns the limits of a filter; what is not understood is told by `mistakes`.
 """
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Iterable
 
 from ..errors import InvalidFilter
-from .tokens import RESERVED, Token, Words, number, number_or_text
+from . import mistakes
+from .mistakes import EXAMPLE
+from .tokens import OPERATORS, RESERVED, Token, Words, number, number_or_text
 from .tree import (
     AGGREGATES,
     ATTRIBUTES,
@@ -71,21 +72,6 @@ def parse_order(order: str | Iterable[str]) -> tuple[OrderTerm, ...]:
     return terms
 
 
-_OPERATORS = {
-    "=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "~": "CONTAINS",
-}  # fmt: skip
-_OPERATOR_LIST = "= != < <= > >= like ilike contains in is"
-_MISTAKES = {
-    "=<": "<=", "=>": ">=", "=!": "!=", "===": "=", "!==": "!=", ">==": ">=", "<==": "<=",
-    "=~": "~", "~=": "~", "~~": "like", "!~": "not (NAME ~ VALUE)",
-    "&&": "and", "&": "and", "||": "or", "|": "or", "!": "!=",
-    "equals": "=", "eq": "=", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
-    "between": "NAME >= 1 and NAME <= 2", "matches": "like 'svm%'", "rlike": "like 'svm%'",
-    "regexp": "like 'svm%'", "startswith": "like 'svm%'", "has": "contains", "isnull": "is null",
-}  # fmt: skip
-_EXAMPLE = "metrics.loss < 0.1 and model = 'svm'"
-
-
 class _Parser:
     """Reads one text from left to right; recursion is bounded by MAX_DEPTH."""
 
@@ -99,7 +85,7 @@ class _Parser:
             return None
         node = self._or()
         if self._words.next.kind != "end":
-            raise self._after_comparison()
+            raise mistakes.after_comparison(self._words)
         return node
 
     def whole_order(self) -> list[OrderTerm]:
@@ -157,14 +143,14 @@ class _Parser:
         if self._words.next.kind == "end":
             raise self._error("this ( is never closed. Add a ) where the group ends.", opening)
         if self._words.next.kind != ")":
-            raise self._after_comparison()
+            raise mistakes.after_comparison(self._words)
         self._words.take()
         return node
 
     def _comparison(self) -> Comparison:
         """Read a name, an operator and what belongs after it."""
         start = self._words.next
-        field = self._field(f"A comparison begins with a name: {_EXAMPLE}.")
+        field = self._field(f"A comparison begins with a name: {EXAMPLE}.")
         length = self._words.length_since(start)
         self._comparisons += 1
         if self._comparisons > MAX_COMPARISONS:
@@ -187,7 +173,7 @@ class _Parser:
         if token.kind in ('"', "`"):
             return Field(None, self._name(token.text, token))
         if token.kind != "word" or token.text.lower() in RESERVED:
-            raise self._no_name(token, expected)
+            raise mistakes.no_name(self._words, token, expected)
         if self._words.next.kind == "(":
             return self._aggregate(token)
         kind, dot, name = token.text.partition(".")
@@ -245,9 +231,9 @@ class _Parser:
 
     def _operator(self, field: Field) -> str:
         token = self._words.take()
-        operator = self._word_operator(token) if token.kind == "word" else _OPERATORS.get(token.text)
+        operator = self._word_operator(token) if token.kind == "word" else OPERATORS.get(token.text)
         if operator is None or token.kind not in ("word", "operator"):
-            raise self._no_operator(token)
+            raise mistakes.no_operator(self._words, token)
         if operator in TEXT_OPERATORS and not _may_be_text(field):
             raise self._error(
                 f"{self._shown(token)} searches in texts, and {field.name} is no text. Use = != < <= > >=.",
@@ -301,7 +287,7 @@ class _Parser:
         """Read what a field is compared with."""
         token = self._words.take()
         if token.kind not in ("word", "'", '"') or (token.kind == "word" and token.text.lower() in RESERVED):
-            raise self._no_value(token)
+            raise mistakes.no_value(self._words, token)
         if field.kind == "metrics":
             value = number(token.text.strip())
             if value is None:
@@ -323,88 +309,11 @@ class _Parser:
                 raise self._error(str(error.args[0]), token) from None
         return literal
 
-    # The messages: what was found, and what to write instead.
-
     def _error(self, message: str, at: Token) -> InvalidFilter:
         return self._words.error(message, at)
 
     def _shown(self, token: Token) -> str:
         return self._words.shown(token)
-
-    def _no_name(self, token: Token, expected: str) -> InvalidFilter:
-        shown = self._shown(token)
-        if token.kind == "end":
-            found = f"the text ends after {self._words.before(token).text or '-'!r}."
-        elif token.text == "!":
-            found = "! is not understood; write not: not (model = 'svm')."
-        elif token.kind == "'":
-            found = f"{shown} is a text where a name belongs; names are quoted with backticks."
-        elif token.kind == "word":
-            found = f"{shown} stands where a name belongs; if it is the name, quote it with backticks."
-        else:
-            found = f"{shown} stands where a name belongs."
-        return self._error(f"{found} {expected}", token)
-
-    def _no_operator(self, token: Token) -> InvalidFilter:
-        """Return the error for what stands where an operator belongs."""
-        before = self._words.before(token)
-        name = self._shown(before)
-        if token.kind == "end":
-            return self._error(f"the text ends after {name}. Compare it with something: loss < 0.1.", token)
-        mistake = _MISTAKES.get(token.text.lower())
-        if mistake in ("and", "or"):
-            mistake = None
-        if mistake is None and token.kind == "word":
-            close = difflib.get_close_matches(token.text.lower(), RESERVED - {"and", "or", "not", "null"}, n=1)
-            mistake = close[0] if close else None
-        hint = f"Write {mistake}." if mistake else f"There are {_OPERATOR_LIST}."
-        if mistake is None and token.kind == "word":
-            hint += " A name that holds a space is quoted with backticks: metrics.`val loss`."
-        return self._error(f"an operator belongs after {name}, and {self._shown(token)} is none. {hint}", token)
-
-    def _no_value(self, token: Token) -> InvalidFilter:
-        """Return the error for what stands where a value belongs."""
-        shown = self._shown(token)
-        before = self._words.before(token)
-        if token.kind == "end":
-            found = f"the text ends after {self._shown(before)}, where a value belongs."
-        elif token.kind == "`":
-            found = f"backticks are for names; write '{token.text[:40]}' for a text."
-        elif token.kind == "operator":
-            both = before.text + token.text
-            right = _MISTAKES.get(both, both if both in _OPERATORS else None)
-            hint = f" Write {right}." if right else ""
-            found = f"a value belongs after {self._shown(before)}, and {shown} is an operator.{hint}"
-        elif token.text.lower() == "null":
-            found = "nothing equals null; write is null or is not null, or 'null' for the text."
-        elif token.kind == "word":
-            found = f"a value is missing before {shown}. If it is the value, quote it: '{token.text}'."
-        else:
-            found = f"{shown} stands where a value belongs. Lists follow in: model in ('svm', 'cnn')."
-        return self._error(found, token)
-
-    def _after_comparison(self) -> InvalidFilter:
-        """Return the error for what stands after a comparison that is over."""
-        token = self._words.next
-        shown = self._shown(token)
-        before = self._words.before(token)
-        mistake = _MISTAKES.get(token.text.lower())
-        if token.kind == ")":
-            found = "this ) closes nothing. Remove it, or add a ( where the group begins."
-        elif token.kind == ",":
-            found = "a comma joins no comparisons; write and."
-        elif mistake in ("and", "or"):
-            found = f"{shown} is not understood; write {mistake}."
-        elif token.kind == "operator":
-            found = f"the comparison ends before {shown}. Join two with and: lr > 0.01 and lr < 0.1."
-        elif token.kind == before.kind == "word" and self._words.after(token).kind in ("end", "word", ")"):
-            found = (
-                f"{shown} is not understood after {self._shown(before)}. Quote a value of several words: "
-                f"'{before.text[:40]} {token.text[:40]}'. Join comparisons with and / or."
-            )
-        else:
-            found = f"and / or is missing before {shown}. For example: {_EXAMPLE}."
-        return self._error(found, token)
 
 
 def _may_be_text(field: Field) -> bool:

@@ -14,6 +14,9 @@ from ..errors import InvalidFilter
 
 MAX_TEXT = 10_000
 RESERVED = frozenset({"and", "or", "not", "in", "is", "like", "ilike", "contains", "null"})
+OPERATORS = {
+    "=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "~": "CONTAINS",
+}  # fmt: skip
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _PLAIN_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,17})")

@@ -2,6 +2,6 @@
 
 `run` is what users log to; `beginning`, `standing` and `endings` are its stations, `own_runs` the table of those that
 this process has open, `process_exit` how the process ends under them. What a run takes along without a word is in
-`observation` and `capture`; its files go through `uploads` and `downloads`, which `below` and `progress` serve, and
+`observation`; its files go through `uploads` and `downloads`, which `below` and `progress` serve, and
 `figures` makes some. `stored_run` asks the store. How what is logged gets there is the business of `shipping`.
 """

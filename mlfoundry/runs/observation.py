@@ -55,7 +55,7 @@ class Observation:
 
     def start_capture(self) -> None:
         """Record git, Python, packages and hardware as facts."""
-        from . import capture
+        from ..surroundings import capture
 
         begun = self._capture_begun = threading.Event()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BackendUnavailable
-from ..folders import make_private
+from ..folders import make_private, sync_folder
 from .parts import PART_LIFE_S, check, check_part, wrong_hash
 
 BLOCK_BYTES = 1 << 20
@@ -194,16 +194,7 @@ def _place(part: Path, whole: Path) -> None:
             if not part.exists():
                 raise
     with contextlib.suppress(FileNotFoundError):  # already swept away: nobody had named them
-        _settle(whole.parent)
-
-
-def _settle(folder: Path) -> None:
-    """Have the names in a folder survive a power cut: rows that are settled tell of them."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(whole.parent)  # a power cut would take the name, and rows that are settled tell of it
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,7 +1,7 @@
 """A new store's file: whole from its first moment, or not there at all.
 
 It goes to the disk in one piece and gets its name last. So whoever is killed leaves no half-made store, of several who
-make one at once the first wins, and no power cut takes its tables back. `database` says what the file holds.
+make one at once the first wins, and no power cut takes its tables back. `sqlite_connections` says what the file holds.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+
+from ..folders import sync_folder
 
 
 def make(path: Path, image: bytes) -> bool:
@@ -46,15 +48,6 @@ def clear(path: Path) -> None:
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
         with suppress(OSError):
             left.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -8,20 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import BinaryIO
 
 from ..errors import (
     BackendUnavailable,
-    CollaboratorNotFound,
     InvalidInput,
-    LastAdmin,
     RunNotFound,
-    UserNotFound,
     shown,
 )
 from ..log import Log
-from ..names import is_run_id, legal_name
+from ..names import legal_name
 from ..records import (
     Acknowledgement,
     ArtifactRecord,
@@ -43,14 +39,15 @@ from ..store import attributes, journals, keys, lives, members, projects, runs, 
 from ..store.artifacts import ArtifactStore
 from ..store.database import Database, Transaction
 from ..store.projects import Project
-from ..values import in_calendar, plain_text, tag_texts
+from ..values import plain_text, tag_texts
 from . import rights
 from .attempts import done_again
 from .files import RunFiles
-from .guesses import Guesses
 from .incoming import Incoming
 from .lease import Lease
+from .new_runs import NewRuns
 from .reading import read_series, require_possible
+from .sharing import Sharing
 
 _log = Log("mlfoundry")
 
@@ -83,12 +80,12 @@ class TrackingService:
     ) -> None:
         self.database = database
         self._files = files
-        self._knows_user = knows_user
         self._settles = settles
         self._now_us = now_us
         self.files = RunFiles(database, files, settles=settles, now_us=now_us)
         self._lease = Lease(database, lease_s, now_us)
-        self._guesses = Guesses()
+        self._sharing = Sharing(database, knows_user=knows_user, settles=settles, now_us=now_us)
+        self._new_runs = NewRuns(database, settles=settles, now_us=now_us)
 
     @contextmanager
     def _on_run(self, user: str, run: RunKey, level: Permission) -> Iterator[tuple[Transaction, Project]]:
@@ -131,7 +128,7 @@ class TrackingService:
     @done_again
     def delete_project(self, user: str, project_id: int) -> None:
         """See `Backend.delete_project`."""
-        with self._alone(user, project_id, Permission.ADMIN) as (tx, _):
+        with self._sharing.alone(user, project_id, Permission.ADMIN) as (tx, _):
             projects.delete(tx, project_id)
         try:
             self._files.drop_project(project_id)
@@ -148,11 +145,7 @@ class TrackingService:
 
     def permission(self, user: str, project_id: int) -> Permission:
         """Return what a user may do in a project. Raises ProjectNotFound."""
-        with self.database.read() as tx:
-            rights.require(tx, user, project_id, Permission.READ)
-            held = members.permission(tx, project_id, user)
-        assert held is not None
-        return held
+        return self._sharing.permission(user, project_id)
 
     def get_project_by_id(self, user: str, project_id: int) -> ProjectRecord:
         """Return a project with its counts. Raises ProjectNotFound."""
@@ -178,104 +171,23 @@ class TrackingService:
 
     def list_collaborators(self, user: str, project_id: int) -> list[Collaborator]:
         """See `Backend.list_collaborators`."""
-        with self.database.read() as tx:
-            project = rights.require(tx, user, project_id, Permission.READ)
-            return members.all_of(tx, project_id, owner=project.owner)
+        return self._sharing.list_collaborators(user, project_id)
 
-    @done_again
     def set_permission(
         self, user: str, project_id: int, other: str, permission: Permission, *, new: bool | None
     ) -> None:
         """See `Backend.set_permission`."""
-        other = legal_name("user name", other)
-        with self._alone(user, project_id, Permission.ADMIN) as (tx, project):
-            held = members.permission(tx, project_id, other)
-            if other == project.owner and permission is not Permission.ADMIN:
-                raise _owner_stays(project)
-            if new is True and held is not None:
-                raise InvalidInput(
-                    f"{other!r} is a collaborator of {project.owner}/{project.name} already, with {held.name}. "
-                    "To change that, set the permission: set_permission, or mlfoundry collaborators set."
-                )
-            if new is False and held is None:
-                raise _no_collaborator(project, other)
-            if held is None and self._knows_user is not None and not self._knows_user(tx, other):
-                raise UserNotFound(
-                    f"this server has no user {other!r}. An admin of the server makes one: mlfoundry users add"
-                )
-            members.put(tx, project_id, other, permission, self._now_us())
+        self._sharing.set_permission(user, project_id, other, permission, new=new)
 
-    @done_again
     def remove_collaborator(self, user: str, project_id: int, other: str) -> None:
         """See `Backend.remove_collaborator`."""
-        other = legal_name("user name", other)
-        level = Permission.READ if other == user else Permission.ADMIN
-        with self._alone(user, project_id, level) as (tx, project):
-            if other == project.owner:
-                raise _owner_stays(project)
-            if not members.remove(tx, project_id, other):
-                raise _no_collaborator(project, other)
-
-    @contextmanager
-    def _alone(self, user: str, project_id: int, level: Permission) -> Iterator[tuple[Transaction, Project]]:
-        """Begin a transaction for which others who change rights on a project, or use them, wait.
-
-        Whoever lacks the level is told so before anybody is made to wait for them.
-        """
-        with self.database.read() as tx:
-            rights.require(tx, user, project_id, level)
-        with self.database.write(settle=self._settles) as tx:
-            tx.hold_rights(project_id, alone=True)
-            projects.lock(tx, project_id)
-            yield tx, rights.require(tx, user, project_id, level)
+        self._sharing.remove_collaborator(user, project_id, other)
 
     # -- runs ------------------------------------------------------------------------------------
 
-    @done_again
     def create_run(self, user: str, new: NewRun) -> RunRecord:
         """See `Backend.create_run`."""
-        name = legal_name("run name", new.run_name)
-        project_name = legal_name("project name", new.project_name)
-        owner = user if new.owner is None else legal_name("owner", new.owner)
-        if not is_run_id(new.run_id):
-            raise InvalidInput(f"{shown(new.run_id)} is no id of a run: it has 32 hex digits (0-9, a-f)")
-        tags = {name: text for name, text in tag_texts(new.tags).items() if text is not None}
-        plain_text("description", new.description)
-        if not in_calendar(new.started_at_us):
-            raise InvalidInput(f"started_at_us is {new.started_at_us}, outside of the years 1 to 9999")
-        guess = self._guesses.project_id(owner, project_name)
-        with self.database.write(settle=self._settles, holding=guess) as tx:
-            project, changes = self._locked_for_run(tx, user, owner, project_name, guess)
-            first = self._guesses.first_name(project.project_id, name, changes)
-            record = runs.make(tx, project, replace(new, run_name=name, tags=tags), user, self._now_us(), first=first)
-            if record is None:
-                raise InvalidInput(f"run id {new.run_id} is taken by a run of another project")
-        self._guesses.note_project(owner, project_name, project.project_id)
-        self._guesses.note_name(project.project_id, name, record.run_name, changes)
-        return record
-
-    def _locked_for_run(
-        self, tx: Transaction, user: str, owner: str, name: str, guess: int | None
-    ) -> tuple[Project, int | None]:
-        """Return a project that is locked and counts a run that the caller may make; it is made when it may be.
-
-        And how often it has changed, when that is known.
-        """
-        # The rights are held before the project is locked, as by whoever changes rights.
-        wanted = (owner, name, user, Permission.WRITE)
-        found = None if guess is None else projects.lock_for_run(tx, guess, *wanted)
-        if found is None and (project_id := projects.find(tx, owner, name)) is not None:
-            found = projects.lock_for_run(tx, project_id, *wanted)
-        if found is not None:
-            return found
-        if owner == user:
-            made = projects.make(tx, owner, name, self._now_us())
-            project = rights.require(tx, user, made, Permission.WRITE)
-        else:
-            project = rights.require_by_name(tx, user, owner, name, Permission.WRITE)
-            projects.lock(tx, project.project_id)  # the right was given between the two looks
-        projects.count_run(tx, project.project_id)
-        return project, None
+        return self._new_runs.make(user, new)
 
     def get_run(self, user: str, run_id: str) -> RunRecord:
         """See `Backend.get_run`."""
@@ -435,16 +347,3 @@ class TrackingService:
     def open_artifact(self, user: str, run: RunKey, path: str) -> BinaryIO:
         """See `Backend.open_artifact`."""
         return self.files.open(user, run, path)
-
-
-def _no_collaborator(project: Project, user: str) -> CollaboratorNotFound:
-    return CollaboratorNotFound(
-        f"{user!r} is no collaborator of {project.owner}/{project.name}. To add them: add_collaborator, or mlfoundry "
-        "collaborators add."
-    )
-
-
-def _owner_stays(project: Project) -> LastAdmin:
-    return LastAdmin(
-        f"{project.owner!r} owns {project.owner}/{project.name} and always has ADMIN; that cannot be taken away"
-    )

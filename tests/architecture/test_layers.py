@@ -12,7 +12,7 @@ EVERYBODY_MAY = {"errors", "records", "names", "values", "json_texts", "log"}
 LAYERS = {
     "mlfoundry_jupyter": {
         "panels", "", "login", "client", "runs", "results", "tracking", "system_metrics", "displays", "settings",
-        "forks", "query",
+        "forks", "query", "surroundings",
     },
     "cli": {
         "server", "", "push", "login", "client", "runs", "suggestions", "results", "shipping", "tracking", "wire",
@@ -26,12 +26,12 @@ LAYERS = {
     "login": {"settings", "credentials", "tracking", "loopback"},
     "client": {"runs", "references", "results", "shipping", "tracking", "settings", "query"},
     "runs": {
-        "", "suggestions", "results", "shipping", "journal", "documents", "system_metrics", "displays", "folders",
-        "forks", "slots",
+        "", "suggestions", "results", "shipping", "journal", "documents", "system_metrics", "surroundings", "displays",
+        "folders", "forks", "slots",
     },
     "references": {"suggestions"},
     "suggestions": {"tracking"},
-    "results": {"displays"},
+    "results": {"displays", "dataframes"},
     "shipping": {"tracking", "store", "journal", "documents", "folders", "forks", "slots"},
     "tracking": {"store", "wire", "slots", "documents", "folders"},
     "wire": {"slots", "summaries", "displays"},
@@ -39,6 +39,7 @@ LAYERS = {
     "journal": {"slots", "folders", "documents"},
     "documents": {"slots"},
     "system_metrics": {"forks"},
+    "surroundings": {"", "forks"},
     "displays": set(),
     "settings": {"credentials", "folders"},
     "credentials": {"folders", "loopback"},
@@ -53,7 +54,8 @@ LAYERS = {
     "json_texts": set(),
     "log": set(),
     "names": {"errors"},
-    "records": set(),
+    "records": {"dataframes"},
+    "dataframes": {"errors"},
     "errors": set(),
 }  # fmt: skip
 LEAVES = ("records", "errors", "names", "values", "json_texts", "log")
@@ -61,7 +63,7 @@ LEAVES = ("records", "errors", "names", "values", "json_texts", "log")
 # Imports inside functions that close a circle, and why they may.
 CIRCLES = {
     ("mlfoundry.runs.run", "mlfoundry.client"): "a pickled run joins through a client of the other process",
-    ("mlfoundry.records", "mlfoundry.displays"): "a record asks how it looks; nothing else of it looks upwards",
+    ("mlfoundry.records.shown", "mlfoundry.displays"): "a record asks how it looks; nothing else of it looks upwards",
 }
 
 EXECUTED = [i for i in imports() if i.when != "typing"]

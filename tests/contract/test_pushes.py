@@ -105,6 +105,16 @@ def _break_off(here: Client, line: _Line, number: int) -> None:
     line.sent, line.break_at = 0, None
 
 
+def _push_again(here: Client, line: _Line, arrives: int | str) -> None:
+    """Push while what stayed on the line arrives: before, with the batch of that number, or afterwards."""
+    if arrives == "at once":
+        line.deliver()
+    else:
+        line.deliver_at = arrives if isinstance(arrives, int) else None
+    _push(here, line)
+    line.deliver()
+
+
 @pytest.mark.parametrize(
     ("number", "arrives"), [(1, "at once"), (1, 1), (1, 2), (2, "at once"), (3, 1), (3, 2), (5, 4), (3, "afterwards")]
 )
@@ -115,12 +125,7 @@ def test_a_batch_of_a_second_push_that_was_broken_off_counts_once_whenever_it_ar
     _push(here, line)
     _log(here, run, 1000)
     _break_off(here, line, number)
-    if arrives == "at once":
-        line.deliver()
-    else:
-        line.deliver_at = arrives if isinstance(arrives, int) else None
-    _push(here, line)
-    line.deliver()
+    _push_again(here, line, arrives)
     assert _points(backend, run.run_id) == _points(here.backend, run.run_id)
     if arrives not in ("at once", 1):
         assert line.refusals
@@ -134,12 +139,7 @@ def test_a_batch_of_a_first_push_counts_once_though_points_came_before_the_next(
     run, line = _made(here), _Line(backend)
     _break_off(here, line, number)
     _log(here, run, 1000)
-    if arrives == "at once":
-        line.deliver()
-    else:
-        line.deliver_at = arrives if isinstance(arrives, int) else None
-    _push(here, line)
-    line.deliver()
+    _push_again(here, line, arrives)
     assert _points(backend, run.run_id) == _points(here.backend, run.run_id)
     assert _push(here, line).present == 1
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from mlfoundry.records import RunQuery
-from mlfoundry.store import search
+from mlfoundry.store import conditions
 
 RUNS = 36
 TEXTS = ("auto", "a" * 63, "a" * 64, "a" * 65)
@@ -69,9 +69,9 @@ FILTERS = [
 def test_a_filter_finds_the_same_whether_few_match_or_many(backend, project, monkeypatch):
     for filter_text in FILTERS:
         found = {}
-        for few in (search.FEW, 3, -1):  # a server of these tests runs in this process
+        for few in (conditions.FEW, 3, -1):  # a server of these tests runs in this process
             with monkeypatch.context() as patched:
-                patched.setattr(search, "FEW", few)
+                patched.setattr(conditions, "FEW", few)
                 found[few] = listed(backend, project, filter_text, ("metrics.loss ASC",), limit=9)
         assert len(set(map(tuple, found.values()))) == 1, (filter_text, found)
 

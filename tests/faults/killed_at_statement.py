@@ -6,6 +6,7 @@ Arguments: store, number, and "calls" to count the calls on the new store's file
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -32,9 +33,19 @@ class Counting:
 
 
 if sys.argv[3:] == ["calls"]:
+    from mlfoundry import folders
     from mlfoundry.store import blank
 
-    blank.os = Counting()
+    def sync_folder(folder: Path) -> None:
+        """Count these calls of `folders`, and none for other folders."""
+        folders.os = counting
+        try:
+            folders.sync_folder(folder)
+        finally:
+            folders.os = os
+
+    counting = blank.os = Counting()
+    blank.sync_folder = sync_folder
 else:
     apsw.connection_hooks.append(lambda connection: connection.set_exec_trace(count))
 run = mlfoundry.get_client(sys.argv[1], user="ann").create_run("p", "x", log_system_metrics=False, capture=False)

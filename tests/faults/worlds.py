@@ -13,7 +13,7 @@ import time
 
 import mlfoundry
 from mlfoundry.shipping import recovery
-from mlfoundry.store import database
+from mlfoundry.store import sqlite_connections
 
 SLOW_S = 0.05
 logging.basicConfig(format="%(message)s")
@@ -121,7 +121,7 @@ if sys.argv[2] == "clock_back":
     origin = recovery.origin  # asked for when the start is known and nothing is written yet
     recovery.origin = lambda *new, **told: jump.__setitem__(0, -86400 * 10**9) or origin(*new, **told)
 if len(sys.argv) > 3:
-    database.BUSY_S = float(sys.argv[3])
+    sqlite_connections.BUSY_S = float(sys.argv[3])
 began = time.monotonic()
 logged = Logging(client.create_run("p", "x"))
 say(create_s=time.monotonic() - began, run_id=logged.run.run_id)

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from mlfoundry import __version__
-from mlfoundry.runs import capture
-from mlfoundry.runs.capture import without_credentials
+from mlfoundry.surroundings import capture, machine, packages
+from mlfoundry.surroundings import git as repositories
+from mlfoundry.surroundings.remotes import without_credentials
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs shell scripts and signals")
@@ -320,8 +321,8 @@ def test_a_git_that_hangs_is_killed_with_its_children(tmp_path: Path, monkeypatc
     folder.mkdir()
     script(folder / "git", f"/bin/sleep 60 &\necho $! > {tmp_path}/child\nwait")
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr(capture, "_GIT_CALL_S", 0.3)
-    monkeypatch.setattr(capture, "_GIT_TOTAL_S", 0.5)
+    monkeypatch.setattr(repositories, "_GIT_CALL_S", 0.3)
+    monkeypatch.setattr(repositories, "_GIT_TOTAL_S", 0.5)
     begin = time.monotonic()
     facts = capture.capture(tmp_path)
     assert time.monotonic() - begin < 2
@@ -425,9 +426,9 @@ class Driver:
 
 @pytest.fixture
 def forgotten_gpus() -> Iterator[None]:
-    capture._gpu_names.cache_clear()
+    machine._gpu_names.cache_clear()
     yield
-    capture._gpu_names.cache_clear()
+    machine._gpu_names.cache_clear()
 
 
 @pytest.mark.usefixtures("forgotten_gpus")
@@ -452,7 +453,7 @@ def test_without_the_gpu_library_there_is_silence(tmp_path: Path, monkeypatch: p
 def test_a_gpu_driver_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wait = threading.Event()
     monkeypatch.setitem(sys.modules, "pynvml", Driver(["NVIDIA H200"], wait))
-    monkeypatch.setattr(capture, "_GPU_S", 0.05)
+    monkeypatch.setattr(machine, "_GPU_S", 0.05)
     facts = capture.capture(tmp_path)
     wait.set()
     assert not [name for name in facts if "gpu" in name]
@@ -492,7 +493,7 @@ def test_it_works_when_the_working_directory_is_deleted(tmp_path: Path) -> None:
     place.mkdir()
     program = (
         "import os, sys; sys.path = [p for p in sys.path if p]; os.rmdir(os.getcwd());"
-        "from mlfoundry.runs.capture import capture, start; pieces = [];"
+        "from mlfoundry.surroundings.capture import capture, start; pieces = [];"
         "start(pieces.append).join(); facts = capture();"
         "assert facts['python.version'] and facts['packages'] and pieces;"
         "assert not [name for name in facts if name.startswith('git.')]"
@@ -503,8 +504,8 @@ def test_it_works_when_the_working_directory_is_deleted(tmp_path: Path) -> None:
 @posix_only
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_forked_during_a_capture_can_capture(tmp_path: Path) -> None:
-    capture._packages.cache_clear()
-    capture._machine.cache_clear()
+    packages._packages.cache_clear()
+    machine.machine.cache_clear()
     thread = capture.start(lambda facts: None, tmp_path)
     child = os.fork()
     if child == 0:
@@ -525,7 +526,7 @@ def test_a_child_forked_during_a_capture_can_capture(tmp_path: Path) -> None:
 
 def test_importing_the_module_imports_nothing_heavy() -> None:
     program = (
-        "import sys, mlfoundry.runs.capture;"
+        "import sys, mlfoundry.surroundings.capture;"
         "heavy = {'subprocess', 'platform', 'importlib.metadata', 'psutil', 'pynvml', 'email', 'logging'};"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )

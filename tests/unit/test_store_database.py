@@ -12,9 +12,8 @@ import pytest
 
 from mlfoundry.errors import BackendUnavailable
 from mlfoundry.records import Batch, NewRun
-from mlfoundry.store import blank
-from mlfoundry.store import database as module
-from mlfoundry.store.database import Database
+from mlfoundry.store import blank, sqlite_connections
+from mlfoundry.store.database import READERS_KEPT, Database
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 COUNT = "SELECT COUNT(*) FROM member_of"
@@ -123,9 +122,9 @@ def test_threads_take_turns_in_writing_and_read_at_once(database):
 def test_more_readers_at_once_than_are_kept_all_read(database):
     add(database, 1)
     with contextlib.ExitStack() as stack:
-        for _ in range(3 * module.READERS_KEPT):
+        for _ in range(3 * READERS_KEPT):
             assert stack.enter_context(database.read()).row(COUNT) == (1,)
-    assert len(database._readers) <= module.READERS_KEPT
+    assert len(database._readers) <= READERS_KEPT
     assert count(database) == 1
 
 
@@ -201,7 +200,7 @@ def test_where_a_file_can_have_no_second_name_it_is_made_all_the_same(database, 
 
 
 def test_on_a_network_file_system_it_is_made_with_a_rollback_journal(database, monkeypatch):
-    monkeypatch.setattr(module, "file_system", lambda _: "nfs4")
+    monkeypatch.setattr(sqlite_connections, "file_system", lambda _: "nfs4")
     add(database, 1)
     assert (count(database), database.describe()["journal mode"]) == (1, "delete")
 

@@ -15,7 +15,7 @@ import pytest
 from mlfoundry import file_systems
 from mlfoundry.errors import BackendUnavailable
 from mlfoundry.records import NewRun
-from mlfoundry.store import database as module
+from mlfoundry.store import sqlite_connections
 from mlfoundry.store.database import Database
 from mlfoundry.store.schema import newest_version
 from mlfoundry.tracking.embedded import EmbeddedBackend
@@ -222,7 +222,7 @@ def test_a_machine_without_a_list_of_mounts_says_nothing(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "9p", "fuse.sshfs", "lustre"])
 def test_on_a_network_file_system_there_is_no_write_ahead_log(database, monkeypatch, kind):
-    monkeypatch.setattr(module, "file_system", lambda path: kind)
+    monkeypatch.setattr(sqlite_connections, "file_system", lambda path: kind)
     add(database, 1)
     assert database.describe()["journal mode"] == "delete"
     assert count(database) == 1

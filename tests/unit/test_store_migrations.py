@@ -12,8 +12,9 @@ import pytest
 
 from mlfoundry.errors import StoreTooNew
 from mlfoundry.store import schema as versions
-from mlfoundry.store.database import Database, migrate
+from mlfoundry.store.database import Database
 from mlfoundry.store.schema import migrations, newest_version
+from mlfoundry.store.sqlite_connections import migrate
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 

@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from mlfoundry.errors import StoreBusy
-from mlfoundry.store import database as module
+from mlfoundry.store import sqlite_connections
 from mlfoundry.store.database import Database
 
 COUNT = "SELECT COUNT(*) FROM member_of"
@@ -94,7 +94,7 @@ def test_a_transaction_that_will_write_keeps_others_from_writing_from_its_beginn
 def test_who_waited_in_vain_is_told_that_the_store_is_busy(database, monkeypatch):
     add(database, 1)
     database.close()
-    monkeypatch.setattr(module, "BUSY_S", 0.05)
+    monkeypatch.setattr(sqlite_connections, "BUSY_S", 0.05)
     other = apsw.Connection(str(database.path))
     other.execute("BEGIN IMMEDIATE")
     try:

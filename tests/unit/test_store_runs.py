@@ -11,7 +11,7 @@ import pytest
 from mlfoundry import slots
 from mlfoundry.records import Batch, NewRun, Permission, RunChanges
 from mlfoundry.store import points, projects
-from mlfoundry.store.database import migrate
+from mlfoundry.store.sqlite_connections import migrate
 from mlfoundry.tracking.embedded import EmbeddedBackend
 
 POINTS = 200

@@ -13,7 +13,7 @@ from mlfoundry.store.schema import migrations
 
 FOLDER = Path(mlfoundry.store.__file__).parent
 # What an engine alone understands stands there; `places` reads addresses of both.
-ENGINES = {"database.py", "postgres.py", "postgres_connections.py", "places.py"}
+ENGINES = {"database.py", "postgres.py", "postgres_connections.py", "sqlite_connections.py", "places.py"}
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.name not in ENGINES)
 STATEMENT = re.compile(r"\s*((NOT )?EXISTS )?\(?\s*(SELECT|INSERT|UPDATE|DELETE|WITH|REPLACE|CREATE|ALTER|DROP)\s+\S")
 # The look-ups that lead to a project: by its owner and name, by a member of it, by a run of it. And what belongs to
