@@ -60,7 +60,7 @@ def get_client(
         NotAuthenticated: It is a server's address, and there is no key for it.
 
     Example:
-        >>> client = get_client(tmp_path)                                       # doctest: +SKIP
+        >>> client = get_client("runs")  # a folder; get_client() for where you always keep them
     """
     settings = configuration.resolve(
         tracking_uri=tracking_uri, api_key=api_key, user=user, home=home, end_timeout_s=end_timeout_s

@@ -47,9 +47,9 @@ class Run(StoredRun):
     that holds the block and is closed before its end has FINISHED as well: its consumer has enough.
 
     Example:
-        >>> run = client.create_run("demo")                                     # doctest: +SKIP
-        >>> run.log_metrics({"loss": 0.08, "accuracy": 0.97}, step=1)           # doctest: +SKIP
-        >>> run.end()                                                           # doctest: +SKIP
+        >>> run = client.create_run("demo")
+        >>> run.log_metrics({"loss": 0.08, "accuracy": 0.97}, step=1)
+        >>> run.end()
     """
 
     def __init__(
