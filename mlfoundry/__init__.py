@@ -1,8 +1,8 @@
 """MLFoundry: an experiment tracker for people who live in notebooks.
 
 >>> import mlfoundry
->>> client = mlfoundry.get_client()                                             # doctest: +SKIP
->>> with client.create_run(project_name="iris-demo", run_name="svm-model") as run:   # doctest: +SKIP
+>>> client = mlfoundry.get_client()
+>>> with client.create_run(project_name="iris-demo", run_name="svm-model") as run:
 ...     run.log_params({"C": 1.0, "kernel": "rbf"})
 ...     run.log_metrics({"accuracy": 0.97, "loss": 0.08}, step=1)
 

@@ -12,17 +12,10 @@ from typing import Any, SupportsIndex
 
 from . import references, values
 from . import settings as configuration
-from .errors import (
-    BackendUnavailable,
-    InvalidInput,
-    MlfoundryError,
-    NotAuthenticated,
-    RunEnded,
-    shown,
-)
+from .errors import BackendUnavailable, InvalidInput, MlfoundryError, NotAuthenticated, RunEnded, shown
 from .names import legal_name, random_name
 from .query.parser import parse_filter, parse_order
-from .records import PAGE_LIMIT, NewRun, Permission, ProjectRecord, RunQuery, RunRecord
+from .records import PAGE_LIMIT, NewRun, Permission, ProjectRecord, RunPage, RunQuery, RunRecord
 from .results import CollaboratorList, Comparison, ProjectList, RunList
 from .runs import beginning
 from .runs.run import Run
@@ -60,7 +53,7 @@ def get_client(
         NotAuthenticated: It is a server's address, and there is no key for it.
 
     Example:
-        >>> client = get_client(tmp_path)                                       # doctest: +SKIP
+        >>> client = get_client("runs")  # a folder; get_client() for where you always keep them
     """
     settings = configuration.resolve(
         tracking_uri=tracking_uri, api_key=api_key, user=user, home=home, end_timeout_s=end_timeout_s
@@ -215,25 +208,14 @@ class Client:
             raise InvalidInput(f"page_size is {shown(page_size)}; a page has 1 to {PAGE_LIMIT:,} runs")
         terms = _names("order_by", order_by) or ()
         filter = "" if filter is None else filter  # noqa: A001
-        chosen = [_names(*each) for each in (("params", params), ("metrics", metrics), ("tags", tags))]
+        wanted = (_names("params", params), _names("metrics", metrics), _names("tags", tags))
         parse_filter(filter)
         parse_order(terms)
         project = self._project(project_name, owner)
 
-        def fetch(cursor: str | None) -> Any:
-            return self.backend.search_runs(
-                RunQuery(
-                    project.project_id,
-                    filter,
-                    terms,
-                    operator.index(page_size),
-                    cursor,
-                    view,
-                    chosen[0],
-                    chosen[1],
-                    chosen[2],
-                )
-            )
+        def fetch(cursor: str | None) -> RunPage:
+            query = RunQuery(project.project_id, filter, terms, operator.index(page_size), cursor, view, *wanted)
+            return self.backend.search_runs(query)
 
         what = f"of {project.owner}/{project.name}" + (f" where {filter}" if filter else "")
         runs = RunList(fetch, lambda record: StoredRun(self, record), what)

@@ -33,7 +33,7 @@ def doctor(session: Session, check: bool) -> None:
       mlfoundry doctor --check
       mlfoundry --uri /data/mlfoundry doctor --json | jq .problems
     """
-    from .diagnosis import diagnose
+    from .examination import diagnose
 
     with output.progress("Checking runs", 1, quiet=session.json or not check) as bar:
         found = diagnose(session, check=check, bar=bar)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -100,6 +100,29 @@ def export(
     target = folder.expanduser().absolute()
     _check_free(target, force=force)
     record = session.client.get_project(project)
+    with _becoming(target, force=force) as part:
+        job = _Export(session.client, record, part, kind, view, artifacts=artifacts, system_metrics=system_metrics)
+        with output.progress(f"Exporting {output.safe(record.name)}", record.run_count, quiet=session.json) as bar:
+            summary = job.run(bar)
+    if session.json:
+        output.json_data({"folder": str(target), **summary})
+    else:
+        _tell(summary, folder)
+
+
+def _tell(summary: dict[str, Any], folder: Path) -> None:
+    """Tell people what was exported."""
+    runs = f"{summary['runs']:,} run{'s' if summary['runs'] != 1 else ''}"
+    size = displays.size(sum(summary["files"].values()))
+    output.caption(f"{runs} with {summary['points']:,} points ({size}) in {folder}")
+    if click.get_current_context().get_parameter_source("kind") is click.core.ParameterSource.DEFAULT:
+        needed = "" if find_spec("pyarrow") else " (pip install pyarrow)"
+        output.caption(f"Points and runs are CSV; --format parquet{needed} keeps their types.")
+
+
+@contextmanager
+def _becoming(target: Path, *, force: bool) -> Iterator[Path]:
+    """Give a folder beside the target, which takes its name when the block ends without an error, and else goes."""
     part = target.with_name(f".{target.name}.part-{os.urandom(4).hex()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,21 +130,10 @@ def export(
     except OSError as error:
         raise Refused(f"{target} cannot be made ({error.strerror or error}). Give another folder.") from error
     try:
-        job = _Export(session.client, record, part, kind, view, artifacts=artifacts, system_metrics=system_metrics)
-        with output.progress(f"Exporting {output.safe(record.name)}", record.run_count, quiet=session.json) as bar:
-            summary = job.run(bar)
+        yield part
         _put_in_place(part, target, force=force)
     finally:
         _drop(part)
-    if session.json:
-        output.json_data({"folder": str(target), **summary})
-    else:
-        runs = f"{summary['runs']:,} run{'s' if summary['runs'] != 1 else ''}"
-        size = displays.size(sum(summary["files"].values()))
-        output.caption(f"{runs} with {summary['points']:,} points ({size}) in {folder}")
-        if click.get_current_context().get_parameter_source("kind") is click.core.ParameterSource.DEFAULT:
-            needed = "" if find_spec("pyarrow") else " (pip install pyarrow)"
-            output.caption(f"Points and runs are CSV; --format parquet{needed} keeps their types.")
 
 
 def _check_free(target: Path, *, force: bool) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from ..records import RunRecord
+from ..records.runs import RunRecord
 from .markup import CELL, Html
 from .quantities import ABSENT, moment, size
 from .statuses import html_status

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from ..records import RunRecord
+from ..records.runs import RunRecord
 from .texts import plain
 
 ABSENT = "–"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..records import MetricSummary, RunRecord
+from ..records.runs import MetricSummary, RunRecord
 from .markup import Html
 from .quantities import ABSENT, age, duration_s, figure, param, span, stamp
 from .statuses import html_status, standing

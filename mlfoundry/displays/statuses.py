@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..records import RunRecord, RunStatus
+from ..records.runs import RunRecord, RunStatus
 from .markup import Html
 
 STATUS_SIGNS = {

@@ -47,9 +47,8 @@ def parse_filter(text: str) -> Node | None:
         InvalidFilter: Which word was not understood, where, and what to write instead.
 
     Example:
-        >>> parse_filter("lr < 0.01")
-        Comparison(field=Field(kind=None, name='lr', aggregate='last'), operator='<', value=0.01, \
-position=0, length=2)
+        >>> parse_filter("lr < 0.01").field
+        Field(kind=None, name='lr', aggregate='last')
     """
     return _Parser(text, "filter").whole_filter()
 

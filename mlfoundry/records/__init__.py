@@ -4,7 +4,8 @@ Rows of SQL, JSON of the wire and DataFrames are each made from these and into t
 Points in time are datetimes in UTC; ids of runs are 32 hex digits, ids of projects are ints.
 Imports nothing of ours, but for `displays` when somebody looks at a record, and pandas when its table is asked for.
 
-Everybody takes the records from here; in which file one stands is nobody else's business.
+Everybody takes the records from here; in which file one stands is nobody else's business. `displays` alone takes them
+from their files: none of those that it draws asks how it looks, so that there is no circle.
 """
 
 from .accounts import UNKNOWN_USER, Account, ApiKey

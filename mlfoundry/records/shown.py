@@ -9,11 +9,11 @@ class Shown:
     __slots__ = ()
 
     def __repr__(self) -> str:
-        from .. import displays  # how a record looks is not its own business; this is the one look upwards
+        from ..displays import cards  # how a record looks is not its own business; this is the one look upwards
 
-        return displays.record_text(self)
+        return cards.record_text(self)
 
     def _repr_html_(self) -> str:
-        from .. import displays
+        from ..displays import cards
 
-        return displays.record_html(self)
+        return cards.record_html(self)

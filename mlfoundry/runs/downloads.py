@@ -14,13 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import BackendUnavailable, InvalidInput
+from ..errors import BackendUnavailable, InvalidInput, MlfoundryError
 from ..names import legal_path
 from ..records import ArtifactRecord
 from . import progress
 from .below import opened_parent
 
 BLOCK_BYTES = 1 << 20
+FAILURES_TOLD = 5
 
 
 def download(
@@ -111,7 +112,40 @@ def _is_taken(parent: int, name: str) -> bool:
     return not stat.S_ISREG(found.st_mode)
 
 
-def are_one_file(first: Path, second: Path) -> bool:
+def download_all(found: list[ArtifactRecord], folder: Path, fetch: Callable[[ArtifactRecord], object]) -> None:
+    """Fetch all files that can be fetched; say which could not.
+
+    Args:
+        found: The files.
+        folder: Where they are brought.
+        fetch: Brings one of them there.
+
+    Raises:
+        InvalidInput: None of those that failed can be put where it belongs.
+        BackendUnavailable: Some failed otherwise.
+    """
+    failed: dict[str, Exception] = {}
+    alike: dict[str, str] = {}
+    for artifact in found:
+        try:
+            other = alike.setdefault(artifact.path.casefold(), artifact.path)
+            if _are_one_file(folder / other, folder / artifact.path):
+                raise InvalidInput(f"the disk of {folder} takes it for {other!r}, whose name differs only in case")
+            fetch(artifact)
+        except (MlfoundryError, OSError) as error:
+            failed[artifact.path] = error
+    if not failed:
+        return
+    errors = list(failed.values())
+    kind = InvalidInput if all(isinstance(each, InvalidInput) for each in errors) else BackendUnavailable
+    told = "; ".join(f"{path!r} ({error})" for path, error in list(failed.items())[:FAILURES_TOLD])
+    more = f"; and {len(failed) - FAILURES_TOLD:,} more" if len(failed) > FAILURES_TOLD else ""
+    raise kind(
+        f"{len(failed):,} of {len(found):,} files could not be fetched, the others are in {folder}: {told}{more}"
+    ) from errors[0]
+
+
+def _are_one_file(first: Path, second: Path) -> bool:
     """Return whether two names are one file, as on disks that know no difference between a and A."""
     try:
         return first != second and first.samefile(second)

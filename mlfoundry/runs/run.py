@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import values
 from ..documents import FACT_LIMIT, OWN_FACTS
-from ..errors import (
-    BackendUnavailable,
-    InvalidName,
-    InvalidValue,
-    ParamChanged,
-    RunEnded,
-    shown,
-)
+from ..errors import BackendUnavailable, InvalidName, InvalidValue, ParamChanged, RunEnded, shown
 from ..journal import Journal
 from ..log import Log
 from ..names import legal_key, legal_path
@@ -29,7 +22,7 @@ from ..records import ArtifactRecord, Health, NewRun, RunRecord, RunStatus
 from ..results import ArtifactList
 from ..shipping import shipper as shippers
 from ..shipping.shipment import Shipment
-from . import endings, own_runs, process_exit, progress, standing
+from . import endings, own_runs, process_exit, progress, standing, waiting
 from .figures import figure_bytes
 from .observation import Observation
 from .stored_run import StoredRun, unpickled_client
@@ -38,8 +31,6 @@ from .uploads import Uploads, files_to_log
 if TYPE_CHECKING:
     from ..client import Client
     from ..settings import Settings
-
-AWAY_S = 1.0  # how long an end waits for a backend that was away for as long as an end may wait
 
 _log = Log("mlfoundry")
 
@@ -56,9 +47,9 @@ class Run(StoredRun):
     that holds the block and is closed before its end has FINISHED as well: its consumer has enough.
 
     Example:
-        >>> run = client.create_run("demo")                                     # doctest: +SKIP
-        >>> run.log_metrics({"loss": 0.08, "accuracy": 0.97}, step=1)           # doctest: +SKIP
-        >>> run.end()                                                           # doctest: +SKIP
+        >>> run = client.create_run("demo")
+        >>> run.log_metrics({"loss": 0.08, "accuracy": 0.97}, step=1)
+        >>> run.end()
     """
 
     def __init__(
@@ -208,12 +199,9 @@ class Run(StoredRun):
     def _await_end(self) -> None:
         """Make sure that what was logged before the end cannot overtake an edit that comes after it."""
         shipment = self._shipment
-        if shipment is not None and not shipment.done.is_set():
-            timeout_s = self.client.settings.end_timeout_s
-            shippers.shipper().wait(shipment.done.is_set, timeout_s, backend=self.client.backend, run_id=self.run_id)
-            if not shipment.done.is_set():
-                why = shipment.trouble or "try again"
-                raise BackendUnavailable(f"{self.fqn} has ended and is not stored yet, so it cannot be edited: {why}")
+        if shipment is not None and not waiting.until_over(shipment, self.client.settings.end_timeout_s):
+            why = shipment.trouble or "try again"
+            raise BackendUnavailable(f"{self.fqn} has ended and is not stored yet, so it cannot be edited: {why}")
 
     def log_artifact(self, local_path: str | os.PathLike[str], artifact_path: str | None = None) -> ArtifactList:
         """Store a file, or all files of a folder, with the run.
@@ -293,20 +281,7 @@ class Run(StoredRun):
         shipment = self._shipment
         if shipment is None:  # a forked child that has logged nothing
             return True
-
-        def stored() -> bool:
-            if shipment.done.is_set():
-                return True
-            if (shipment.acked or 0) < target or shipment.run is None or self._uploads.waiting()[0]:
-                return False
-            return not (files and shipment.trouble)  # of files it is known when the turn that sent them is over
-
-        is_refused_again, files = shipment.refusals(), self._uploads.waiting()[0]
-        if not stored():
-            shippers.shipper().wait(
-                lambda: stored() or is_refused_again(), timeout_s, backend=self.client.backend, run_id=self.run_id
-            )
-        return stored()
+        return waiting.until_stored(shipment, self._uploads, target, timeout_s)
 
     def end(self, status: RunStatus | str = RunStatus.FINISHED) -> None:
         """End the run and wait, for a bounded time, until all of it is stored. Twice is a no-op: the first end counts.
@@ -352,17 +327,7 @@ class Run(StoredRun):
 
     def _await_stored(self, shipment: Shipment, timeout_s: float) -> None:
         """Wait until all is stored, for a bounded time; say what is not."""
-        shipper = shippers.shipper()
-        is_refused_again = shipment.refusals()
-
-        def stored() -> bool:
-            own = [each for each in shipper.adopted(self.client.backend) if each.new.run_id == self.run_id]
-            return (shipment.done.is_set() or is_refused_again()) and all(each.refused for each in own)
-
-        if shipper.away_s(self.client.backend) >= timeout_s:  # it was waited for long enough, by another run perhaps
-            timeout_s = min(timeout_s, AWAY_S)
-        shipper.wait(stored, timeout_s, backend=self.client.backend, run_id=self.run_id, sweep=True)
-        if shipment.done.is_set():
+        if waiting.until_ended(shipment, timeout_s):
             with contextlib.suppress(BackendUnavailable):
                 self._record = self.client.backend.get_run(self.run_id)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,29 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import displays, suggestions, values
-from ..errors import (
-    ArtifactNotFound,
-    BackendUnavailable,
-    InvalidInput,
-    MlfoundryError,
-    NotAuthenticated,
-    RunReadOnly,
-    quoted,
-    shown,
-)
+from ..errors import ArtifactNotFound, InvalidInput, NotAuthenticated, RunReadOnly, quoted, shown
 from ..log import Log
 from ..names import alike, legal_key, legal_name, legal_path
 from ..records import LEAST_POINTS, PUSHED_FACT, ArtifactRecord, RunChanges, RunRecord, RunStatus, SeriesQuery
 from ..results import ArtifactList, SeriesTable
-from .downloads import are_one_file, download
+from . import card
+from .downloads import download, download_all
 
 if TYPE_CHECKING:
     from ..client import Client
     from ..settings import Settings
 
-FAILURES_TOLD = 5
-LONGEST_VALUE_SHOWN, LONGEST_TEXT_SHOWN = 100, 1000  # cells of a terminal, in the card of a run
-MOST_VALUES_SHOWN = 100
 _log = Log("mlfoundry")
 _hinted: set[tuple[str, str]] = set()  # said once a process: who waits for a metric asks again and again
 _LOGGING = frozenset(
@@ -258,32 +247,8 @@ class StoredRun:
         found = [each for each in held if not wanted or each.path.startswith(f"{wanted}/")]
         if not found:
             raise ArtifactNotFound(f"{self.fqn} has no artifact {quoted(path)}; list_artifacts() shows those it has")
-        self._download_all(found, folder, fetch)
+        download_all(found, folder, fetch)
         return folder / wanted
-
-    def _download_all(
-        self, found: list[ArtifactRecord], folder: Path, fetch: Callable[[ArtifactRecord], object]
-    ) -> None:
-        """Fetch all files that can be fetched; say which could not."""
-        failed: dict[str, Exception] = {}
-        alike: dict[str, str] = {}
-        for artifact in found:
-            try:
-                other = alike.setdefault(artifact.path.casefold(), artifact.path)
-                if are_one_file(folder / other, folder / artifact.path):
-                    raise InvalidInput(f"the disk of {folder} takes it for {other!r}, whose name differs only in case")
-                fetch(artifact)
-            except (MlfoundryError, OSError) as error:
-                failed[artifact.path] = error
-        if not failed:
-            return
-        errors = list(failed.values())
-        kind = InvalidInput if all(isinstance(each, InvalidInput) for each in errors) else BackendUnavailable
-        told = "; ".join(f"{path!r} ({error})" for path, error in list(failed.items())[:FAILURES_TOLD])
-        more = f"; and {len(failed) - FAILURES_TOLD:,} more" if len(failed) > FAILURES_TOLD else ""
-        raise kind(
-            f"{len(failed):,} of {len(found):,} files could not be fetched, the others are in {folder}: {told}{more}"
-        ) from errors[0]
 
     def _download(
         self, artifact: ArtifactRecord, *, folder: Path, replaces: bool, on_bytes: Callable[[int], object] | None
@@ -365,41 +330,15 @@ class StoredRun:
         hint = f"; did you mean {close[0]}?" if close else ""
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
-    def _told(self, *, dated: bool = False) -> Iterator[tuple[str, object]]:
-        """Yield the rows of the card."""
-        record = self._record
-        yield "id", record.key.run_id
-        yield "started", displays.moment(record.started_at, dated=dated)
-        yield "took", displays.span(displays.duration_s(record))
-        if record.deleted_at is not None:
-            yield "deleted", f"{displays.moment(record.deleted_at, dated=dated)}; restore() brings it back"
-        if record.error:
-            yield "error", record.error
-        if record.description:
-            yield "description", displays.shortened(record.description, LONGEST_TEXT_SHOWN)
-        if record.params:
-            yield "params", _listed((name, displays.param(value)) for name, value in record.params.items())
-        if record.metrics:
-            yield "metrics", _listed((name, displays.figure(metric.last)) for name, metric in record.metrics.items())
-        if record.tags:
-            yield "tags", _listed(record.tags.items())
-
     def __repr__(self) -> str:
-        return displays.card_text(f"{displays.standing(self._record)}  {self.fqn}", self._told())
+        return displays.card_text(f"{displays.standing(self._record)}  {self.fqn}", card.rows(self._record))
 
     def _repr_html_(self) -> str:
-        return displays.card_html(self.fqn, self._told(dated=True), run=self._record)
+        return displays.card_html(self.fqn, card.rows(self._record, dated=True), run=self._record)
 
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, Integral)
-
-
-def _listed(values: Iterable[tuple[str, str]]) -> str:
-    """Return names and values on a line that a person can still read: the whole is there for who asks for it."""
-    shown = [f"{name}={displays.shortened(value, LONGEST_VALUE_SHOWN)}" for name, value in values]
-    more = len(shown) - MOST_VALUES_SHOWN
-    return ", ".join(shown[:MOST_VALUES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _reopened(make_client: Callable[[Settings], Client], settings: Settings, record: RunRecord) -> StoredRun:

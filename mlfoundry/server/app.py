@@ -77,19 +77,27 @@ def create_app(
         RuntimeError: A route does not declare who may use it.
         InvalidSetting: The base path begins as a route does.
     """
-    # Where one person alone comes in, no users are kept that a collaborator could be one of, and processes die on this
-    # machine, which sees it.
-    is_team = gate is None
-    tracking = TrackingService(
-        database, files, knows_user=accounts.knows if is_team else None, lease_s=LEASE_S if is_team else None
-    )
+    app = _bare(database)
+    _take_in(app, database, files, gate)
+    _add_routes(app)
+    require_free(base_path, _paths(app))
+    app.openapi = describe(app)  # type: ignore[method-assign]
+    _declare_openapi(app)
+    _answer_errors(app)
+    _surround(app, hosts, base_path)
+    refuse_undeclared(app)
+    return app
+
+
+def _bare(database: Database) -> FastAPI:
+    """Return an application that does nothing yet but close the database at its end."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         database.close()
 
-    app = FastAPI(
+    return FastAPI(
         title="MLFoundry",
         version=__version__,
         openapi_url=DESCRIPTION_PATH,
@@ -98,26 +106,33 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,
     )
+
+
+def _take_in(app: FastAPI, database: Database, files: ArtifactStore, gate: Gate | None) -> None:
+    """Give the application what its routes work with."""
+    # Where one person alone comes in, no users are kept that a collaborator could be one of, and processes die on this
+    # machine, which sees it.
+    is_team = gate is None
+    tracking = TrackingService(
+        database, files, knows_user=accounts.knows if is_team else None, lease_s=LEASE_S if is_team else None
+    )
     users = AccountService(database)
     app.state.services = Services(tracking, users)
     app.state.gate = gate or KeyGate(SessionService(database, users))
-    app.state.metrics = metrics = ServerMetrics()
+    app.state.metrics = ServerMetrics()
     app.state.attempts = FailedAttempts()
     app.state.place = None  # told to people where it is their own machine's
     app.state.turns = Turns()
-    _add_routes(app)
-    require_free(base_path, _paths(app))
-    app.openapi = describe(app)  # type: ignore[method-assign]
-    _declare_openapi(app)
-    _answer_errors(app)
+
+
+def _surround(app: FastAPI, hosts: list[str] | None, base_path: str) -> None:
+    """Put around the routes what looks at every request before them; what is added last is asked first."""
     app.add_middleware(RequestLimits, limit_bytes=_limit_bytes)
     if hosts is not None:
         app.add_middleware(KnownHosts, names=hosts)
-    app.add_middleware(Envelope, metrics=metrics, failed=_failed)  # around all that answers
+    app.add_middleware(Envelope, metrics=app.state.metrics, failed=_failed)  # around all that answers
     if base_path:
         app.add_middleware(BasePath, path=base_path)
-    refuse_undeclared(app)
-    return app
 
 
 def require_base(base_path: str) -> None:

@@ -10,12 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from ..errors import (
-    BackendUnavailable,
-    InvalidInput,
-    RunNotFound,
-    shown,
-)
+from ..errors import BackendUnavailable, InvalidInput, RunNotFound, shown
 from ..log import Log
 from ..names import legal_name
 from ..records import (

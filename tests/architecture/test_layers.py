@@ -60,11 +60,12 @@ LAYERS = {
 }  # fmt: skip
 LEAVES = ("records", "errors", "names", "values", "json_texts", "log")
 
-# Imports inside functions that close a circle, and why they may.
+# Imports inside functions that close a circle of files, and why they may.
 CIRCLES = {
     ("mlfoundry.runs.run", "mlfoundry.client"): "a pickled run joins through a client of the other process",
-    ("mlfoundry.records.shown", "mlfoundry.displays"): "a record asks how it looks; nothing else of it looks upwards",
 }
+# Those that look upwards and close none.
+UPWARDS = {("mlfoundry.records.shown", "mlfoundry.displays.cards"): "a record asks how it looks"}
 
 EXECUTED = [i for i in imports() if i.when != "typing"]
 OURS = [i for i in EXECUTED if i.imported.split(".")[0] in ("mlfoundry", "mlfoundry_jupyter")]
@@ -83,7 +84,7 @@ def test_a_room_imports_only_what_its_row_allows():
         f"{i.importer}:{i.line} imports {i.imported}"
         for i in OURS
         if room(i.imported) not in allowed(room(i.importer)) | {room(i.importer)}
-        and (i.importer, i.imported) not in CIRCLES
+        and (i.importer, i.imported) not in CIRCLES | UPWARDS
     ] == []
 
 
@@ -94,8 +95,8 @@ def test_the_rows_themselves_point_downwards():
 
 
 def test_every_exception_is_still_needed():
-    for circle in CIRCLES:
-        assert circle in EDGES
+    for exception in CIRCLES | UPWARDS:
+        assert exception in EDGES
 
 
 def test_modules_import_each_other_in_no_circle_not_even_inside_functions():

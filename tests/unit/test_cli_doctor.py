@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import mlfoundry
 from mlfoundry import settings, slots
-from mlfoundry.cli import diagnosis, main
+from mlfoundry.cli import main, store_examination
 from mlfoundry.errors import BackendUnavailable
 from mlfoundry.journal import Journal
 from mlfoundry.journal.reader import adopt
@@ -97,7 +97,7 @@ def test_a_folder_without_the_right_to_write_is_a_problem(client, home, told):
 
 def test_a_store_whose_account_cannot_write_is_a_problem(client, home, told, monkeypatch):
     _run(client).end()
-    monkeypatch.setattr(diagnosis.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(store_examination.os, "access", lambda path, mode: False)
     assert "cannot be written" in told(code=1)["problems"][0]["problem"]
 
 
@@ -158,7 +158,7 @@ def test_a_store_of_a_newer_version_is_a_problem_that_names_both(client, home, t
 
 def test_a_disk_that_is_nearly_full_is_a_problem(client, told, monkeypatch):
     usage = SimpleNamespace(free=1000, total=10**9)
-    monkeypatch.setattr(diagnosis.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(store_examination.shutil, "disk_usage", lambda path: usage)
     assert "1000 B are free" in told(code=1)["problems"][0]["problem"]
 
 
@@ -460,7 +460,7 @@ def test_a_folder_on_a_read_only_disk_is_not_called_writable_even_to_root(client
             raise OSError(errno.EROFS, "Read-only file system")
         return real(path, flags, *rest, **more)
 
-    monkeypatch.setattr(diagnosis.os, "open", read_only)
+    monkeypatch.setattr(store_examination.os, "open", read_only)
     found = told(code=1)
     assert found["store"]["writable"] is False
     assert found["problems"][0]["problem"].endswith(f"{home} cannot be written.")
@@ -475,20 +475,20 @@ def test_a_file_system_without_nameless_files_is_asked_for_the_right_alone(clien
             raise OSError(errno.EOPNOTSUPP, "Operation not supported")
         return real(path, flags, *rest, **more)
 
-    monkeypatch.setattr(diagnosis.os, "open", without)
+    monkeypatch.setattr(store_examination.os, "open", without)
     assert told()["store"]["writable"] is True
 
 
 def test_a_database_that_this_account_cannot_write_is_not_called_writable(client, home, told, monkeypatch):
     _run(client).end()
-    monkeypatch.setattr(diagnosis.os, "access", lambda path, mode: not str(path).endswith(".db"))
+    monkeypatch.setattr(store_examination.os, "access", lambda path, mode: not str(path).endswith(".db"))
     found = told(code=1)
     assert found["store"]["writable"] is False
     assert found["problems"][0]["problem"].endswith(f"{home}/mlfoundry.db cannot be written.")
 
 
 def test_a_file_system_without_a_size_is_not_said_to_be_full(told, monkeypatch):
-    monkeypatch.setattr(diagnosis.shutil, "disk_usage", lambda place: SimpleNamespace(total=0, used=0, free=0))
+    monkeypatch.setattr(store_examination.shutil, "disk_usage", lambda place: SimpleNamespace(total=0, used=0, free=0))
     found = told()
     assert (found["store"]["disk_free_bytes"], found["store"]["disk_total_bytes"]) == (None, None)
     assert not [each for each in found["problems"] if "are free" in each["problem"]]
