@@ -155,8 +155,15 @@ export function fromAxis(x, isTime) {
   return shown / 1000 + new Date(shown).getTimezoneOffset() * 60;
 }
 
+/** Functions from values to pixels of a box, within the ranges of its axes. */
+export function scalesOf(box, x, { range, isLog }) {
+  const toX = (value) => ((value - x[0]) / (x[1] - x[0])) * box.width;
+  const toY = (value) => ((range[1] - (isLog ? Math.log10(value) : value)) / (range[1] - range[0])) * box.height;
+  return { toX, toY };
+}
+
 /** The dress of a curve: colour, width, dash. */
-function lookOf(curve, theme) {
+export function lookOf(curve, theme) {
   const look = curve.isGrey ? { color: theme.rest, dash: "solid" } : lineLook(curve.line.place ?? 0, theme.dark);
   return { ...look, width: curve.isFaint ? 1 : 1.6, opacity: curve.isFaint ? 0.35 : 1 };
 }
