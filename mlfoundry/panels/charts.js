@@ -395,18 +395,12 @@ export class LineCharts {
   }
 
   _takeZoom(changes) {
-    const isTime = this._settings.x === "time";
-    let isZoom = false;
-    for (const name of Object.keys(changes)) {
-      const [, letter, number] = name.match(/^([xy])axis(\d*)\.range\[0\]$/) ?? [];
-      if (!letter) continue;
-      isZoom = true;
-      const ends = [0, 1].map((end) => changes[`${letter}axis${number}.range[${end}]`]);
-      const place = Number(number || 1) - 1;
+    const zoomed = plan.zoomedAxes(changes);
+    for (const { letter, place, ends } of zoomed) {
       const chart = this._charts[place];
-      if (letter === "x") this._zoom.x = ends.map((each) => plan.fromAxis(each, isTime));
+      if (letter === "x") this._zoom.x = ends.map((each) => plan.fromAxis(each, this._settings.x === "time"));
       else if (chart) this._zoom.y.set(chart.key, { range: ends.map(Number), isLog: this._drawn.y[place].isLog });
     }
-    if (isZoom) this._soon(0);
+    if (zoomed.length) this._soon(0);
   }
 }

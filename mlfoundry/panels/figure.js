@@ -330,6 +330,16 @@ export function signatureOf(curve) {
   ];
 }
 
+/** The axes of which plotly says that somebody has chosen their range: {letter, place of the chart, ends}. */
+export function zoomedAxes(changes) {
+  return Object.keys(changes).flatMap((name) => {
+    const [, letter, number] = name.match(/^([xy])axis(\d*)\.range\[0\]$/) ?? [];
+    if (!letter) return [];
+    const ends = [0, 1].map((end) => changes[`${letter}axis${number}.range[${end}]`]);
+    return [{ letter, place: Number(number || 1) - 1, ends }];
+  });
+}
+
 /** Whether a place lies in a box. */
 export function isIn(box, left, top) {
   return left >= box.left && left <= box.left + box.width && top >= box.top && top <= box.top + box.height;
