@@ -12,12 +12,14 @@
 // A redraw by plotly costs as much as ten of ours, so while nothing but the lines' ends move we write the paths that
 // plotly made. Ranges with headroom, and ranges that we set, see to it that this is nearly always so. Plotly draws
 // anew when a range, the size, the theme or a setting changes, and when the pointer comes, so that hovering is exact.
+// Until plotly is there, a sketch of the same lines is.
 
 import { button, element, replace, setText } from "./dom.js";
 import { lineLook, onThemeChange, themeOf } from "./colours.js";
 import { headingOf, summaryOf, titleOf } from "./chart_titles.js";
 import { GrowingPath } from "./curves.js";
 import * as plan from "./figure.js";
+import { Sketch } from "./sketch.js";
 
 const EVERY_MS = 1000;
 const HOVER_EVERY_MS = 5000;
@@ -34,6 +36,7 @@ export class LineCharts {
     this._reset = button("reset zoom", () => this.resetZoom(), { class: "mlf-button mlf-reset-zoom", hidden: true });
     this.node = element("div", { class: "mlf-charts" }, this._figure, this._over, this._tip, this._reset);
     host.append(this.node);
+    this._sketch = new Sketch(this.node);
     this._charts = [];
     this._settings = { x: "step" };
     this._zoom = { x: null, y: new Map() };
@@ -45,7 +48,7 @@ export class LineCharts {
     this._isSeen = false;
     this._isHovered = false;
     this._isGone = false;
-    this.drawn = { whole: 0, light: 0, wholeMs: 0, lightMs: 0 };
+    this.drawn = { whole: 0, light: 0, sketch: 0, wholeMs: 0, lightMs: 0, sketchMs: 0 };
     this._watch();
   }
 
@@ -148,12 +151,10 @@ export class LineCharts {
     this._isDirty = false;
     this._isUrgent = false;
     try {
-      this._Plotly ??= await this._plotly();
-      if (this._isGone) return;
       const began = performance.now();
-      const isWhole = await this._redraw();
-      this.drawn[isWhole ? "whole" : "light"] += 1;
-      this.drawn[isWhole ? "wholeMs" : "lightMs"] += performance.now() - began;
+      const kind = await this._redraw();
+      this.drawn[kind] += 1;
+      this.drawn[`${kind}Ms`] += performance.now() - began;
     } catch (error) {
       this._onError?.(error);
     } finally {
@@ -163,6 +164,21 @@ export class LineCharts {
     }
   }
 
+  /** Ask for plotly.js, which a page needs a second for when it has never had it. */
+  _load() {
+    this._loading ??= this._plotly().then(
+      (Plotly) => {
+        this._Plotly = Plotly;
+        this._soon(0);
+      },
+      (error) => {
+        this._loading = null;
+        this._onError?.(error);
+      },
+    );
+  }
+
+  /** Draw what has changed, in the cheapest way that shows it; returns which: "whole", "light" or "sketch". */
   async _redraw() {
     this._theme ??= themeOf(this.node);
     const settings = this._settings;
@@ -176,15 +192,20 @@ export class LineCharts {
       );
     const y = this._charts.map((chart, place) => this._rangeOfY(chart, prepared[place].curves, x));
     this._tell(prepared);
+    if (!this._Plotly) {
+      this._sketch.draw(this._grid, prepared, { x, y }, this._theme);
+      this._load();
+      return "sketch";
+    }
     const signature = this._signature(prepared);
     const ranges = JSON.stringify([x, y]);
     const isSame = this._drawn?.signature === signature;
     const mayWait = this._isHovered && performance.now() - this._drawn?.at < HOVER_EVERY_MS && !this._zoomChanged();
-    if (isSame && (this._drawn.ranges === ranges || mayWait) && this._write(prepared)) return false;
+    if (isSame && (this._drawn.ranges === ranges || mayWait) && this._write(prepared)) return "light";
     await this._drawWhole(prepared, { x, y });
     const keys = this._charts.map((chart) => chart.key);
     this._drawn = { signature, ranges, keys, x, y, at: performance.now(), zoom: this._zoomKey(), paths: null };
-    return true;
+    return "whole";
   }
 
   _zoomKey() {
@@ -231,6 +252,7 @@ export class LineCharts {
     const isFirst = !this._drawn;
     return this._Plotly.react(this._figure, data, layout, CONFIG).then(() => {
       if (isFirst) this._listen();
+      this._sketch.remove();
       this._reset.hidden = !this._zoom.x && !this._zoom.y.size;
       this._number(ranges.x);
     });
@@ -288,9 +310,7 @@ export class LineCharts {
     prepared.forEach(({ curves }, place) => {
       const box = plan.inner(this._grid.cells[place]);
       if (top + box.top > innerHeight || top + box.top + box.height < 0) return;
-      const { range, isLog } = y[place];
-      const toX = (value) => ((value - x[0]) / (x[1] - x[0])) * box.width;
-      const toY = (value) => ((range[1] - (isLog ? Math.log10(value) : value)) / (range[1] - range[0])) * box.height;
+      const { toX, toY } = plan.scalesOf(box, x, y[place]);
       curves.forEach((curve, index) => {
         const { node, path, n } = paths[place][index];
         if (!node || (n === curve.n && curve.era !== null)) return;
@@ -375,18 +395,12 @@ export class LineCharts {
   }
 
   _takeZoom(changes) {
-    const isTime = this._settings.x === "time";
-    let isZoom = false;
-    for (const name of Object.keys(changes)) {
-      const [, letter, number] = name.match(/^([xy])axis(\d*)\.range\[0\]$/) ?? [];
-      if (!letter) continue;
-      isZoom = true;
-      const ends = [0, 1].map((end) => changes[`${letter}axis${number}.range[${end}]`]);
-      const place = Number(number || 1) - 1;
+    const zoomed = plan.zoomedAxes(changes);
+    for (const { letter, place, ends } of zoomed) {
       const chart = this._charts[place];
-      if (letter === "x") this._zoom.x = ends.map((each) => plan.fromAxis(each, isTime));
+      if (letter === "x") this._zoom.x = ends.map((each) => plan.fromAxis(each, this._settings.x === "time"));
       else if (chart) this._zoom.y.set(chart.key, { range: ends.map(Number), isLog: this._drawn.y[place].isLog });
     }
-    if (isZoom) this._soon(0);
+    if (zoomed.length) this._soon(0);
   }
 }

@@ -8,6 +8,12 @@ const HEIGHT = 300;
 const MOST_DIMENSIONS = 10;
 const DIMENSION_WIDTH = 72;
 const MOST_TICKS = 12;
+// What the axes have to spare for words, in pixels: a letter at most, and beside the plot the bar of colours.
+const LETTER = 7;
+const LEFT = { least: 46, most: 126 };
+const COLOUR_BAR = 105;
+const TITLE_ROW = 16;
+const LONGEST_TITLE = 18; // in letters
 // Both go from far to near the ground in lightness alone, so that they read without colours as well.
 const SCALE = [[0, "#7d86e8"], [0.35, "#c97fd0"], [0.7, "#ff9a70"], [1, "#ffe9a0"]];
 const SCALE_ON_LIGHT = [[0, "#00204d"], [0.35, "#4d5a8a"], [0.7, "#8f7f4d"], [1, "#d9a300"]];
@@ -56,6 +62,8 @@ export function parallel(comparison, state, theme, width) {
   // Runs without one of the values are left out, and counted.
   const runs = comparison.runs.filter((run) => keys.every((key) => isPlaced(comparison.value(run, key))));
   const axes = keys.map((key) => dimension(comparison, runs, key));
+  const left = roomOnTheLeft(axes[0]);
+  const titles = axisTitles(axes, (width - left - COLOUR_BAR) / (keys.length - 0.5), theme);
   const values = runs.map((run) => comparison.value(run, state.colour));
   const colours = theme.dark ? SCALE : SCALE_ON_LIGHT;
   const bounds = [Math.min(...values), Math.max(...values)];
@@ -70,11 +78,11 @@ export function parallel(comparison, state, theme, width) {
   }));
   const layout = {
     ...frame(theme),
-    margin: { l: 60, r: 40, t: 46, b: 20 },
+    margin: { l: left, r: 40, t: 46 + titles.raised, b: 20 },
     xaxis: { range: [-0.08, keys.length - 0.6], visible: false, fixedrange: true },
     yaxis: { range: [-0.03, 1.03], visible: false, fixedrange: true },
     shapes: keys.map((_, at) => ({ type: "line", x0: at, x1: at, y0: 0, y1: 1, layer: "below", line: { color: theme.line, width: 1.5 } })),
-    annotations: axes.flatMap((axis, at) => axisTexts(axis, at, theme)),
+    annotations: [...titles.texts, ...axes.flatMap(({ ticks }, at) => axisMarks(ticks, at, theme))],
     hovermode: "closest",
     showlegend: false,
   };
@@ -115,10 +123,33 @@ function sharing(comparison, colour) {
   };
 }
 
-function axisTexts({ label, ticks }, at, theme) {
-  const title = { x: at, y: 1, yshift: 22, text: label, showarrow: false, font: { size: 12, color: theme.text }, name: "axis-title" };
-  const marks = ticks.map(([place, text]) => ({ x: at, y: place, xshift: -6, xanchor: "right", text, showarrow: false, bgcolor: theme.ground, borderpad: 1, font: { size: 11, color: theme.muted } }));
-  return [title, ...marks];
+/** What the words of the first axis need: its ticks end there, and its title reaches as far to the left as to the right. */
+function roomOnTheLeft({ name, ticks }) {
+  const ticked = 12 + LETTER * Math.max(0, ...ticks.map(([, text]) => text.length));
+  const titled = 4 + (LETTER * Math.min(name.length, LONGEST_TITLE)) / 2;
+  return Math.min(LEFT.most, Math.max(LEFT.least, ticked, titled));
+}
+
+/** Titles above the axes; where one is wider than the distance to the next, every second stands a row higher. */
+function axisTitles(axes, distance, theme) {
+  const fits = Math.floor(distance / LETTER) - 1;
+  const isStaggered = axes.some(({ name }) => name.length > fits);
+  const most = Math.min(LONGEST_TITLE, Math.max(6, isStaggered ? 2 * fits : fits));
+  const texts = axes.map(({ name }, at) => ({
+    x: at,
+    y: 1,
+    yshift: 22 + (isStaggered && at % 2 ? TITLE_ROW : 0),
+    text: plainForPlotly(cutMiddle(name, most)),
+    hovertext: plainForPlotly(name),
+    showarrow: false,
+    font: { size: 12, color: theme.text },
+    name: "axis-title",
+  }));
+  return { texts, raised: isStaggered ? TITLE_ROW : 0 };
+}
+
+function axisMarks(ticks, at, theme) {
+  return ticks.map(([place, text]) => ({ x: at, y: place, xshift: -6, xanchor: "right", text, showarrow: false, bgcolor: theme.ground, borderpad: 1, font: { size: 11, color: theme.muted } }));
 }
 
 /** Points that are not drawn: they bring the bar that tells what the colours mean. */
@@ -192,23 +223,23 @@ function isWide(values) {
   return values.length > 0 && least > 0 && Math.max(...values) / least >= 100;
 }
 
-/** One axis: its label, where each run stands on it (0 at its foot, 1 at its head), and its ticks as [place, text]. */
+/** One axis: its name, where each run stands on it (0 at its foot, 1 at its head), and its ticks as [place, text]. */
 function dimension(comparison, runs, key) {
   const values = runs.map((run) => comparison.value(run, key));
-  const label = plainForPlotly(cutMiddle(nameOf(key), 18));
+  const name = nameOf(key);
   if (values.some((value) => typeof value === "string")) {
     const texts = [...new Set(values.map(String))].sort();
     const every = Math.ceil(texts.length / MOST_TICKS);
     const placeOf = (text) => (texts.length > 1 ? texts.indexOf(text) / (texts.length - 1) : 0.5);
     const ticks = texts.filter((_, place) => place % every === 0).map((text) => [placeOf(text), plainForPlotly(cutMiddle(text, 16))]);
-    return { label, shares: values.map((value) => placeOf(String(value))), ticks };
+    return { name, shares: values.map((value) => placeOf(String(value))), ticks };
   }
   const scaled = isWide(values) ? Math.log10 : (value) => value;
   const distinct = [...new Set(values)].sort((left, right) => left - right);
   const bounds = [scaled(distinct[0]), scaled(distinct.at(-1))];
   const placeOf = (value) => share(scaled(value), bounds);
   const marks = distinct.length > 6 ? [distinct[0], ...between(bounds, scaled), distinct.at(-1)] : distinct;
-  return { label, shares: values.map(placeOf), ticks: apart(marks.map((value) => [placeOf(value), figure(value)])) };
+  return { name, shares: values.map(placeOf), ticks: apart(marks.map((value) => [placeOf(value), figure(value)])) };
 }
 
 /** Three values at even distances within the bounds of an axis. */

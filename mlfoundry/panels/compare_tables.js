@@ -22,9 +22,9 @@ export function paramsTable(comparison, state, look) {
   return { node: isEmpty ? element("p", { class: "mlf-muted" }, said) : grid("Params by run", "mlf-compare-params", comparison, look, rows), same: same.length };
 }
 
-/** Metrics by run, with the difference to the baseline. */
+/** Metrics by run, with the difference to the baseline; in the order of the curves above. */
 export function metricsTable(comparison, state, look) {
-  const rows = comparison.names("metrics").map((name) => {
+  const rows = comparison.rankedMetrics().map((name) => {
     const base = comparison.metric(look.baseline, name, state.which);
     const cells = comparison.runs.map((run) => {
       const value = comparison.metric(run, name, state.which);

@@ -1,6 +1,7 @@
 // Several runs side by side: their curves, the params that differ, their metrics beside a baseline, and how values
 // hang together. One page; what is chosen here is the source's state `compare_state`.
 
+import { ChartChooser } from "./chart_chooser.js";
 import { LineCharts } from "./charts.js";
 import { RunColours, isDark, lineLook, onThemeChange, themeOf } from "./colours.js";
 import { isAskedFor } from "./columns.js";
@@ -15,6 +16,8 @@ const SKELETON_AFTER_MS = 200;
 const LIVE_EVERY_MS = 4000;
 const FIRST_CHARTS = 3;
 const MOST_CHARTS = 12;
+/** More metrics than these are searched in a list; fewer stand there to be ticked. */
+const MOST_TICKS = 12;
 
 /** Put a comparison of the source's selected runs into an element. Returns {dispose}. */
 export function mountCompare(parent, source) {
@@ -62,6 +65,7 @@ class CompareView {
     this._legend = element("div", { class: "mlf-compare-legend", role: "list", "aria-label": "Compared runs" });
     this._curves = element("div", { class: "mlf-compare-curves" });
     this._metricChoice = element("div", { class: "mlf-compare-choice" });
+    this._chooser = new ChartChooser("choose metrics", (names) => this._set({ metrics: names.slice(0, MOST_CHARTS) }));
     this._params = element("div");
     this._metrics = element("div");
     this._scatter = element("div", { class: "mlf-compare-figure" });
@@ -73,7 +77,7 @@ class CompareView {
       { class: "mlf-compare-body" },
       element("h2", { class: "mlf-sr" }, "Comparison"),
       this._legend,
-      section("Curves", this._metricChoice, this._curves),
+      section("Curves", this._metricChoice, this._chooser.node, this._curves),
       section("Params", this._params),
       section("Metrics", this._metrics),
       element("div", { class: "mlf-compare-pair" }, section("Scatter", this._scatterHead, this._scatter), section("Parallel coordinates", this._parallelHead, this._parallel)),
@@ -216,12 +220,7 @@ class CompareView {
   _drawCurves(state) {
     const { comparison } = this;
     const names = comparison.rankedMetrics();
-    const ticks = names.map((name) => {
-      const box = element("input", { type: "checkbox", onchange: (event) => this._tickMetric(name, event.target.checked, state.metrics) });
-      box.checked = state.metrics.includes(name);
-      box.disabled = !box.checked && state.metrics.length >= MOST_CHARTS;
-      return element("label", { class: "mlf-tick" }, box, element("bdi", { class: "mlf-cut-name", title: name }, name));
-    });
+    const choice = names.length > MOST_TICKS ? this._chosenFrom(names, state) : this._ticks(names, state);
     const smoothing = element("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: String(state.smoothing), "aria-label": "Smoothing" });
     smoothing.addEventListener("change", () => this._set({ smoothing: Number(smoothing.value) }));
     const log = element("input", { type: "checkbox", onchange: (event) => this._set({ log: event.target.checked }) });
@@ -229,12 +228,29 @@ class CompareView {
     if (!this._metricChoice.contains(document.activeElement) || this._choiceTold !== names.join("\n")) {
       this._choiceTold = names.join("\n");
       const controls = element("span", { class: "mlf-compare-controls" }, element("label", { class: "mlf-tick" }, "smoothing", smoothing), element("label", { class: "mlf-tick" }, log, "log y"));
-      replace(this._metricChoice, element("span", { class: "mlf-compare-ticks", role: "group", "aria-label": "Metrics to draw" }, ticks), controls);
+      replace(this._metricChoice, choice, controls);
     }
     this._charts ??= new LineCharts(this._curves, () => this._plotly(), { onError: (error) => this._fail(error) });
     const isLive = comparison.runs.some((run) => run.status === "RUNNING");
     const settings = { x: "step", log: state.log, smoothing: state.smoothing, live: isLive, paused: false, bands: [], now: () => this.source.now() };
     this._charts.show(state.metrics.map((name) => this._chart(name)), settings);
+  }
+
+  _ticks(names, state) {
+    const ticks = names.map((name) => {
+      const box = element("input", { type: "checkbox", onchange: (event) => this._tickMetric(name, event.target.checked, state.metrics) });
+      box.checked = state.metrics.includes(name);
+      return element("label", { class: "mlf-tick" }, box, element("bdi", { class: "mlf-cut-name", title: name }, name));
+    });
+    this._chooser.node.hidden = true;
+    return element("span", { class: "mlf-compare-ticks", role: "group", "aria-label": "Metrics to draw" }, ticks);
+  }
+
+  _chosenFrom(names, state) {
+    const charts = names.map((name) => ({ key: name, title: name, lines: [{ key: name, name }] }));
+    this._chooser.update(charts, charts.filter(({ key }) => state.metrics.includes(key)));
+    const isFull = state.metrics.length >= MOST_CHARTS;
+    return [this._chooser.toggle, isFull ? element("span", { class: "mlf-muted" }, `at most ${MOST_CHARTS} at a time`) : null];
   }
 
   _tickMetric(name, isOn, shown) {

@@ -155,8 +155,15 @@ export function fromAxis(x, isTime) {
   return shown / 1000 + new Date(shown).getTimezoneOffset() * 60;
 }
 
+/** Functions from values to pixels of a box, within the ranges of its axes. */
+export function scalesOf(box, x, { range, isLog }) {
+  const toX = (value) => ((value - x[0]) / (x[1] - x[0])) * box.width;
+  const toY = (value) => ((range[1] - (isLog ? Math.log10(value) : value)) / (range[1] - range[0])) * box.height;
+  return { toX, toY };
+}
+
 /** The dress of a curve: colour, width, dash. */
-function lookOf(curve, theme) {
+export function lookOf(curve, theme) {
   const look = curve.isGrey ? { color: theme.rest, dash: "solid" } : lineLook(curve.line.place ?? 0, theme.dark);
   return { ...look, width: curve.isFaint ? 1 : 1.6, opacity: curve.isFaint ? 0.35 : 1 };
 }
@@ -321,6 +328,16 @@ export function signatureOf(curve) {
     marks,
     marks && curve.n,
   ];
+}
+
+/** The axes of which plotly says that somebody has chosen their range: {letter, place of the chart, ends}. */
+export function zoomedAxes(changes) {
+  return Object.keys(changes).flatMap((name) => {
+    const [, letter, number] = name.match(/^([xy])axis(\d*)\.range\[0\]$/) ?? [];
+    if (!letter) return [];
+    const ends = [0, 1].map((end) => changes[`${letter}axis${number}.range[${end}]`]);
+    return [{ letter, place: Number(number || 1) - 1, ends }];
+  });
 }
 
 /** Whether a place lies in a box. */

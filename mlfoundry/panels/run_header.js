@@ -95,6 +95,7 @@ export class RunHeader {
       "traceback",
       () => {
         whole.hidden = !whole.hidden;
+        whole.scrollTop = whole.scrollHeight; // where it went wrong stands in its last lines
         toggle.setAttribute("aria-expanded", String(!whole.hidden));
       },
       { class: "mlf-button mlf-plain", "aria-expanded": "false", "aria-controls": id },

@@ -11,6 +11,9 @@ import { listenToPointer } from "./table_pointer.js";
 
 const ROW_HEIGHT = 28;
 const CARD_HEIGHT = 44;
+const TOUCHED_HEIGHT = 36;
+/** Most that a column beside the name takes of a card. */
+const CARD_VALUE_WIDTH = 100;
 const HEAD_HEIGHT = 30;
 const CHECK_WIDTH = 30;
 const OVERSCAN = 8;
@@ -190,7 +193,7 @@ export class Table {
     if (isNarrow !== this.isNarrow || width !== this._width) {
       this._width = width;
       this.isNarrow = isNarrow;
-      this.rowHeight = isNarrow ? CARD_HEIGHT : ROW_HEIGHT;
+      this.rowHeight = isNarrow ? CARD_HEIGHT : matchMedia("(pointer: coarse)").matches ? TOUCHED_HEIGHT : ROW_HEIGHT;
       this.grid.classList.toggle("mlf-table-cards", isNarrow);
       this._layOut();
     } else {
@@ -203,8 +206,7 @@ export class Table {
     const columns = this.shownColumns;
     let left = CHECK_WIDTH;
     this._places = columns.map((column) => {
-      let width = column.width;
-      if (this.isNarrow && column.kind === "name") width = this._nameWidthOfCards(columns);
+      const width = this.isNarrow ? this._widthOnCards(column, columns) : column.width;
       const place = { left, width };
       left += width;
       return place;
@@ -222,8 +224,10 @@ export class Table {
     this.refresh();
   }
 
-  _nameWidthOfCards(columns) {
-    const others = columns.filter((column) => column.kind !== "name").reduce((sum, column) => sum + column.width, 0);
+  _widthOnCards(column, columns) {
+    const value = ({ width }) => Math.min(width, CARD_VALUE_WIDTH);
+    if (column.kind !== "name") return value(column);
+    const others = columns.filter(({ kind }) => kind !== "name").reduce((sum, other) => sum + value(other), 0);
     return Math.max(this._width - CHECK_WIDTH - others, 120);
   }
 

@@ -109,6 +109,7 @@ def runs(request: Request, has: Has, caller: Caller, owner: str, name: str) -> R
         records = _first_runs(has, caller.user, project, wanted, sort)
     return page(
         request, "runs", title=f"{owner}/{name}", project=project, table=_table(records), said=said,
+        compares=request.query_params.get("compare") == "1",
         told=_project_told(project, caller.user) | {"store": request.app.state.place},
     )  # fmt: skip
 

@@ -108,7 +108,6 @@ source.tabs = () => [
 source.onChange("tab", (name) => loaded[name]?.forget()); // a file may have come since it was looked at last
 
 mountRun(viewPlace(), source);
-if (["metrics", "system"].includes(state.get("tab"))) source.plotly().catch(() => null); // while the points are on their way
 read().then(
   async () => {
     await loaded[state.get("tab")]?.loaded(); // what the server rendered stays until then, and nothing moves

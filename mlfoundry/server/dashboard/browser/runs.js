@@ -74,7 +74,6 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-if (source.get("compare")) source.plotly().catch(() => null); // while the runs are on their way
 mountRuns(viewPlace(), source);
 readAll().then(
   () => new Pulse({ ask: readChanges, isLive: () => running.size > 0 || count === 0 }),

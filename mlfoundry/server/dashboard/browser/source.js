@@ -60,8 +60,23 @@ export class HttpSource {
   }
 }
 
+/**
+ * Have plotly.js read, once what the page shows has been painted: it is on its way since the page began, and a browser
+ * that reads it for the first time does nothing else for half a second.
+ */
 function loadPlotly() {
-  loading ??= new Promise((resolve, reject) => {
+  loading ??= painted().then(readPlotly);
+  return loading;
+}
+
+/** The next paint but one: what is asked to be drawn with the next frame stands in it. */
+function painted() {
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  return frame().then(frame).then(() => new Promise((done) => setTimeout(done)));
+}
+
+function readPlotly() {
+  return new Promise((resolve, reject) => {
     for (const id of document.body.dataset.plotlyStyles.split(" ").filter(Boolean)) {
       const taken = document.createElement("meta");
       taken.id = id;
@@ -76,7 +91,6 @@ function loadPlotly() {
     };
     document.head.append(script);
   });
-  return loading;
 }
 
 /** State that is not worth an address: kept as long as the page. */
