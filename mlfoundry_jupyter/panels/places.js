@@ -100,7 +100,7 @@ export class Panel {
   constructor(model, id, asset) {
     this.model = model;
     this.id = id;
-    this.source = new Source(model, asset);
+    this.source = new Source(model, asset, id);
     this.marks = document.getElementsByClassName(`mlfoundry-mount-${id}`);
     this.stands = new Map();
     this.isShown = true;
