@@ -73,7 +73,7 @@ def run_picture(
     *,
     now: datetime | None = None,
 ) -> Picture:
-    """Return a run as HTML of at most 50 kB and as complete text; with charts once it has ended.
+    """Return a run as HTML of at most 50 kB and as complete text; with charts of what has a course.
 
     Args:
         record: The run.
@@ -84,12 +84,11 @@ def run_picture(
     """
     now = now or datetime.now(UTC)
     cells = frames.cells(record, facts)
-    has_ended = record.status not in (RunStatus.RUNNING, RunStatus.SCHEDULED)
     text = _run_text(record, facts, system, cells, now)
     html = Html()
     for detail in DETAILS:
-        charts = _charts(record, logged, system, cells, detail) if has_ended else []
-        html = _run_html(record, logged, cells, charts, now, detail)
+        charts = _charts(record, logged, system, cells, detail)
+        html = _run_html(record, cells, charts, now, detail)
         if len(html.encode()) <= LIMIT_BYTES:
             break
     return html, text
@@ -97,7 +96,6 @@ def run_picture(
 
 def _run_html(
     record: RunRecord,
-    logged: Sequence[Series],
     cells: Sequence[Mapping[str, Any]],
     charts: Sequence[Html],
     now: datetime,
@@ -114,7 +112,7 @@ def _run_html(
     if tags := _tags(record):
         parts.append(_params(tags, detail))
     if record.metrics:
-        parts.append(_metrics(record, {series.name: series for series in logged}, detail, with_lines=not charts))
+        parts.append(_metrics(record, detail))
     if charts:
         parts.append(Html.element("div", *charts))
     if cells:
@@ -177,7 +175,7 @@ def _cut(text: str, width: int, detail: Detail) -> Html:
     return Html.element("b", shown, title=displays.shortened(text, detail.tip) if len(text) > width else None)
 
 
-def _metrics(record: RunRecord, points: Mapping[str, Series], detail: Detail, *, with_lines: bool) -> Html:
+def _metrics(record: RunRecord, detail: Detail) -> Html:
     rows: list[list[object]] = []
     for name in ranking.charted(record.metrics)[: detail.rows]:
         metric = record.metrics[name]
@@ -185,12 +183,8 @@ def _metrics(record: RunRecord, points: Mapping[str, Series], detail: Detail, *,
         row: list[object] = [(displays.shortened(name, 60), displays.shortened(name, detail.tip))]
         row += [(displays.figure(value), repr(value)) for value in numbers]
         row += [displays.figure(metric.last_step), displays.figure(metric.count)]
-        if with_lines:
-            series = points.get(name)
-            has_course = series is not None and len(series.values) > 1
-            row.append(sketch.sparkline(series.values, f"course of {name}") if series and has_course else "")
         rows.append(row)
-    headers = ["metric", "last", "min", "max", "step", "points", *([""] if with_lines else [])]
+    headers = ["metric", "last", "min", "max", "step", "points"]
     left = len(record.metrics) - len(rows)
     return displays.html_table(
         headers, rows, [False, *[True] * 5], caption=f"and {left} more metrics" if left > 0 else ""
@@ -239,7 +233,7 @@ def _system_chart(
     lines, legend = [], []
     for series, colour in zip(shown, sketch.COLOURS, strict=False):
         lines.append(sketch.Line(_seconds(series, origin), series.values, colour))
-        legend += [Html.element("span", "— ", style=f"color:{colour}"), f"{_short_name(series.name)}  "]
+        legend += [sketch.mark(colour), f"\u00a0{_short_name(series.name)}   "]
     alt = f"{group} over time: {', '.join(series.name for series in shown)}"
     points = detail.points // (2 if len(shown) > 2 else 1)
     image = sketch.chart(lines, alt, bands=bands, axis=axis, from_zero=True, unit=unit, is_time=True, points=points)

@@ -108,6 +108,6 @@ def _overlay(name: str, courses: Sequence[tuple[str, Series | None]], points: in
     for (run_name, series), colour in zip(courses, sketch.COLOURS, strict=False):
         if series is not None and len(series.values):
             lines.append(sketch.Line(series.steps.astype(np.float64), series.values, colour))
-            legend += [Html.element("span", "— ", style=f"color:{colour}"), f"{displays.shortened(run_name, 24)}  "]
+            legend += [sketch.mark(colour), f"\u00a0{displays.shortened(run_name, 24)}   "]
     image = sketch.chart(lines, f"{displays.shortened(name, 80)} by step of {len(lines)} runs", points=points)
     return chart([Html.element("b", displays.shortened(name, 40))], image, legend)

@@ -19,6 +19,9 @@ from mlfoundry.displays import Html
 
 COLOURS = ("#3b82d6", "#d9730d", "#2a9d6f", "#b3589a", "#8a7f00", "#7a6fd0", "#c04a4a", "#0f93a8")
 _INK = "#7f7f7f"
+# A GIF of one pixel: what stands before and after its colour.
+_PIXEL_BEFORE = b"GIF89a\1\0\1\0\x80\0\0"
+_PIXEL_AFTER = b"\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 4, 6, 16
 
 
@@ -75,13 +78,11 @@ def chart(
     return image("".join(parts), alt, width, height)
 
 
-def sparkline(values: NDArray[np.float64], alt: str, size: tuple[int, int] = (90, 18)) -> Html:
-    """Return the course of a metric as an image for the middle of a text."""
-    width, height = size
-    low, high = _padded(*_extent([values]))
-    frame = _Frame(0, max(1, len(values) - 1), low, high, width, height, bare=True)
-    line = Line(np.arange(len(values), dtype=np.float64), values)
-    return image(frame.line(line, 40), alt, width, height)
+def mark(colour: str) -> Html:
+    """Return the colour of a line for a legend, as an image like the line: a style may be taken away."""
+    pixel = _PIXEL_BEFORE + bytes.fromhex(colour.removeprefix("#")) + _PIXEL_AFTER
+    source = f"data:image/gif;base64,{base64.b64encode(pixel).decode()}"
+    return Html(f'<img src="{source}" width="14" height="3" alt="" align="middle" style="vertical-align:middle">')
 
 
 def image(content: str, alt: str, width: int, height: int) -> Html:
@@ -103,11 +104,9 @@ def number(value: float, unit: str) -> str:
 class _Frame:
     """The place of a chart: from values to half pixels, which are whole numbers and so take few bytes."""
 
-    def __init__(
-        self, left: float, right: float, low: float, high: float, width: int, height: int, *, bare: bool = False
-    ) -> None:
-        self.x0, self.x1 = (2, 2 * width - 2) if bare else (2 * _LEFT, 2 * (width - _RIGHT))
-        self.y0, self.y1 = (2 * height - 3, 3) if bare else (2 * (height - _BOTTOM), 2 * _TOP)
+    def __init__(self, left: float, right: float, low: float, high: float, width: int, height: int) -> None:
+        self.x0, self.x1 = 2 * _LEFT, 2 * (width - _RIGHT)
+        self.y0, self.y1 = 2 * (height - _BOTTOM), 2 * _TOP
         self.left, self.low, self.high = left, low, high
         self.x_scale = (self.x1 - self.x0) / ((right - left) or 1.0)
         self.y_scale = (self.y1 - self.y0) / ((high - low) or 1.0)
@@ -202,10 +201,13 @@ def _thinned(
     """Return least and greatest of each stretch, in their order: no peak is lost."""
     if len(x) <= points:
         return x, y
-    kept = {0, len(x) - 1}
-    for stretch in np.array_split(np.arange(len(x)), max(1, points // 2)):
-        values = y[stretch]
-        if np.isfinite(values).any():
-            kept.update((int(stretch[np.nanargmin(values)]), int(stretch[np.nanargmax(values)])))
-    places = np.array(sorted(kept))
+    width = -(-len(x) // max(1, points // 2))
+    padding = np.full(-len(x) % width, np.nan)
+    stretches = np.concatenate([y, padding]).reshape(-1, width)
+    least = np.where(np.isnan(stretches), np.inf, stretches).argmin(axis=1)
+    most = np.where(np.isnan(stretches), -np.inf, stretches).argmax(axis=1)
+    first = np.arange(len(stretches)) * width
+    told = np.isfinite(stretches).any(axis=1)
+    ends = np.array([0, len(x) - 1])
+    places = np.unique(np.concatenate([ends, (first + least)[told], (first + most)[told]]))
     return x[places], y[places]

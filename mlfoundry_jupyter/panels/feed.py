@@ -180,6 +180,12 @@ class Feed:
             return [*self._panels, *self._parting]
 
 
+def executed_cell() -> object:
+    """Return what stands for the cell that IPython executes now; None between cells."""
+    result = getattr(getattr(_shell(), "displayhook", None), "exec_result", None)
+    return getattr(result, "info", None)  # not the result itself, which may hold much
+
+
 def _shell() -> Any:
     from IPython.core.getipython import get_ipython
 

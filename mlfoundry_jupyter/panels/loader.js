@@ -18,6 +18,7 @@ class Loader {
       .then(async (module) => {
         // A model of a saved notebook has no kernel behind it: its picture tells more than an empty view.
         if (!(await panel.hasKernel())) return;
+        panel.source.resume();
         panel.mount = module[model.get("_mount")];
         watchPage();
         panel.place();

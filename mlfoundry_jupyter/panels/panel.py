@@ -116,12 +116,23 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
 
     def refresh_picture(self) -> None:
         """Replace the picture wherever the panel was shown, also from another thread."""
+        if self._display_ids:
+            self._replace(self._bundle())
+
+    def renew_picture(self) -> None:
+        """Replace the picture by a newer one; the former stays when the store cannot be read.
+
+        Raises:
+            MlfoundryError: The store cannot be read now.
+        """
+        if self._display_ids:
+            self._replace(self._bundle_of(*self.picture()))
+
+    def _replace(self, bundle: dict[str, Any]) -> None:
         from IPython.display import update_display
 
-        if self._display_ids:
-            bundle = self._bundle()
-            for display_id in self._display_ids:
-                update_display(bundle, display_id=display_id, raw=True)  # type: ignore[no-untyped-call]
+        for display_id in self._display_ids:
+            update_display(bundle, display_id=display_id, raw=True)  # type: ignore[no-untyped-call]
 
     def _ipython_display_(self) -> None:
         self.show()
@@ -135,6 +146,9 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
             html, text = self.picture()
         except MlfoundryError as error:  # a store that cannot be read now is said, not raised, in an output
             html, text = Html.element("div", str(error)), str(error)
+        return self._bundle_of(html, text)
+
+    def _bundle_of(self, html: str, text: str) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": text}
         if os.environ.get("MLFOUNDRY_PANEL_VIEW") == "widget" and not self._closed:
             bundle[_WIDGET_MIME] = {"version_major": 2, "version_minor": 0, "model_id": self._mount_id}
@@ -201,6 +215,12 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
         """Whether anybody looks, as far as the pages have said."""
         pages = self._pages_away.values()
         return not pages or not all(pages)
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether anybody may save the picture: a page that holds it, or who hears outputs and is no page."""
+        pages = self._pages_standing.values()
+        return bool(self._display_ids) and (not pages or any(pages))
 
     def _heard(self, _: Any, content: Any, buffers: Any) -> None:  # noqa: ARG002  ipywidgets' signature
         if not isinstance(content, dict) or self._closed:

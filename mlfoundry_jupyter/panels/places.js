@@ -19,6 +19,36 @@ export function watchPage() {
   observer.observe(document.body, { childList: true, subtree: true });
 }
 
+/**
+ * What a person holds in an element: the focus, and how far what scrolls in it was scrolled. An output that is drawn
+ * anew takes the element out of the page for a moment, which loses both; keys would then go to the notebook's commands.
+ */
+class Hold {
+  constructor(element) {
+    this.element = element;
+    this.focused = null;
+    this.scrolled = new Map();
+    element.addEventListener("focusin", (event) => (this.focused = event.target));
+    element.addEventListener("focusout", () => queueMicrotask(() => this.left()));
+    const note = ({ target }) => target.isConnected && this.scrolled.set(target, [target.scrollLeft, target.scrollTop]);
+    element.addEventListener("scroll", note, { capture: true, passive: true });
+  }
+
+  left() {
+    // Some browsers say so too when the element is taken out of the page.
+    if (this.element.isConnected && !this.element.contains(document.activeElement)) this.focused = null;
+  }
+
+  again() {
+    for (const [target, [left, top]] of this.scrolled) {
+      if (this.element.contains(target)) target.scrollTo({ left, top, behavior: "instant" });
+      else this.scrolled.delete(target);
+    }
+    const isFree = !document.activeElement || document.activeElement === document.body;
+    if (this.focused && isFree && this.element.contains(this.focused)) this.focused.focus({ preventScroll: true });
+  }
+}
+
 /** A live view in an element. */
 class Stand {
   constructor(panel, mount) {
@@ -30,6 +60,7 @@ class Stand {
     this.notice.style.cssText = "font:13px/1.5 system-ui,sans-serif;padding:2px 0;color:var(--jp-ui-font-color2,#616161)";
     this.body = document.createElement("div");
     this.element.append(this.notice, this.body);
+    this.hold = new Hold(this.element);
     this.view = panel.mount(this.body, panel.source);
     this.enter(mount);
     this.say();
@@ -46,6 +77,7 @@ class Stand {
     this.hidden = [...mount.children];
     for (const child of this.hidden) child.style.display = "none";
     mount.append(this.element);
+    this.hold.again();
   }
 
   say() {
@@ -68,7 +100,7 @@ export class Panel {
   constructor(model, id, asset) {
     this.model = model;
     this.id = id;
-    this.source = new Source(model, asset);
+    this.source = new Source(model, asset, id);
     this.marks = document.getElementsByClassName(`mlfoundry-mount-${id}`);
     this.stands = new Map();
     this.isShown = true;

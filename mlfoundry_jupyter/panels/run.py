@@ -12,9 +12,10 @@ import mlfoundry
 from mlfoundry import Client, StoredRun
 
 from .. import fallback
-from .feed import feed
+from .feed import executed_cell, feed
 from .following import Following, Message
 from .panel import Answer, Panel, Picture
+from .renewal import Renewal
 
 
 class RunPanel(Panel):
@@ -53,7 +54,8 @@ class RunPanel(Panel):
             run = (client or mlfoundry.get_client()).get_run(run)
         self.run = run
         self._following = Following(run)
-        self._pictured = ""
+        self._is_final = False
+        self._renewal = Renewal()
         super().__init__(**traits)
         feed().add(self)
 
@@ -72,26 +74,35 @@ class RunPanel(Panel):
                 # What a thread displays is lost on clients that hear the running cell alone, as those of scripts do:
                 # the picture is left once more when a cell ends.
                 feed().remove(self, settles=bool(self._display_ids))
-                if self._pictured != "final":
-                    self._pictured = "final"
+                if not self._is_final:
+                    self._is_final = True
                     self.refresh_picture()
+            elif self._is_kept and self._renewal.is_due(now_s, executed_cell()):
+                self._renew(now_s)
 
     def settle(self) -> None:
         """See `Panel.settle`."""
         with self.lock:
             if self._closed or not self._display_ids:
                 return
-            if self.is_seen and self._pictured != "final":
-                self._say(self._following.new(time.monotonic(), looks=True))
+            now_s = time.monotonic()
+            if self.is_seen and not self._is_final:
+                self._say(self._following.new(now_s, looks=True))
             else:
                 self._following.look()
             if self._following.has_ended:
                 feed().remove(self)
-                self._pictured = "final"
+                self._is_final = True
                 self.refresh_picture()
-            elif self._pictured != "settled":
-                self._pictured = "settled"
-                self.refresh_picture()
+            elif self._renewal.is_due_at_end(now_s):
+                self._renew(now_s)
+
+    def _renew(self, now_s: float) -> None:
+        began_s = time.thread_time()
+        try:
+            self.renew_picture()
+        finally:
+            self._renewal.drawn(now_s, time.thread_time() - began_s)
 
     def send_all(self) -> None:
         """See `Panel.send_all`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ LOOK_S = 2.0
 KEPT_S = 300.0  # a page that was away for longer gets all again: it may have been asleep, and have missed something
 PAGE = 200
 MOST_RUNS = 200
+_BETWEEN = ("mlfoundry_jupyter", "traitlets", "ipywidgets", "anywidget", "contextlib")  # the user's code and a warning
 _RUN_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -115,7 +117,7 @@ class RunsPanel(Panel):
             except InvalidInput as error:
                 hints = (str(error),)
             for hint in hints:
-                warnings.warn(f"order_by: {hint}", UserWarning, stacklevel=2)
+                warnings.warn(f"order_by: {hint}", UserWarning, stacklevel=_level_of_user())
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -280,6 +282,14 @@ class RunsPanel(Panel):
                 self._listing.forget(run_id)
             self._say([self._listing.some([], gone=gone)])
             self.refresh_picture()
+
+
+def _level_of_user() -> int:
+    """Return the `stacklevel`, for a warning of the caller, of the line that set a trait or made the panel."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _few(runs: Sequence[str]) -> Sequence[str]:

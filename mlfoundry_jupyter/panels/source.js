@@ -1,26 +1,27 @@
 // The source of a panel's views in a notebook (see the contract in mlfoundry/panels/__init__.py): it speaks with the
 // kernel through the panel's model.
 
+import { Clicks } from "./clicks.js";
 import { decode } from "./frames.js";
 
 const QUEUED_MS = 200;
 const KEPT_MOST = 500;
-// Messages that are all there is to know; of a run the points are the last and greatest part.
+// Messages that are all there is to know; of a run it is what it is and its points, which come whole now and then.
 const WHOLE = ["runs", "people", "projects"];
-const PAGE = crypto.randomUUID();
 // What a page says in the moment of its end may be lost: the page that takes its place in the tab says it once more.
 const LEFT = "mlfoundry-page-left";
-const BEFORE = pageBefore();
+const NAMES = (globalThis.__mlfoundryPage ??= pageNames()); // of all kernels of the page
 
-function pageBefore() {
+function pageNames() {
+  const page = crypto.randomUUID();
   try {
     const before = sessionStorage.getItem(LEFT);
     sessionStorage.removeItem(LEFT);
-    addEventListener("pagehide", () => sessionStorage.setItem(LEFT, PAGE));
+    addEventListener("pagehide", () => sessionStorage.setItem(LEFT, page));
     addEventListener("pageshow", () => sessionStorage.removeItem(LEFT)); // it is back as it was
-    return before ? { before } : {};
+    return before ? { page, before } : { page };
   } catch {
-    return {}; // a browser that keeps nothing
+    return { page }; // a browser that keeps nothing
   }
 }
 // A view's word for a state, where ipywidgets has taken the word for something else.
@@ -28,8 +29,9 @@ const TRAITS = { log: "log_scale" };
 
 /** Speaks with the kernel for the views of one panel. What came is kept, so that a view may come late. */
 export class Source {
-  constructor(model, asset) {
+  constructor(model, asset, id) {
     this.model = model;
+    this.clicks = new Clicks(id);
     this.asset = asset;
     this.listeners = new Set();
     this.kept = new Map();
@@ -39,6 +41,7 @@ export class Source {
     this.offset = null;
     this.isGone = false;
     this.changes = new Set();
+    this.heardOf = new Map();
     this.heard = (content, buffers) => this.hear(content, buffers);
     model.on("msg:custom", this.heard);
   }
@@ -48,8 +51,23 @@ export class Source {
   }
 
   set(name, value) {
-    this.model.set(TRAITS[name] ?? name, value);
+    const trait = TRAITS[name] ?? name;
+    this.clicks.note(trait, this.model.get(trait), value);
+    this.hearOf(trait);
+    this.model.set(trait, value);
     if (!this.isGone) this.model.save_changes();
+  }
+
+  /** Set what a person had set in the page that was here before, if the kernel has not heard of it. */
+  resume() {
+    for (const [trait, value] of this.clicks.unheard((each) => this.model.get(each))) this.set(trait, value);
+  }
+
+  hearOf(trait) {
+    if (this.heardOf.has(trait)) return;
+    const told = () => this.clicks.heard(trait, this.model.get(trait));
+    this.model.on(`change:${trait}`, told);
+    this.heardOf.set(trait, told);
   }
 
   onChange(name, fn) {
@@ -72,7 +90,7 @@ export class Source {
 
   /** Whether all came that a view needs to begin with, and not only something that has changed since. */
   get isWhole() {
-    return this.counts !== null || WHOLE.some((kind) => this.kept.has(kind));
+    return (this.counts !== null && this.kept.has("run")) || WHOLE.some((kind) => this.kept.has(kind));
   }
 
   ask(verb, args = {}, { onQueued } = {}) {
@@ -81,7 +99,7 @@ export class Source {
     return new Promise((resolve, reject) => {
       const timer = onQueued && setTimeout(onQueued, QUEUED_MS);
       this.pending.set(id, { resolve, reject, timer });
-      this.model.send({ kind: "ask", page: PAGE, id, verb, args });
+      this.model.send({ kind: "ask", page: NAMES.page, id, verb, args });
     });
   }
 
@@ -94,7 +112,7 @@ export class Source {
   }
 
   tell(content) {
-    if (!this.isGone) this.model.send({ ...content, page: PAGE, ...BEFORE });
+    if (!this.isGone) this.model.send({ ...content, ...NAMES });
   }
 
   hear(content, buffers = []) {
@@ -109,7 +127,7 @@ export class Source {
   }
 
   answered(content, buffers) {
-    const asked = content.page === PAGE && this.pending.get(content.id);
+    const asked = content.page === NAMES.page && this.pending.get(content.id);
     if (!asked) return;
     this.pending.delete(content.id);
     clearTimeout(asked.timer);
@@ -178,6 +196,7 @@ export class Source {
     this.gone();
     this.model.off("msg:custom", this.heard);
     for (const off of [...this.changes]) off();
+    for (const [trait, told] of this.heardOf) this.model.off(`change:${trait}`, told);
     this.listeners.clear();
     this.kept.clear();
   }

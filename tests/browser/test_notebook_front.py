@@ -74,6 +74,16 @@ def test_a_page_that_hears_of_a_change_before_its_view_stands_asks_for_all(
     expect(page.locator(".mlf-run-fresh")).to_be_visible()
 
 
+def test_a_page_that_hears_of_points_alone_before_its_view_stands_asks_for_all(
+    new_page: Callable[..., Page], panel_server: str
+) -> None:
+    page = opened(new_page, panel_server)
+    page.evaluate("frame => panel.say({ kind: 'frame' }, frame)", points([0.5, 0.25, 0.125]))
+    page.evaluate("unpack()")
+    page.wait_for_function("panel.told.length > 1")
+    assert page.evaluate("panel.told.map(each => each.kind)") == ["ready", "visible"]
+
+
 def test_that_an_output_is_gone_is_told_however_much_the_page_changes_meanwhile(
     new_page: Callable[..., Page], panel_server: str
 ) -> None:
@@ -100,3 +110,36 @@ def test_a_page_that_has_all_before_its_view_stands_asks_for_nothing(
     assert page.evaluate("panel.told") == [
         {"kind": "visible", "is": True, "stands": True, "within": False, "page": page.evaluate("panel.told[0].page")}
     ]
+
+
+SETTINGS = "['smoothing', 'log_scale'].map(each => panel.get(each))"
+
+
+def test_a_page_that_is_loaded_again_sets_what_was_set_last_in_the_former_one_unless_the_kernel_says_otherwise(
+    new_page: Callable[..., Page], panel_server: str
+) -> None:
+    loader, content = loader_source(), base64.b64encode(compressed()).decode()
+    page = opened(new_page, panel_server)
+    for heard, expected in (([0.3, False], [0.6, True]), ([0.9, True], [0.9, True]), ([0.6, True], [0.6, True])):
+        page.evaluate("unpack()")
+        page.evaluate("run => panel.say({ kind: 'run', run })", snapshot(3))
+        expect(page.locator(".mlf-run-header")).to_contain_text("svm")
+        page.evaluate("""() => {
+            const { source } = __mlfoundryPanels.get("m");
+            source.model.set("smoothing", 0.1);
+            source.model.set("log_scale", false);
+            source.set("smoothing", 0.3);
+            source.set("log", true);
+            source.set("smoothing", 0.6);
+        }""")
+        page.reload()
+        page.evaluate(MODELS, [loader, content])
+        page.evaluate(
+            "([smoothing, log]) => { panel.set('smoothing', smoothing); panel.set('log_scale', log); }", heard
+        )
+        page.evaluate("unpack()")
+        expect(page.locator(".mlf-run")).to_be_visible()
+        assert page.evaluate(SETTINGS) == expected
+        page.reload()
+        page.evaluate("sessionStorage.clear()")
+        page.evaluate(MODELS, [loader, content])

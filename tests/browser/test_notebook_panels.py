@@ -334,6 +334,33 @@ def test_what_is_clicked_while_the_kernel_is_busy_is_done_at_once_or_said_to_be_
     page.locator(".mlf-people").get_by_text("bob").first.wait_for()
 
 
+def test_of_what_is_clicked_while_the_kernel_is_busy_the_last_counts_also_when_the_page_is_loaded_again(lab, page):
+    cells = [
+        SETUP,
+        ENDED.format(project="clicks", name="svm") + "panel.show()",
+        "while not (client.settings.folder / 'clicked').exists(): time.sleep(0.05)",
+        "panel.smoothing, panel.log_scale, panel.x_axis",
+    ]
+    lab.write("clicks.ipynb", cells)
+    notebook = lab.open(page, "clicks.ipynb")
+    notebook.run(0, 1)
+    page.wait_for_selector(".mlf-run .js-plotly-plot")
+    notebook.start(2)
+    see(page, "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'")
+    page.get_by_role("button", name="log y").click()
+    page.get_by_role("button", name="time", exact=True).click()
+    for smoothing in ("0.3", "0.6"):
+        page.get_by_label("smoothing").fill(smoothing)
+    notebook.save()
+    page.reload()
+    (lab.home / "clicked").touch()
+    notebook.wait_until_ready()
+    page.wait_for_selector(".mlf-run .js-plotly-plot")
+    see(page, "() => document.querySelector('.mlf-smoothing-text').textContent === '0.60'")
+    notebook.run(3)
+    assert notebook.cell(3).locator(".jp-OutputArea-output").inner_text().strip() == "(0.6, True, 'time')"
+
+
 def execute(tmp_path, cells):
     """Execute a notebook as scripts do, keeping its widgets' state; return it and its file."""
     from nbclient import NotebookClient

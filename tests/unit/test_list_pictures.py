@@ -10,7 +10,7 @@ import mlfoundry
 from mlfoundry.records import Collaborator, Permission
 from mlfoundry.results import Comparison
 from mlfoundry_jupyter import list_pictures
-from tests.unit.test_fallback import HOSTILE, Reader, images
+from tests.unit.test_fallback import HOSTILE, Reader, images, told_lines
 from tests.unit.test_panels_frames import AT, PROJECT, metric, record, series
 
 AGES = re.compile(r"\bago\b|just now")
@@ -63,6 +63,9 @@ def test_a_comparison_shows_what_differs_and_lays_courses_over_each_other():
     (chart,) = images(html)  # what has one point has no course
     assert len(chart.findall(".//*[@stroke-width='3']")) == 3
     assert Reader(html).text.count("run-2") == 2
+    told, lines = told_lines(html)
+    assert list(told) == ["run-0", "run-1", "run-2"]
+    assert list(told.values()) == lines
 
 
 def test_a_comparison_of_many_runs_stays_small_and_hostile_names_stay_text():

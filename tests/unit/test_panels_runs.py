@@ -1,5 +1,8 @@
 """The panels of runs, collaborators and projects, without a browser: what they send and what they answer."""
 
+import warnings
+from pathlib import Path
+
 import pytest
 import traitlets
 
@@ -222,6 +225,20 @@ def test_an_order_by_a_name_that_no_run_has_is_warned_about(wire, client, runs):
             panel.order_by = order
     panel.order_by = "metrics.loss desc"
     panel.order_by = ""
+
+
+def test_a_warning_of_an_order_points_at_the_line_that_asked_for_it(wire, client, runs):
+    panel = RunsPanel("demo", client)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        panel.order_by = "lossy desc"  # 1
+        panel.set_trait("order_by", "metrics.lossy")  # 2
+        with panel.hold_trait_notifications():  # 3
+            panel.order_by = "lossy asc"
+        RunsPanel("demo", client, order_by="lossy")  # 4
+    assert {Path(each.filename) for each in warned} == {Path(__file__)}
+    lines = Path(__file__).read_text().splitlines()
+    assert [lines[each.lineno - 1].rpartition("# ")[2] for each in warned] == ["1", "2", "3", "4"]
 
 
 def test_the_picture_shows_what_the_filter_and_the_order_say(wire, client, runs):
