@@ -12,7 +12,7 @@ from typing import Any, SupportsIndex
 
 from . import references, values
 from . import settings as configuration
-from .errors import BackendUnavailable, InvalidInput, MlfoundryError, NotAuthenticated, RunEnded, shown
+from .errors import BackendUnavailable, InvalidInput, MlfoundryError, RunEnded, shown
 from .names import legal_name, random_name
 from .query.parser import parse_filter, parse_order
 from .records import PAGE_LIMIT, NewRun, Permission, ProjectRecord, RunPage, RunQuery, RunRecord
@@ -24,7 +24,7 @@ from .settings import Settings
 from .shipping import recovery
 from .shipping import shipper as shippers
 from .tracking.backend import Backend
-from .tracking.embedded import EmbeddedBackend
+from .tracking.opening import open_backend
 
 PAGE = 1000
 RECOVERY_S = 2.0  # what a look waits for what dead processes left
@@ -71,7 +71,7 @@ class Client:
 
     def __init__(self, settings: Settings, backend: Backend | None = None) -> None:
         self.settings = settings
-        self.backend: Backend = _backend(settings) if backend is None else backend
+        self.backend: Backend = open_backend(settings) if backend is None else backend
         self._has_recovered = False
 
     @property
@@ -367,20 +367,6 @@ class Client:
     def __repr__(self) -> str:
         user = self.backend.user_if_known  # a server that has not told it so far is not asked for it here
         return f"Client({'' if user is None else f'user={user!r}, '}tracking_uri={self.backend.uri!r})"
-
-
-def _backend(settings: Settings) -> Backend:
-    if not settings.is_server:
-        settings.require_folder()
-        return EmbeddedBackend(settings.folder, settings.user)
-    from .tracking.http import HttpBackend
-
-    if not settings.api_key:
-        raise NotAuthenticated(
-            f"there is no API key for {settings.tracking_uri}. Run: mlfoundry login {settings.tracking_uri}, or set "
-            "MLFOUNDRY_API_KEY."
-        )
-    return HttpBackend(settings.tracking_uri, settings.api_key, user=settings.user_of_key, renewed=settings.renewed_key)
 
 
 def _names(what: str, names: str | Iterable[str] | None) -> tuple[str, ...] | None:
