@@ -186,7 +186,7 @@ def test_a_batch_whose_commit_nobody_heard_of_is_stored_once(team: Team, start, 
                 ).fetchall()
             )
             logger.program.run_for(moments.uniform(0.0, 0.05))
-    assert ended > scale(100, 2)
+    assert ended > scale(30, 2)
     told = logger.how()
     assert logger.end()["left"] == 0
     assert_exactly_once(team, logger, told["logged"])
