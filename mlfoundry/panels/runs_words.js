@@ -4,10 +4,10 @@ import { button, codeToCopy, element, replace } from "./dom.js";
 
 const SKELETON_LINES = 6;
 
-/** `12 of 60 runs, 2 running`; `shown` is null where nothing narrows the list. */
+/** `60 runs, 2 running`, or `12 of 60 runs`; `shown` is null where nothing narrows the list, and else may hold none that run. */
 export function countsText({ total, running, shown }) {
   const part = shown === null ? "" : `${shown.toLocaleString("en")} of `;
-  const some = running ? `, ${running.toLocaleString("en")} running` : "";
+  const some = running && shown === null ? `, ${running.toLocaleString("en")} running` : "";
   return `${part}${total.toLocaleString("en")} ${total === 1 ? "run" : "runs"}${some}`;
 }
 

@@ -200,7 +200,7 @@ def test_07_numbers_compare_as_numbers_and_quotes_are_not_needed(open_page: Open
     assert len(wanted) == SMALL_SVMS
     for text in ("model = svm and lr < 0.01", "model = 'svm' and lr < 1e-2", 'params.model="svm" and params.lr<.01'):
         type_filter(page, text)
-        expect(counts(page)).to_contain_text(f"{SMALL_SVMS} of 60 runs")
+        expect(counts(page)).to_have_text(f"{SMALL_SVMS} of 60 runs")
         assert set(shown_names(page)) == wanted, text
         type_filter(page, "")
         expect(counts(page)).to_have_text(re.compile("^60 runs"))
