@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -357,3 +358,17 @@ def test_20_an_empty_project_shows_its_first_run_by_itself(open_page: Opener, si
     expect(page.locator("main")).not_to_contain_text("stored in")  # what a server keeps where is not for its users
     make_run(site.tracking, "the-first", project="empty", owner="ann").send()
     expect(row(page, "the-first")).to_be_visible()
+
+
+def test_20_without_projects_there_are_lines_that_make_one_and_it_appears_by_itself(
+    open_page: Opener, site: Site
+) -> None:
+    site.add_user("dora")
+    page = open_page("/", "dora")
+    expect(page.locator("#served")).to_have_count(0)
+    told: dict[str, Any] = {}
+    lines = page.locator(".mlf-empty code").inner_text()
+    exec(compile(lines, "page", "exec"), told)  # in the empty home of this test
+    assert told["run"].project_name == "my-project"
+    make_run(site.tracking, "the-first", project="my-project", owner="dora").send()
+    expect(page.get_by_role("link", name="dora/my-project")).to_be_visible()
