@@ -2,6 +2,7 @@
 
 import { button, codeToCopy, element, replace, setText } from "./dom.js";
 import { ago, clock, count, figure } from "./numbers.js";
+import { firstRun } from "./runs_words.js";
 import { cutInTheMiddle } from "./table_cells.js";
 
 const LIST_QUEUED = "queued: the kernel is busy; the list comes when its cell ends";
@@ -67,7 +68,7 @@ class ProjectsView {
     setText(this._counts, wanted ? `${shown.length} of ${projects.length}` : projects.length ? figure(projects.length) : "");
     if (!projects.length) {
       const text = element("p", {}, "No projects yet. The first run makes one:");
-      replace(this._list, element("div", { class: "mlf-empty" }, text, codeToCopy('run = mlfoundry.get_client().create_run("my-project")')));
+      replace(this._list, element("div", { class: "mlf-empty" }, text, codeToCopy(firstRun())));
     } else if (!shown.length) {
       replace(this._list, element("div", { class: "mlf-empty" }, `No project is called “${this._search.value.trim()}”.`));
     } else {

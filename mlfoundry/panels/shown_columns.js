@@ -7,6 +7,7 @@ const FITTED_ROWS = 200;
 const LEAST_PARAMS = 2;
 const LEAST_METRICS = 1;
 const WORD = 58; // of a state, beside its sign
+const NAME_LEAST = 160;
 const BESIDE = 48; // the boxes to tick, the scrollbar and the border
 
 export class ShownColumns {
@@ -100,7 +101,10 @@ export class ShownColumns {
     return keys;
   }
 
-  /** Leave out the last params, then the last metrics, until the rest is seen without scrolling; a few stay always. */
+  /**
+   * Leave out the last params, then the last metrics, until the rest is seen without scrolling; a few stay always, and
+   * long names give way to them.
+   */
   _withinRoom(columns) {
     const room = this.options.node.clientWidth - BESIDE;
     const shown = [...columns];
@@ -109,7 +113,9 @@ export class ShownColumns {
       const isSpare = (column) => split(column.key).kind === kind && column.key !== this.options.order.sort.key;
       while (room > 0 && width() > room && shown.filter(isSpare).length > least) shown.splice(shown.findLastIndex(isSpare), 1);
     }
-    return shown;
+    const over = room > 0 ? Math.max(0, width() - room) : 0;
+    const narrowed = (column) => ({ ...column, width: Math.min(column.width, Math.max(NAME_LEAST, column.width - over)) });
+    return shown.map((column) => (column.kind === "name" && !column.isSized && over ? narrowed(column) : column));
   }
 
   /** The state as a word beside its sign, where all columns leave room for it. */

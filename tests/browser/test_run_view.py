@@ -120,6 +120,15 @@ def test_a_killed_run_says_that_it_was_stopped(run):
     expect(run.page.locator(".mlf-killed-line")).to_have_text("This run was stopped before its end.")
 
 
+def test_a_long_traceback_opens_at_its_end_where_the_exception_stands(run):
+    lines = "Array.from({length: 90}, (_, n) => `line ${n}`).join('\\n') + '\\nValueError: no'"
+    run.show(f"{{run: {{status: 'FAILED', ended_at: NOW, error: 'ValueError: no', traceback: {lines}}}}}", drawn=None)
+    run.page.get_by_role("button", name="traceback").click()
+    below = "document.querySelector('.mlf-run-error .mlf-pre')"
+    assert run.get(f"{below}.scrollHeight > {below}.clientHeight")
+    assert run.get(f"{below}.scrollHeight - {below}.scrollTop - {below}.clientHeight") < 2
+
+
 def test_a_run_that_was_interrupted_is_told_in_the_colour_of_its_state(run):
     run.show("{run: {status: 'KILLED', ended_at: NOW, error: 'KeyboardInterrupt', traceback: 'train()'}}", drawn=None)
     expect(run.page.locator(".mlf-killed-line")).to_contain_text("KeyboardInterrupt")

@@ -126,6 +126,21 @@ def test_many_metrics_are_searched_for_in_a_list(compared: Callable[..., Page]) 
     expect(page.locator(".mlf-compare-choice")).to_contain_text("at most 12 at a time")
 
 
+def test_in_a_narrow_window_long_names_give_way_to_the_other_columns(open_page: Opener, site: Site) -> None:
+    page = open_page(site.digits, viewport={"width": 768, "height": 900})
+    grid = page.get_by_role("grid")
+    expect(grid.get_by_role("columnheader", name="started")).to_be_visible()
+    beyond = "grid => grid.scrollWidth - grid.clientWidth"
+    assert grid.evaluate(beyond) <= 0
+    name = page.locator(".mlf-tr:not([hidden]) .mlf-td-name").first
+    narrow = name.evaluate("cell => cell.clientWidth")
+    assert narrow >= 160
+    page.set_viewport_size({"width": 1440, "height": 900})
+    expect(grid.get_by_role("columnheader", name="optimizer")).to_be_visible()
+    assert name.evaluate("cell => cell.clientWidth") > narrow, "and have their room again where there is room"
+    assert grid.evaluate(beyond) <= 0
+
+
 def test_on_a_phone_the_metric_of_a_run_stands_beside_its_name(open_page: Opener, site: Site, wide: list[str]) -> None:
     page = open_page("/p/ann/wide", viewport={"width": 360, "height": 740})
     cells = page.locator(".mlf-tr:not([hidden]) .mlf-td-number")

@@ -104,6 +104,19 @@ LEVELS = """() => [...document.querySelectorAll("h1, h2, h3, h4")].filter(each =
     .map(each => Number(each.nodeName[1]))"""
 
 
+# What a finger has to hit and is too low: 24 pixels for anything but a link within a sentence, 32 for what stands in a
+# bar or a form.
+SMALL = """() => [...document.querySelectorAll("button, select, input, .mlf-tick, nav a")]
+    .filter(each => each.checkVisibility({ visibilityProperty: true }))
+    .filter(each => !each.matches("[type=checkbox], [type=range], .mlf-link, .dash-file, .mlf-sr *"))
+    .filter(each => {
+        const box = each.getBoundingClientRect();
+        const isAside = each.matches(".mlf-plain, .mlf-values-more, .mlf-copy, nav a, .mlf-switch *");
+        return box.height < (isAside ? 24 : 32);
+    })
+    .map(each => `${each.getBoundingClientRect().height} ${each.outerHTML.slice(0, 120)}`)"""
+
+
 @functools.cache
 def axe_core() -> str:
     """Return the checks of roles, names, headings and landmarks that come with the package of this name."""
@@ -192,6 +205,18 @@ def test_on_every_page_all_can_be_read_and_nothing_jumps(
         assert levels.count(1) == 1, (name, levels)
         assert all(later - former <= 1 for former, later in pairwise(levels)), (name, levels)
     assert edges >= 20
+
+
+def test_on_a_phone_fingers_hit_what_they_aim_at_and_no_page_is_wider(
+    visit: Callable[..., Page], pages: dict[str, str]
+) -> None:
+    small: dict[str, list[str]] = {}
+    for name, path in pages.items():
+        page = visit(path, has_touch=True, viewport={"width": 360, "height": 740})
+        assert page.evaluate("matchMedia('(pointer: coarse)').matches")
+        small[name] = page.evaluate(SMALL)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+    assert {name: found for name, found in small.items() if found} == {}
 
 
 def test_pages_are_small(site: Site, pages: dict[str, str]) -> None:

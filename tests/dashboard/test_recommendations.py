@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -200,7 +201,7 @@ def test_07_numbers_compare_as_numbers_and_quotes_are_not_needed(open_page: Open
     assert len(wanted) == SMALL_SVMS
     for text in ("model = svm and lr < 0.01", "model = 'svm' and lr < 1e-2", 'params.model="svm" and params.lr<.01'):
         type_filter(page, text)
-        expect(counts(page)).to_contain_text(f"{SMALL_SVMS} of 60 runs")
+        expect(counts(page)).to_have_text(f"{SMALL_SVMS} of 60 runs")
         assert set(shown_names(page)) == wanted, text
         type_filter(page, "")
         expect(counts(page)).to_have_text(re.compile("^60 runs"))
@@ -357,3 +358,17 @@ def test_20_an_empty_project_shows_its_first_run_by_itself(open_page: Opener, si
     expect(page.locator("main")).not_to_contain_text("stored in")  # what a server keeps where is not for its users
     make_run(site.tracking, "the-first", project="empty", owner="ann").send()
     expect(row(page, "the-first")).to_be_visible()
+
+
+def test_20_without_projects_there_are_lines_that_make_one_and_it_appears_by_itself(
+    open_page: Opener, site: Site
+) -> None:
+    site.add_user("dora")
+    page = open_page("/", "dora")
+    expect(page.locator("#served")).to_have_count(0)
+    told: dict[str, Any] = {}
+    lines = page.locator(".mlf-empty code").inner_text()
+    exec(compile(lines, "page", "exec"), told)  # in the empty home of this test
+    assert told["run"].project_name == "my-project"
+    make_run(site.tracking, "the-first", project="my-project", owner="dora").send()
+    expect(page.get_by_role("link", name="dora/my-project")).to_be_visible()
