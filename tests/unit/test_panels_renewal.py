@@ -100,11 +100,23 @@ def test_a_page_that_does_not_look_saves_the_picture_all_the_same_and_a_page_tha
     for now_s in range(4):
         panel.pulse(float(now_s))
     assert len(left) == 1
-    assert wire.sent == []
+    assert [data["state"] for _, _, data, _ in wire.sent] == [{"_picture": 1}]  # that there is a newer one
     wire.hear(panel, kind="visible", page="p", **{"is": False, "stands": False})
     for now_s in range(4, 600):
         panel.pulse(float(now_s))
     assert len(left) == 1
+
+
+def test_the_only_page_that_holds_a_picture_is_given_the_newest_to_save_and_none_of_several(wire, run, left):
+    panel = shown(run)
+    wire.hear(panel, kind="visible", page="p", **{"is": True, "stands": True})
+    panel.renew_picture()
+    answer, _ = wire.ask(panel, "picture")
+    assert f"mlfoundry-mount-{panel.model_id} mlfoundry-picture-1" in answer["value"]["text/html"]
+    assert answer["value"]["text/plain"].startswith("● running")
+    wire.hear(panel, kind="visible", page="q", **{"is": False, "stands": True})
+    answer, _ = wire.ask(panel, "picture")
+    assert (answer["ok"], answer["value"]) == (True, None)
 
 
 def test_a_panel_that_no_output_holds_draws_nothing(wire, run, left):
