@@ -44,11 +44,13 @@ def test_what_is_dear_to_draw_is_drawn_rarely():
     assert len(times) > 20
 
 
-def test_the_end_of_a_cell_soon_after_another_is_drawn_a_little_later():
+def test_the_end_of_a_cell_soon_after_another_is_drawn_at_once_or_where_that_is_dear_a_little_later():
     renewal = Renewal()
-    renewal.drawn(0.0, 0.05)
-    assert not renewal.is_due_at_end(1.0)
-    assert drawn_at(renewal, range(2, 60), None) == [10]
+    renewal.drawn(0.0, 0.04)
+    assert renewal.is_due_at_end(1.0)
+    renewal.drawn(1.0, 0.1)
+    assert not renewal.is_due_at_end(2.0)
+    assert drawn_at(renewal, range(3, 60), None) == [21]
 
 
 @pytest.fixture
@@ -146,7 +148,6 @@ def test_a_picture_is_kept_when_the_store_cannot_be_read_for_a_newer_one(wire, c
 
 def test_each_end_of_a_cell_is_told_also_of_a_run_that_goes_on(wire, run, left, monkeypatch):
     monkeypatch.setattr(run_panels, "executed_cell", lambda: None)
-    monkeypatch.setattr("mlfoundry_jupyter.panels.renewal.SHARE", 1e6)
     panel = shown(run)
     panel.settle()
     run.log_metrics({"loss": 0.0625}, step=1)
