@@ -82,7 +82,8 @@ def mark(colour: str) -> Html:
     """Return the colour of a line for a legend, as an image like the line: a style may be taken away."""
     pixel = _PIXEL_BEFORE + bytes.fromhex(colour.removeprefix("#")) + _PIXEL_AFTER
     source = f"data:image/gif;base64,{base64.b64encode(pixel).decode()}"
-    return Html(f'<img src="{source}" width="14" height="3" alt="" align="middle" style="vertical-align:middle">')
+    look = 'width="14" height="3" align="middle" style="vertical-align:middle;height:3px"'
+    return Html(f'<img src="{source}" alt="" {look}>')
 
 
 def image(content: str, alt: str, width: int, height: int) -> Html:

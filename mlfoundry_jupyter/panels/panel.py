@@ -52,6 +52,7 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
     _mount = traitlets.Unicode().tag(sync=True)
     _mount_id = traitlets.Unicode().tag(sync=True)
     _asset_id = traitlets.Unicode().tag(sync=True)
+    _picture = traitlets.Int(0).tag(sync=True)  # the number of the newest, see `saved.js`
 
     def __init__(self, **traits: Any) -> None:
         own = uuid.uuid4().hex
@@ -117,7 +118,7 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
     def refresh_picture(self) -> None:
         """Replace the picture wherever the panel was shown, also from another thread."""
         if self._display_ids:
-            self._replace(self._bundle())
+            self._replace(self._bundle(self._picture + 1))
 
     def renew_picture(self) -> None:
         """Replace the picture by a newer one; the former stays when the store cannot be read.
@@ -126,13 +127,14 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
             MlfoundryError: The store cannot be read now.
         """
         if self._display_ids:
-            self._replace(self._bundle_of(*self.picture()))
+            self._replace(self._bundle_of(*self.picture(), self._picture + 1))
 
     def _replace(self, bundle: dict[str, Any]) -> None:
         from IPython.display import update_display
 
         for display_id in self._display_ids:
             update_display(bundle, display_id=display_id, raw=True)  # type: ignore[no-untyped-call]
+        self._picture += 1
 
     def _ipython_display_(self) -> None:
         self.show()
@@ -141,19 +143,19 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
         self._wake()
         return self._bundle()
 
-    def _bundle(self) -> dict[str, Any]:
+    def _bundle(self, number: int | None = None) -> dict[str, Any]:
         try:
             html, text = self.picture()
         except MlfoundryError as error:  # a store that cannot be read now is said, not raised, in an output
             html, text = Html.element("div", str(error)), str(error)
-        return self._bundle_of(html, text)
+        return self._bundle_of(html, text, self._picture if number is None else number)
 
-    def _bundle_of(self, html: str, text: str) -> dict[str, Any]:
+    def _bundle_of(self, html: str, text: str, number: int) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": text}
         if os.environ.get("MLFOUNDRY_PANEL_VIEW") == "widget" and not self._closed:
             bundle[_WIDGET_MIME] = {"version_major": 2, "version_minor": 0, "model_id": self._mount_id}
         else:
-            mark = f"mlfoundry-mount mlfoundry-mount-{self._mount_id}"
+            mark = f"mlfoundry-mount mlfoundry-mount-{self._mount_id} mlfoundry-picture-{number}"
             bundle["text/html"] = f'<div class="{mark}"><div>{html}</div></div>'
         return bundle
 
@@ -271,6 +273,8 @@ class Panel(anywidget.AnyWidget, metaclass=_Kind):
         self.say(told, *frames)
 
     def _call(self, verb: object, args: object) -> Answer:
+        if verb == "picture":  # of two pages that save one file only one may change it, and both have asked
+            return (self._bundle() if sum(self._pages_standing.values()) <= 1 else None), ()
         verbs = self.verbs()
         if verb not in verbs or not isinstance(verb, str):
             raise InvalidInput(f"this panel does not know {verb!r}; it knows {', '.join(verbs)}")

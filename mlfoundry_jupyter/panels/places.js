@@ -3,6 +3,7 @@
 // A panel's output holds its picture alone, inside an element of class mlfoundry-mount-<model id>. The model
 // comes to the page without a view, finds these elements and puts the live view in place of the picture.
 
+import { SavedPicture } from "./saved.js";
 import { Source } from "./source.js";
 
 const HIDDEN_MS = 3000;
@@ -143,6 +144,7 @@ export class Panel {
     // A page that was loaded again may have heard of changes already; what they change it has not.
     if (!this.source.isWhole) this.source.tell({ kind: "ready" });
     this.stands.set(mount, new Stand(this, mount));
+    this.saved ??= new SavedPicture(this.model, this.source, this.id);
     this.seen();
   }
 
@@ -194,6 +196,7 @@ export class Panel {
     document.removeEventListener("visibilitychange", this.seenSoon);
     removeEventListener("pagehide", this.leaves);
     removeEventListener("pageshow", this.seenSoon);
+    this.saved?.dispose();
     this.source.dispose();
     for (const [mount, stand] of [...this.stands]) {
       this.leave(mount, stand);

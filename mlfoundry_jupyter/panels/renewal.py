@@ -11,7 +11,8 @@ import math
 FIRST_S = 3.0
 GROWTH = 3.0  # 3, 9, 27 … s after the cell began
 RAREST_S = 60.0  # JupyterLab saves every 120 s
-SHARE = 0.005  # of the time at most goes into pictures, however much there is to draw
+SHARE = 0.005  # of the time at most goes into pictures while a cell runs, however much there is to draw
+CHEAP_S = 0.05  # nobody feels it at the end of a cell
 
 
 class Renewal:
@@ -22,6 +23,7 @@ class Renewal:
         self._began_s = 0.0
         self._due_s = math.inf
         self._rests_until_s = -math.inf
+        self._cost_s = 0.0
 
     def is_due(self, now_s: float, cell: object) -> bool:
         """Return whether to draw now.
@@ -37,12 +39,13 @@ class Renewal:
         return now_s >= max(self._due_s, self._rests_until_s)
 
     def is_due_at_end(self, now_s: float) -> bool:
-        """Return whether to draw now that a cell has ended; when it is too soon, `is_due` says so later."""
+        """Return whether to draw now that a cell has ended; when it is dear and too soon, `is_due` says so later."""
         self._cell, self._due_s = None, now_s
-        return now_s >= self._rests_until_s
+        return self._cost_s <= CHEAP_S or now_s >= self._rests_until_s
 
     def drawn(self, now_s: float, cpu_s: float) -> None:
         """Take note that it was drawn, and what that took."""
         pause_s = min((GROWTH - 1) * max(now_s - self._began_s, FIRST_S), RAREST_S)
         self._due_s = math.inf if self._cell is None else now_s + pause_s
         self._rests_until_s = now_s + cpu_s / SHARE
+        self._cost_s = cpu_s

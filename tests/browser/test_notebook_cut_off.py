@@ -115,3 +115,61 @@ def test_a_notebook_of_a_killed_kernel_is_opened_again_and_tells_its_run(lab, pa
     pictures(page).first.wait_for()
     assert page.locator(".mlf-run").count() == 0
     assert "● running" in page.locator(".jp-OutputArea").last.inner_text()
+
+
+ENDS = """
+run = client.create_run("ends", "{name}", capture=False, system_metrics_interval_s=0.2)
+RunPanel(run).show()
+while not (client.settings.folder / "ends-{name}").exists():
+    run.log_metrics({{"loss": 0.5}})
+    time.sleep(0.02)
+run.log_metrics({{"loss": 0.0625}})
+run.end()
+"""
+SEEN = "() => /finished/.test(document.querySelector('.mlf-run')?.innerText)"
+PICTURE = "() => /finished/.test(document.querySelector('.mlfoundry-mount > div')?.textContent)"
+
+
+def told_in_file(lab, notebook, name):
+    notebook.save()
+    (output,) = [each for each in lab.read(name).cells[1].outputs if "data" in each]
+    return output["data"]["text/plain"]
+
+
+def test_a_page_that_is_loaded_again_in_the_midst_of_a_cell_saves_how_its_run_ended(lab, page):
+    lab.write("loaded.ipynb", [SETUP, ENDS.format(name="one")])
+    notebook = lab.open(page, "loaded.ipynb")
+    notebook.run(0)
+    notebook.start(1)
+    page.wait_for_selector(".mlf-run-header")
+    assert told_in_file(lab, notebook, "loaded.ipynb").startswith("● running")
+    page.reload()
+    (lab.home / "ends-one").touch()
+    notebook.wait_until_ready()
+    see(page, SEEN)
+    see(page, PICTURE)
+    told = told_in_file(lab, notebook, "loaded.ipynb")
+    assert told.startswith("✓ finished")
+    assert "0.0625" in told
+
+
+def test_of_two_windows_the_one_that_executed_the_cell_alone_changes_the_file(lab, page, new_page):
+    lab.write("two.ipynb", [SETUP, ENDS.format(name="two")])
+    notebook = lab.open(page, "two.ipynb")
+    notebook.run(0)
+    notebook.start(1)
+    page.wait_for_selector(".mlf-run-header")
+    notebook.save()
+    second = new_page()
+    second.watch.expected += LAB_NOISE
+    second.goto(f"{lab.url}/lab/tree/two.ipynb?token={lab.token}")
+    second.wait_for_selector(".mlfoundry-mount")
+    (lab.home / "ends-two").touch()
+    second.wait_for_selector(".mlf-run-header")
+    see(second, SEEN)
+    see(page, PICTURE)
+    second.wait_for_function("() => [...__mlfoundryPanels.values()].some(each => each.saved?.asked > 0)")
+    asked = "Promise.all([...__mlfoundryPanels.values()].map(each => each.source.ask('picture')))"
+    assert second.evaluate(asked) == [None]
+    assert second.evaluate("jupyterapp.shell.currentWidget.context.model.dirty") is False
+    assert told_in_file(lab, notebook, "two.ipynb").startswith("✓ finished")

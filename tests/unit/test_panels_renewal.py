@@ -44,11 +44,13 @@ def test_what_is_dear_to_draw_is_drawn_rarely():
     assert len(times) > 20
 
 
-def test_the_end_of_a_cell_soon_after_another_is_drawn_a_little_later():
+def test_the_end_of_a_cell_soon_after_another_is_drawn_at_once_or_where_that_is_dear_a_little_later():
     renewal = Renewal()
-    renewal.drawn(0.0, 0.05)
-    assert not renewal.is_due_at_end(1.0)
-    assert drawn_at(renewal, range(2, 60), None) == [10]
+    renewal.drawn(0.0, 0.04)
+    assert renewal.is_due_at_end(1.0)
+    renewal.drawn(1.0, 0.1)
+    assert not renewal.is_due_at_end(2.0)
+    assert drawn_at(renewal, range(3, 60), None) == [21]
 
 
 @pytest.fixture
@@ -100,11 +102,23 @@ def test_a_page_that_does_not_look_saves_the_picture_all_the_same_and_a_page_tha
     for now_s in range(4):
         panel.pulse(float(now_s))
     assert len(left) == 1
-    assert wire.sent == []
+    assert [data["state"] for _, _, data, _ in wire.sent] == [{"_picture": 1}]  # that there is a newer one
     wire.hear(panel, kind="visible", page="p", **{"is": False, "stands": False})
     for now_s in range(4, 600):
         panel.pulse(float(now_s))
     assert len(left) == 1
+
+
+def test_the_only_page_that_holds_a_picture_is_given_the_newest_to_save_and_none_of_several(wire, run, left):
+    panel = shown(run)
+    wire.hear(panel, kind="visible", page="p", **{"is": True, "stands": True})
+    panel.renew_picture()
+    answer, _ = wire.ask(panel, "picture")
+    assert f"mlfoundry-mount-{panel.model_id} mlfoundry-picture-1" in answer["value"]["text/html"]
+    assert answer["value"]["text/plain"].startswith("● running")
+    wire.hear(panel, kind="visible", page="q", **{"is": False, "stands": True})
+    answer, _ = wire.ask(panel, "picture")
+    assert (answer["ok"], answer["value"]) == (True, None)
 
 
 def test_a_panel_that_no_output_holds_draws_nothing(wire, run, left):
@@ -134,7 +148,6 @@ def test_a_picture_is_kept_when_the_store_cannot_be_read_for_a_newer_one(wire, c
 
 def test_each_end_of_a_cell_is_told_also_of_a_run_that_goes_on(wire, run, left, monkeypatch):
     monkeypatch.setattr(run_panels, "executed_cell", lambda: None)
-    monkeypatch.setattr("mlfoundry_jupyter.panels.renewal.SHARE", 1e6)
     panel = shown(run)
     panel.settle()
     run.log_metrics({"loss": 0.0625}, step=1)

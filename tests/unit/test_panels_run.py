@@ -287,7 +287,7 @@ def test_the_output_holds_the_picture_and_no_widget(wire, run):
     panel = RunPanel(run)
     bundle = panel._repr_mimebundle_()
     assert sorted(bundle) == ["text/html", "text/plain"]
-    assert f'class="mlfoundry-mount mlfoundry-mount-{panel.model_id}"' in bundle["text/html"]
+    assert f'class="mlfoundry-mount mlfoundry-mount-{panel.model_id} mlfoundry-picture-0"' in bundle["text/html"]
     assert "svm" in bundle["text/html"]
     assert bundle["text/plain"].startswith("● running  ann/demo/svm")
 
