@@ -717,7 +717,7 @@ def test_reading_what_is_not_stored_says_so_and_does_not_tell_less_than_was_logg
 
 
 def test_an_end_without_the_store_is_bounded_and_says_what_is_still_on_its_way(client, tmp_path, caplog):
-    client.settings = settings.resolve(tracking_uri=tmp_path / "store", user="ann", end_timeout_s=0.1)
+    client.settings = settings.resolve(tracking_uri=tmp_path / "store", user="ann", end_timeout_s=2.0)
     run = client.create_run("iris", "late", log_system_metrics=False, capture=False)
     run.flush()
     away(client)
