@@ -183,9 +183,9 @@ def test_a_project_that_cannot_be_opened_says_why(people: Page) -> None:
     expect(people.locator(".mlf-people-line")).to_have_text("bob/iris could not be opened: it was deleted.")
 
 
-def test_no_projects_gives_the_line_to_copy(people: Page) -> None:
+def test_no_projects_gives_the_lines_to_copy_that_make_one(people: Page) -> None:
     people.evaluate("showProjects([])")
-    expect(people.locator("code")).to_have_text('run = mlfoundry.get_client().create_run("my-project")')
+    expect(people.locator("code")).to_contain_text('with mlfoundry.get_client().create_run("my-project") as run:')
 
 
 def test_many_projects_are_searched(people: Page) -> None:
