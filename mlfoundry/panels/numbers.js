@@ -30,7 +30,8 @@ export function figure(value) {
   return `${Number(mantissa)}e${Number(exponent)}`;
 }
 
-function grouped(value) {
+/** A whole number with its thousands apart, as counts are written. */
+export function grouped(value) {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 

@@ -1,7 +1,7 @@
 // The projects that a person may see: how many runs, when something last happened, with whom; one click opens one.
 
 import { button, codeToCopy, element, replace, setText } from "./dom.js";
-import { ago, clock, count, figure } from "./numbers.js";
+import { ago, clock, count, grouped } from "./numbers.js";
 import { firstRun } from "./runs_words.js";
 import { cutInTheMiddle } from "./table_cells.js";
 
@@ -65,7 +65,7 @@ class ProjectsView {
     const wanted = this._search.value.trim().toLowerCase();
     this._search.hidden = projects.length < SEARCH_FROM && !wanted;
     const shown = projects.filter(({ owner, name }) => `${owner}/${name}`.toLowerCase().includes(wanted));
-    setText(this._counts, wanted ? `${shown.length} of ${projects.length}` : projects.length ? figure(projects.length) : "");
+    setText(this._counts, wanted ? `${shown.length} of ${projects.length}` : projects.length ? grouped(projects.length) : "");
     if (!projects.length) {
       const text = element("p", {}, "No projects yet. The first run makes one:");
       replace(this._list, element("div", { class: "mlf-empty" }, text, codeToCopy(firstRun())));
@@ -97,7 +97,7 @@ class ProjectsView {
       "tr",
       {},
       element("th", { scope: "row" }, open),
-      element("td", { class: "mlf-number" }, figure(project.run_count)),
+      element("td", { class: "mlf-number" }, grouped(project.run_count)),
       hasRunning ? element("td", {}, running) : null,
       element("td", { title: last ? clock(last) : "no runs yet" }, ago(last, this.source.now())),
       element("td", { title: (project.people ?? []).join(", ") }, people(project)),

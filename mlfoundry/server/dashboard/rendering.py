@@ -49,6 +49,7 @@ def _templates() -> jinja2.Environment:
         ago=displays.age,
         cut=displays.shortened,
         figure=displays.figure,
+        grouped="{:,}".format,
         plain=displays.plain,
         prose=_prose,
         segment=lambda text: quote(text, safe=""),
