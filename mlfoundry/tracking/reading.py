@@ -8,6 +8,7 @@ from ..errors import InvalidInput, TooLarge
 from ..records import LEAST_POINTS, Series, SeriesQuery
 from ..store import series
 from ..store.database import Transaction
+from ..values import plain_text
 
 SERIES_LIMIT = 10_000
 
@@ -23,6 +24,8 @@ def require_possible(query: SeriesQuery) -> None:
         raise InvalidInput(
             f"{len(query.names):,} metrics were asked for; give at most {SERIES_LIMIT:,}, or None for all"
         )
+    for name in (*(query.names or ()), *query.since):
+        plain_text("a metric's name", name)
     if any(count < 0 for count in query.since.values()):
         raise InvalidInput(f"since is {min(query.since.values())}; give how many points are known already, from 0")
     if query.most is not None and query.most < 1:

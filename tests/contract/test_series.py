@@ -306,6 +306,12 @@ def test_what_is_thinned_out_is_the_whole_metric_or_it_is_refused(run, pen, back
             backend.read_series(SeriesQuery(run.key, names, max_points=4, **given))
 
 
+@pytest.mark.parametrize("given", [{"names": ("lo\udcffss",)}, {"names": ("a\0",)}, {"since": {"lo\udcffss": 1}}])
+def test_a_name_that_is_no_text_is_refused_and_no_failure(run, backend, given):
+    with pytest.raises(InvalidInput, match=r"metric's name|surrogate"):
+        backend.read_series(SeriesQuery(run.key, **given))
+
+
 @pytest.mark.parametrize("total", [3000, 20_000])
 def test_late_and_early_steps_are_the_first_and_the_last_of_a_drawing_too(run, pen, read, total):
     steps = list(range(total))
