@@ -1,6 +1,7 @@
 """The panel of a run, without a browser: what it sends, answers and displays, and when it stops."""
 
 import asyncio
+import itertools
 import json
 import os
 import threading
@@ -211,7 +212,8 @@ def test_the_end_of_a_cell_does_not_wait_for_a_server_that_does_not_answer(wire,
         run.end()
         monkeypatch.setattr(feeds, "SETTLE_S", 20.0)
         feed()._cell_has_ended(None)
-        assert [text.partition(" ")[0] for text in left] == ["●", "✓"]
+        signs = [text.partition(" ")[0] for text in left]
+        assert [sign for sign, _ in itertools.groupby(signs)] == ["●", "✓"]  # a slow picture is drawn once more
     server.close()
 
 
