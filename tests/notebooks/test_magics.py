@@ -29,6 +29,8 @@ def project():
     return f"project-{next(numbers)}"
 
 
+SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "_IncompleteInputError")  # the last one from Python 3.13 on
+
 EARLY = """
 lr, name = 0.01, "svm"
 betas = (0.9, 0.99)
@@ -124,7 +126,7 @@ def test_the_status_says_how_the_cell_ended(shell, store, project, line, status)
 
 @pytest.mark.parametrize("body", ["x = (", "def f(:\n    pass", "  x = 1\n y = 2"])
 def test_a_cell_that_is_no_python_begins_no_run(shell, store, project, body):
-    assert shell.cell(f"%%mlfoundry_run {project}\n{body}")["error"] in ("SyntaxError", "IndentationError")
+    assert shell.cell(f"%%mlfoundry_run {project}\n{body}")["error"] in SYNTAX_ERRORS
     assert project not in [found.name for found in store.list_projects()]
 
 
