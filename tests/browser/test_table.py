@@ -355,7 +355,7 @@ def test_without_a_selection_the_active_cell_is_copied(runs: RunsPage) -> None:
 
 def test_a_metric_and_a_param_of_one_name_are_told_apart(runs: RunsPage) -> None:
     runs.show("data.digits().map(run => ({...run, params: {lr: run.params.lr}}))")
-    assert "accuracy" in runs.heads()
+    expect(runs.head("accuracy")).to_be_visible()
     runs.send("[{...runs[0], params: {accuracy: 'high'}}, {...runs[1], params: {accuracy: 'low'}}]")
     expect(runs.head("accuracy (metric)")).to_be_visible()
     expect(runs.head("accuracy (param)")).to_be_visible()
