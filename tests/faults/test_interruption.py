@@ -68,6 +68,7 @@ class Stop:
         self.seen = 0
 
     def __enter__(self):
+        sys._getframe().f_trace_opcodes = True  # Python 3.12 tells of no instruction unless some frame asked before
         sys.settrace(self._trace)
         return self
 
