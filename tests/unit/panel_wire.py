@@ -1,4 +1,4 @@
-"""The one double of the panels' tests: a comm that keeps what is sent, in place of a kernel's."""
+"""What the panels' tests share: a run, and a comm that keeps what is sent, in place of a kernel's: their one double."""
 
 import time
 
@@ -6,6 +6,7 @@ import comm
 import pytest
 from comm.base_comm import BaseComm
 
+import mlfoundry
 from mlfoundry_jupyter.panels import asset as assets
 from mlfoundry_jupyter.panels import feed as feeds
 from tests.unit.test_panels_frames import read
@@ -82,3 +83,17 @@ def wait_for(holds):
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.01)
     return found
+
+
+@pytest.fixture
+def client(tmp_path):
+    return mlfoundry.get_client(tmp_path, user="ann")
+
+
+@pytest.fixture
+def run(client):
+    run = client.create_run("demo", "svm", log_system_metrics=False, capture=False)
+    run.log_metrics({"loss": 0.5}, step=0)
+    run.flush()
+    yield run
+    run.end()

@@ -11,6 +11,8 @@ from mlfoundry_jupyter.panels.renewal import RAREST_S, SHARE, Renewal
 from tests.unit import panel_wire
 
 wire = panel_wire.wire
+client = panel_wire.client
+run = panel_wire.run
 
 
 def drawn_at(renewal, seconds, cell, *, cpu_s=0.0):
@@ -51,20 +53,6 @@ def test_the_end_of_a_cell_soon_after_another_is_drawn_at_once_or_where_that_is_
     renewal.drawn(1.0, 0.1)
     assert not renewal.is_due_at_end(2.0)
     assert drawn_at(renewal, range(3, 60), None) == [21]
-
-
-@pytest.fixture
-def client(tmp_path):
-    return mlfoundry.get_client(tmp_path, user="ann")
-
-
-@pytest.fixture
-def run(client):
-    run = client.create_run("demo", "svm", log_system_metrics=False, capture=False)
-    run.log_metrics({"loss": 0.5}, step=0)
-    run.flush()
-    yield run
-    run.end()
 
 
 @pytest.fixture

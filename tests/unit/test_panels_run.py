@@ -22,20 +22,8 @@ from tests.unit.panel_wire import wait_for
 from tests.unit.test_panels_frames import read
 
 wire = panel_wire.wire
-
-
-@pytest.fixture
-def client(tmp_path):
-    return mlfoundry.get_client(tmp_path, user="ann")
-
-
-@pytest.fixture
-def run(client):
-    run = client.create_run("demo", "svm", log_system_metrics=False, capture=False)
-    run.log_metrics({"loss": 0.5}, step=0)
-    run.flush()
-    yield run
-    run.end()
+client = panel_wire.client
+run = panel_wire.run
 
 
 def kinds(wire, panel):

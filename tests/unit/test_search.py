@@ -60,21 +60,6 @@ def project_id(backend):
     ).key.project_id
 
 
-@pytest.fixture
-def statements(monkeypatch):
-    """The text of every statement that is run from now on."""
-    seen: list[str] = []
-    for name in ("rows", "row", "run", "run_many"):
-        kept = getattr(Transaction, name)
-
-        def spy(self, sql, *values, kept=kept):
-            seen.append(sql)
-            return kept(self, sql, *values)
-
-        monkeypatch.setattr(Transaction, name, spy)
-    return seen
-
-
 @pytest.mark.parametrize("text", LITERALS)
 def test_nothing_of_a_filter_stands_in_a_statement(backend, project_id, statements, text):
     backend.search_runs(RunQuery(project_id, text))

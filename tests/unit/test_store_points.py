@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlfoundry.records import RunKey
 from mlfoundry.store import chunks, points, series
-from mlfoundry.store.database import Database, Transaction
+from mlfoundry.store.database import Database
 from mlfoundry.store.keys import key_id
 
 MOST_PIECES = points.MERGE_PIECES + 16
@@ -30,21 +30,6 @@ def shared(tmp_path_factory):
     database = Database(tmp_path_factory.mktemp("series") / "store.db")
     yield database
     database.close()
-
-
-@pytest.fixture
-def statements(monkeypatch):
-    """The text of every statement that is run from now on."""
-    seen: list[str] = []
-    for name in ("rows", "row", "run", "run_many"):
-        kept = getattr(Transaction, name)
-
-        def spy(self, sql, *values, kept=kept):
-            seen.append(sql)
-            return kept(self, sql, *values)
-
-        monkeypatch.setattr(Transaction, name, spy)
-    return seen
 
 
 def new_run() -> RunKey:
